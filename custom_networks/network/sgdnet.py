@@ -1,0 +1,194 @@
+"""SGD-Net: the network of Figure 1 (a), assembled from its parts.
+
+Source: "SGDC: Structurally-Guided Dynamic Convolution for Medical Image Segmentation" (arXiv 2602.23496), with what
+it takes from CTO (Medical Image Analysis 2025). 74,005,848 parameters for one class. The paper prints 75.88 M: the
+difference is 1.870 M of a CTO block that the authors' code builds and never calls.
+
+Symbols: B batch, H and W the input's height and width, /4 a quarter of both.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from custom_networks.errors import nearest
+from custom_networks.network.decoder import ReverseAttentionDecoder
+from custom_networks.network.dual_attention import DualAttention
+from custom_networks.network.layers import ConvBNReLU, pad_to_multiple, resize_to
+from custom_networks.network.res2net import Res2Net50
+from custom_networks.network.sgdc import SGDC, GuidanceAddition, NoRefinement, PooledDynamicConvolution
+from custom_networks.network.sge import StructureGuidanceExtractor
+from custom_networks.network.stitch_vit import StitchViT
+from custom_networks.network.weights import load_encoder
+
+SIZE_FACTOR = 64  # StitchViT needs H/4 and W/4 to be multiples of its largest stride, 16
+GUIDANCE_CHANNELS = 16
+DECODER_CHANNELS = 64
+REFINEMENTS = ("sgdc", "contmix", "add", "none")
+GUIDANCES = ("sge", "self")
+
+
+class SGDNetMaps(NamedTuple):
+    """Every map of one forward pass, at the input's size unless said otherwise.
+
+    Attributes:
+        segmentation: logits (B, classes, H, W) of the three scales, fine to coarse.
+        edge: edge logits, (B, 1, H, W).
+        guidance: what SGDC reads, (B, 16, H/4, W/4) of the padded input.
+    """
+
+    segmentation: list[Tensor]
+    edge: Tensor
+    guidance: Tensor
+
+
+class SGDNet(nn.Module):
+    """SGD-Net for 2D images.
+
+    In `train()` the result is the list of logits that eq. (5) takes: three segmentation maps, fine to coarse, then
+    the edge map. In `eval()` it is the final segmentation logits alone. `maps` gives everything at once.
+
+    Any height and width will do: the input is padded to multiples of 64 by replication and the maps are cropped.
+
+    Args:
+        in_channels: channels of the image.
+        out_channels: 1 for a binary mask (sigmoid), else the number of classes including background (softmax).
+        dropout: probability in the dual attention.
+        pretrained_encoder: file of the published ImageNet weights; None or "" starts from random numbers.
+        edge_operator: "sobel", "scharr", "laplacian", "learnable" or "none" (Table 6).
+        edge_reading: "summed" (the authors' code) or "depthwise" (eq. (1) per channel).
+        refinement: "sgdc", or what Table 4 puts in its place: "contmix", "add" or "none" (then no SGE and no edge
+            map either).
+        guidance: "sge", or "self" for self-guidance (Table 5).
+        local_branch: whether SGDC has its local branch (Table 5).
+        dynamic_branch: whether SGDC has its dynamic branch (Table 5).
+        local_input: "normalized" (the paper) or "raw" (the authors' code).
+        layer_scale_init: initial residual scale in SGDC; None for eqs. (3) and (4) to the letter.
+
+    Raises:
+        ValueError: for an argument out of its range.
+        UserError: for weights that are missing or do not fit.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 1,
+        dropout: float = 0.1,
+        pretrained_encoder: str | Path | None = None,
+        edge_operator: str = "sobel",
+        edge_reading: str = "summed",
+        refinement: str = "sgdc",
+        guidance: str = "sge",
+        local_branch: bool = True,
+        dynamic_branch: bool = True,
+        local_input: str = "normalized",
+        layer_scale_init: float | None = 1e-6,
+    ) -> None:
+        super().__init__()
+        for what, got, known in (("refinement", refinement, REFINEMENTS), ("guidance", guidance, GUIDANCES)):
+            if got not in known:
+                raise ValueError(f"{what} must be one of {', '.join(known)}, got {got!r}{nearest(str(got), known)}")
+        if in_channels < 1 or out_channels < 1:
+            raise ValueError(f"in_channels and out_channels must be 1 or more, got {in_channels} and {out_channels}")
+        if guidance == "self" and refinement != "sgdc":
+            raise ValueError(f"guidance 'self' is a variant of refinement 'sgdc', got refinement {refinement!r}")
+
+        self.size_factor = SIZE_FACTOR
+        self.encoder = Res2Net50(in_channels)
+        x1, x2, x3, x4 = self.encoder.out_channels
+        self.stitch_vit = StitchViT(x1)
+        self.dual_attention = DualAttention(x1 + x4, x4, dropout)
+        self.reduce = ConvBNReLU(x4, DECODER_CHANNELS, 1, bias=True)
+        self.sge: StructureGuidanceExtractor | None = None
+        guidance_channels = GUIDANCE_CHANNELS if guidance == "sge" else 0
+        if refinement != "none":
+            self.sge = StructureGuidanceExtractor(x4, x1, 256, guidance_channels, edge_operator, edge_reading)
+
+        def refine(channels: int) -> nn.Module:
+            if refinement == "add":
+                return GuidanceAddition(channels, guidance_channels)
+            if refinement == "contmix":
+                return PooledDynamicConvolution(channels, guidance_channels)
+            if refinement == "none":
+                return NoRefinement()
+            return SGDC(
+                channels,
+                guidance_channels,
+                local_branch=local_branch,
+                dynamic_branch=dynamic_branch,
+                local_input=local_input,
+                layer_scale_init=layer_scale_init,
+            )
+
+        self.refine = nn.ModuleList(refine(channels) for channels in (x1, x2, x3))
+        self.decoder = ReverseAttentionDecoder((x1, x2, x3), DECODER_CHANNELS)
+        self.heads = nn.ModuleList(nn.Conv2d(DECODER_CHANNELS, out_channels, 1) for _ in range(3))
+        if pretrained_encoder:
+            load_encoder(self.encoder, pretrained_encoder)
+
+    def decode(self, x: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Run Figure 1 (a) up to the heads.
+
+        Args:
+            x: (B, 3, H, W), H and W multiples of 64.
+
+        Returns:
+            Decoded maps (B, 64, h, w), fine to coarse; edge logits (B, 1, H/4, W/4); guidance (B, 16, H/4, W/4).
+        """
+        x1, x2, x3, x4 = self.encoder(x)
+        context = resize_to(self.stitch_vit(x1), x4)
+        deep = self.reduce(self.dual_attention(torch.cat([context, x4], dim=1)))
+        edge, guidance = x1.new_zeros([0]), x1.new_zeros([0])
+        if self.sge is not None:
+            edge, guidance = self.sge(x4, x1)
+        skips = [x1, x2, x3]
+        refined: list[Tensor] = []
+        for i, refine in enumerate(self.refine):
+            refined.append(refine(skips[i], guidance))
+        return self.decoder(deep, refined), edge, guidance
+
+    def maps(self, image: Tensor) -> SGDNetMaps:
+        """Compute every map, whatever the mode; for training, pictures and export.
+
+        Args:
+            image: (B, 3, H, W), any height and width.
+
+        Returns:
+            All maps; edge and guidance are empty for `refinement="none"`.
+        """
+        padded = pad_to_multiple(image, self.size_factor)
+        decoded, edge, guidance = self.decode(padded)
+        segmentation: list[Tensor] = []
+        for i, head in enumerate(self.heads):
+            segmentation.append(restore(head(decoded[i]), padded, image))
+        if edge.numel() > 0:
+            edge = restore(edge, padded, image)
+        return SGDNetMaps(segmentation, edge, guidance)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Segment.
+
+        Args:
+            image: (B, 3, H, W), any height and width.
+
+        Returns:
+            Final logits (B, classes, H, W) in `eval()`; in `train()` the list [fine, middle, coarse, edge] of
+            logits at the input's size, without the edge map for `refinement="none"`.
+        """
+        if not torch.jit.is_scripting():
+            if self.training:
+                maps = self.maps(image)
+                return [*maps.segmentation, maps.edge] if self.sge is not None else maps.segmentation  # type: ignore
+        padded = pad_to_multiple(image, self.size_factor)
+        decoded = self.decode(padded)[0]
+        return restore(self.heads[0](decoded[0]), padded, image)
+
+
+def restore(logits: Tensor, padded: Tensor, image: Tensor) -> Tensor:
+    """Upsample logits (B, n, h, w) to the padded input's size and crop them to the image's."""
+    return resize_to(logits, padded)[:, :, : image.shape[2], : image.shape[3]]

@@ -1,0 +1,84 @@
+"""StitchViT: attention among interleaved sub-grids of the shallowest map.
+
+Source: section 3.1, "Transformer encoder variant"; Lin et al., "Rethinking Boundary Detection in Deep
+Learning-Based Medical Image Segmentation" (CTO), Medical Image Analysis 2025.
+
+Symbols: B batch, C channels, H and W height and width of the map, s stride.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+STRIDES = (16, 8, 4, 2)
+
+
+def stitch(x: Tensor, stride: int) -> Tensor:
+    """Turn the s*s interleaved sub-grids of a map into tokens; pixel (i, j) goes to token (i mod s, j mod s).
+
+    Args:
+        x: (B, C, H, W), H and W multiples of `stride`.
+        stride: s.
+
+    Returns:
+        (B, s*s, C * H/s * W/s).
+    """
+    b, c, h, w = x.shape
+    grid = x.reshape(b, c, h // stride, stride, w // stride, stride)
+    return grid.permute(0, 3, 5, 1, 2, 4).reshape(b, stride * stride, -1)
+
+
+def unstitch(tokens: Tensor, like: Tensor, stride: int) -> Tensor:
+    """Put the pixels of the tokens back where `stitch` took them from; the result has the shape of `like`."""
+    b, c, h, w = like.shape
+    grid = tokens.reshape(b, stride, stride, c, h // stride, w // stride)
+    return grid.permute(0, 3, 4, 1, 5, 2).reshape(b, c, h, w)
+
+
+class StitchViT(nn.Module):
+    """Multi-scale sparse self-attention and a dilated feed-forward part, both residual.
+
+    Args:
+        channels: C, divided evenly among the strides.
+        strides: one group of channels attends at each.
+    """
+
+    def __init__(self, channels: int = 256, strides: tuple[int, ...] = STRIDES) -> None:
+        super().__init__()
+        if channels % len(strides):
+            raise ValueError(f"channels must be a multiple of the {len(strides)} strides, got {channels}")
+        self.strides = strides
+        self.query = nn.Conv2d(channels, channels, 1)
+        self.key = nn.Conv2d(channels, channels, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.project = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.LeakyReLU(0.2, inplace=True)
+        )
+        self.feed_forward = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=2, dilation=2),
+            nn.BatchNorm2d(channels),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.BatchNorm2d(channels),
+            nn.LeakyReLU(0.2, inplace=True),
+        )
+
+    def attend(self, x: Tensor) -> Tensor:
+        """Attention of each channel group among its sub-grids; (B, C, H, W) in and out."""
+        groups = len(self.strides)
+        queries = self.query(x).chunk(groups, 1)
+        keys = self.key(x).chunk(groups, 1)
+        values = self.value(x).chunk(groups, 1)
+        outputs: list[Tensor] = []
+        for i, stride in enumerate(self.strides):
+            q, k, v = stitch(queries[i], stride), stitch(keys[i], stride), stitch(values[i], stride)
+            attended = F.scaled_dot_product_attention(q.unsqueeze(1), k.unsqueeze(1), v.unsqueeze(1)).squeeze(1)
+            outputs.append(unstitch(attended, queries[i], stride))
+        return torch.cat(outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Refine (B, C, H, W); H and W multiples of the largest stride."""
+        x = x + self.project(self.attend(x))
+        return x + self.feed_forward(x)

@@ -1,0 +1,100 @@
+"""ImageNet weights for the encoder: read from a file on disk, loaded strictly, never downloaded.
+
+The published file is `res2net50_v1b_26w_4s-3cf99910.pth`. The only keys dropped are the classifier's, by name.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from custom_networks.errors import UserError
+
+CLASSIFIER_KEYS = ("fc.weight", "fc.bias")
+logger = logging.getLogger(__name__)
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Read a file of tensors (`torch.save`, pickles that want more are refused).
+
+    Args:
+        path: the file.
+
+    Returns:
+        The tensors by name, on the CPU. A checkpoint that holds them under `model` or `state_dict` is unwrapped.
+
+    Raises:
+        UserError: where there is no such file, or it is not a file of tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such weights file; give the path of a .pt or .pth file that exists")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+        raise UserError(
+            f"{path}: not a file of PyTorch weights ({str(error).splitlines()[0][:120]}); "
+            "give one written by torch.save that holds tensors alone"
+        ) from error
+    for key in ("model", "state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(f"{path}: holds no state dict (names and tensors); give a file of weights")
+    return dict(content)
+
+
+def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: str | Path, what: str) -> None:
+    """Load weights whose names and shapes must all match.
+
+    Args:
+        module: the network or part that takes them.
+        state: tensors by name.
+        source: file they came from, for the message.
+        what: name of the module, for the message.
+
+    Raises:
+        UserError: naming the file and the first keys that are missing, unexpected or of another shape.
+    """
+    expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    problems = [
+        ("missing", [name for name in expected if name not in state]),
+        ("unexpected", [name for name in state if name not in expected]),
+        (
+            "of another shape",
+            [
+                f"{name} {tuple(state[name].shape)} instead of {tuple(shape)}"
+                for name, shape in expected.items()
+                if name in state and state[name].shape != shape
+            ],
+        ),
+    ]
+    found = [
+        f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+        for kind, keys in problems
+        if keys
+    ]
+    if found:
+        raise UserError(f"{source}: these weights are not those of this {what}: keys {'; '.join(found)}")
+    module.load_state_dict(dict(state), strict=True)
+
+
+def load_encoder(encoder: nn.Module, path: str | Path) -> None:
+    """Load the published Res2Net-50 v1b ImageNet weights into the encoder.
+
+    Args:
+        encoder: a `Res2Net50`.
+        path: the published file, or one with the same keys.
+
+    Raises:
+        UserError: a missing file, or keys that do not match.
+    """
+    state = read_state_dict(path)
+    dropped = [key for key in CLASSIFIER_KEYS if state.pop(key, None) is not None]
+    load_strictly(encoder, state, path, "Res2Net-50 v1b encoder")
+    logger.info("encoder weights from %s; dropped %s", path, ", ".join(dropped) or "nothing")
