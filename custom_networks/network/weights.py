@@ -9,6 +9,7 @@ import logging
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,29 +20,44 @@ CLASSIFIER_KEYS = ("fc.weight", "fc.bias")
 logger = logging.getLogger(__name__)
 
 
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """Read a file of tensors (`torch.save`, pickles that want more are refused).
+def read_checkpoint(path: str | Path) -> Any:
+    """Read what `torch.save` wrote: tensors, numbers, text and containers of them; other pickles are refused.
 
     Args:
         path: the file.
 
     Returns:
-        The tensors by name, on the CPU. A checkpoint that holds them under `model` or `state_dict` is unwrapped.
+        Its content, tensors on the CPU.
 
     Raises:
-        UserError: where there is no such file, or it is not a file of tensors.
+        UserError: where there is no such file, or it is not one of PyTorch's, or holds more than that.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such weights file; give the path of a .pt or .pth file that exists")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
         raise UserError(
             f"{path}: not a file of PyTorch weights ({str(error).splitlines()[0][:120]}); "
             "give one written by torch.save that holds tensors alone"
         ) from error
-    for key in ("model", "state_dict"):
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Read a file of weights.
+
+    Args:
+        path: the file; a checkpoint that holds the weights under `network`, `model` or `state_dict` is unwrapped.
+
+    Returns:
+        The tensors by name, on the CPU.
+
+    Raises:
+        UserError: for a file that cannot be read or holds no weights.
+    """
+    content = read_checkpoint(path)
+    for key in ("network", "model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
@@ -98,3 +114,16 @@ def load_encoder(encoder: nn.Module, path: str | Path) -> None:
     dropped = [key for key in CLASSIFIER_KEYS if state.pop(key, None) is not None]
     load_strictly(encoder, state, path, "Res2Net-50 v1b encoder")
     logger.info("encoder weights from %s; dropped %s", path, ", ".join(dropped) or "nothing")
+
+
+def load_checkpoint(network: nn.Module, path: str | Path) -> None:
+    """Load trained weights into the network that they were trained with.
+
+    Args:
+        network: an `SGDNet` with the arguments it was trained with.
+        path: `model.pt` or `last.pt` of a run.
+
+    Raises:
+        UserError: a missing file, or weights of another architecture.
+    """
+    load_strictly(network, read_state_dict(path), path, type(network).__name__)

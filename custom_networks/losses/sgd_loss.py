@@ -1,0 +1,78 @@
+"""The loss, eq. (5): three scales of cross-entropy + Dice, and lambda times the Dice of the edge map.
+
+Symbols: B batch, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from monai.losses import DiceCELoss, DiceLoss
+from torch import Tensor, nn
+
+from custom_networks.operators.boundary import morphological_gradient
+
+SCALES = ("fine", "middle", "coarse")
+
+
+class SGDNetLoss(nn.Module):
+    """Deep supervision of the segmentation and supervision of the edge map, eq. (5).
+
+    The boundary target is drawn here, on the device, from the label as it comes out of the augmentation, so that no
+    other key has to travel with it. All sums are taken in float32, whatever the network's type.
+
+    Args:
+        edge_weight: lambda.
+        boundary_thickness: of the boundary target, in pixels.
+        softmax: False for one class (sigmoid, binary cross-entropy), True for several (softmax, cross-entropy).
+
+    Attributes:
+        terms: the latest value of each term, detached: `segmentation_fine`, `segmentation_middle`,
+            `segmentation_coarse`, `edge` (before lambda).
+
+    Raises:
+        ValueError: for a negative `edge_weight`.
+    """
+
+    def __init__(self, edge_weight: float = 3.0, boundary_thickness: int = 3, softmax: bool = False) -> None:
+        super().__init__()
+        if edge_weight < 0:
+            raise ValueError(f"edge_weight must be 0 or more, got {edge_weight}")
+        self.edge_weight = edge_weight
+        self.boundary_thickness = boundary_thickness
+        self.softmax = softmax
+        self.segmentation = DiceCELoss(sigmoid=not softmax, softmax=softmax, to_onehot_y=softmax)
+        self.edge = DiceLoss(sigmoid=True)
+        self.terms: dict[str, Tensor] = {}
+
+    def forward(self, outputs: Sequence[Tensor] | Tensor, labels: Tensor) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            outputs: logits as `SGDNet` gives them in `train()`: fine, middle, coarse (B, classes, H, W) and edge
+                (B, 1, H, W); or the one map it gives in `eval()`.
+            labels: (B, 1, H, W); for one class every value above 0 is foreground, for several the class number.
+
+        Returns:
+            Scalar float32.
+
+        Raises:
+            ValueError: where the sizes differ; nothing is resized silently.
+        """
+        maps = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+        if any(logits.shape[2:] != labels.shape[2:] for logits in maps):
+            sizes = ", ".join(str(tuple(logits.shape)) for logits in maps)
+            raise ValueError(f"outputs and labels differ in size: {sizes} against {tuple(labels.shape)}")
+        target = labels if self.softmax else (labels > 0).float()
+        terms = {
+            f"segmentation_{scale}": self.segmentation(logits.float(), target)
+            for scale, logits in zip(SCALES, maps, strict=False)
+        }
+        loss = torch.stack(list(terms.values())).sum()
+        if len(maps) > len(SCALES):
+            boundary = morphological_gradient(labels, self.boundary_thickness)
+            terms["edge"] = self.edge(maps[-1].float(), boundary)
+            loss = loss + self.edge_weight * terms["edge"]
+        self.terms = {name: term.detach() for name, term in terms.items()}
+        return loss

@@ -1,0 +1,45 @@
+"""Mixed precision that means the same on CPU and GPU: bfloat16 autocast around the network's forward pass.
+
+MONAI's trainer hard-codes autocast for CUDA; on a CPU its `amp` does nothing. bfloat16 has float32's range, so no
+loss scaling is needed. The loss is computed outside, in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from monai.inferers import SimpleInferer
+from torch import Tensor
+
+from custom_networks.errors import UserError
+
+
+class MixedPrecisionInferer(SimpleInferer):
+    """Run the network on the whole input, under bfloat16 autocast when `amp` is set.
+
+    Args:
+        amp: whether to use bfloat16.
+        device: where the network runs.
+
+    Raises:
+        UserError: where the device has no bfloat16.
+    """
+
+    def __init__(self, amp: bool, device: torch.device | str) -> None:
+        super().__init__()
+        self.amp = bool(amp)
+        self.device_type = torch.device(device).type
+        if self.amp and self.device_type not in ("cpu", "cuda"):
+            raise UserError(f"amp: device {device} has no bfloat16 autocast here; use --amp false")
+        if self.amp and self.device_type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+            raise UserError("amp: this GPU has no bfloat16 (Ampere or newer has); use --amp false")
+
+    def __call__(
+        self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:  # MONAI annotates a Tensor, in train() it is a list
+        """Return the network's output in float32."""
+        with torch.autocast(self.device_type, torch.bfloat16, enabled=self.amp):
+            outputs = super().__call__(inputs, network, *args, **kwargs)
+        return outputs.float() if isinstance(outputs, Tensor) else [output.float() for output in outputs]

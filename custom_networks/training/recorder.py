@@ -1,0 +1,62 @@
+"""Handler that turns an epoch into a row of figures: loss terms, rate, speed, validation metrics."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from ignite.engine import Engine, Events
+from torch.optim import Optimizer
+
+from custom_networks.training.record import Row, RunRecord
+
+
+class EpochRecorder:
+    """Sum the loss and its terms on the device, without waiting for it, and record their means per epoch.
+
+    Put it after the `ValidationHandler`, whose metrics it reads, and before what reads the row.
+
+    Args:
+        record: of the run.
+        optimizer: read for its learning rate.
+        evaluator: engine of the validation.
+    """
+
+    def __init__(self, record: RunRecord, optimizer: Optimizer, evaluator: Engine | None = None) -> None:
+        self.record = record
+        self.optimizer = optimizer
+        self.evaluator = evaluator
+        self.sums: dict[str, torch.Tensor] = {}
+        self.images = self.steps = 0
+        self.started = self.stopped = 0.0
+
+    def attach(self, engine: Engine) -> None:
+        """Listen to epochs and iterations."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.step)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.finish)
+
+    def start(self, engine: Engine) -> None:
+        """Start an epoch."""
+        self.sums, self.images, self.steps = {}, 0, 0
+        self.started = self.stopped = time.perf_counter()
+
+    def step(self, engine: Engine) -> None:
+        """Add an iteration's loss terms."""
+        output = engine.state.output
+        terms = {"loss": output["loss"].detach(), **getattr(engine.loss_function, "terms", {})}  # type: ignore
+        for name, value in terms.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
+        self.images += len(output["image"])
+        self.steps += 1
+        self.stopped = time.perf_counter()
+
+    def finish(self, engine: Engine) -> None:
+        """Record the epoch; `engine.state.better` tells whether it is the best so far."""
+        row: Row = {"epoch": engine.state.epoch}
+        row.update({name: (value / self.steps).item() for name, value in self.sums.items()})
+        row["learning_rate"] = self.optimizer.param_groups[0]["lr"]
+        row["images_per_second"] = self.images / max(self.stopped - self.started, 1e-9)
+        if self.evaluator is not None:
+            row.update({name: float(value) for name, value in self.evaluator.state.metrics.items()})
+        engine.state.better = self.record.add(row)

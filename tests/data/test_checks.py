@@ -1,0 +1,242 @@
+"""One bad file after another, each told in one sentence; and what is worth a notice."""
+
+import tracemalloc
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from custom_networks.data.checks import check_pairs
+from custom_networks.errors import UserError
+
+
+def good_mask(size=(6, 4)):
+    levels = np.zeros(size[::-1], np.uint8)
+    levels[0, 0] = 255
+    return Image.fromarray(levels)
+
+
+@pytest.fixture
+def make_pair(tmp_path):
+    def make(name="peau é 1", image=None, mask=None, image_ext="png", mask_ext="png", **options):
+        paths = {"image": tmp_path / f"{name}.{image_ext}", "label": tmp_path / f"{name}_mask.{mask_ext}"}
+        (image or Image.new("RGB", (6, 4))).save(paths["image"], **options)
+        (mask or good_mask()).save(paths["label"])
+        return {key: str(path) for key, path in paths.items()}
+
+    return make
+
+
+def error_of(items):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # PIL's warnings must not come through
+        with pytest.raises(UserError) as caught:
+            check_pairs(items)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def overwrite(path, content):
+    Path(path).write_bytes(content)
+
+
+def shorten(path, count):
+    overwrite(path, Path(path).read_bytes()[:-count])
+
+
+def corrupt(path):
+    content = bytearray(Path(path).read_bytes())
+    start = content.index(b"IDAT") + 4
+    content[start : start + 8] = b"\0" * 8
+    overwrite(path, bytes(content))
+
+
+@pytest.mark.parametrize("key", ["image", "label"])
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        pytest.param(lambda path: overwrite(path, b""), ("empty (0 bytes)", "replace it"), id="zero bytes"),
+        pytest.param(lambda path: overwrite(path, b"<html>"), ("not an image", "replace it"), id="not an image"),
+        pytest.param(lambda path: shorten(path, 30), ("damaged or cut short", "copy it again"), id="truncated"),
+        pytest.param(corrupt, ("damaged or cut short", "copy it again"), id="corrupt"),
+    ],
+)
+def test_bad_bytes(make_pair, key, damage, words):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 2, (40, 60), np.uint8) * 255)
+    item = make_pair(image=noise.convert("RGB"), mask=noise)
+    damage(item[key])
+    assert all(word in error_of([item]) for word in (item[key], *words))
+
+
+def test_truncated_jpeg(make_pair):
+    item = make_pair(image=Image.effect_noise((60, 40), 90).convert("RGB"), mask=good_mask((60, 40)), image_ext="jpg")
+    shorten(item["image"], 200)
+    assert "damaged or cut short" in error_of([item])
+
+
+def test_missing_file(make_pair):
+    item = make_pair() | {"label": "/nowhere/b_mask.png"}
+    assert "/nowhere/b_mask.png: no such file; put it there" in error_of([item])
+
+
+def test_folder_instead_of_file(make_pair, tmp_path):
+    assert "this is a folder; give an image file" in error_of([make_pair() | {"image": str(tmp_path)}])
+
+
+def test_size_differs(make_pair):
+    item = make_pair(mask=good_mask((5, 4)))
+    message = error_of([item])
+    assert item["label"] in message
+    assert item["image"] in message
+    assert "5 x 4" in message
+    assert "6 x 4" in message
+    assert "save the mask at the size of its image" in message
+
+
+def turn(value):
+    exif = Image.Exif()
+    exif[274] = value
+    return exif
+
+
+def test_size_is_compared_after_exif(make_pair):
+    turned = make_pair(mask=good_mask((4, 6)), exif=turn(6), image_ext="jpg")
+    assert check_pairs([turned]) == [
+        "images turned upright by their EXIF orientation (their masks must be upright too): 1, e.g. peau é 1.jpg"
+    ]
+    lying = make_pair(name="b", exif=turn(6), image_ext="jpg")
+    assert "is 6 x 4 pixels (width x height)" in (message := error_of([lying]))
+    assert "turn the mask by 90 degrees" in message
+
+
+@pytest.mark.parametrize("ext", ["tif", "png", "webp"])
+def test_several_frames(make_pair, ext):
+    frames = [Image.new("RGB", (6, 4), colour) for colour in ("red", "green", "blue")]
+    item = make_pair(image=frames[0], image_ext=ext, save_all=True, append_images=frames[1:])
+    message = error_of([item])
+    assert f"{item['image']}: 3 frames in one file; save each frame as a file of its own" in message
+
+
+def test_photo_with_an_embedded_preview_is_one_picture(make_pair, tmp_path):
+    item = make_pair(image_ext="jpg", format="MPO", save_all=True, append_images=[Image.new("RGB", (3, 2))])
+    with Image.open(item["image"]) as opened:
+        assert opened.n_frames == 2
+    assert check_pairs([item]) == []
+
+
+def test_coloured_mask(make_pair):
+    item = make_pair(mask=Image.new("RGB", (6, 4), (200, 0, 0)))
+    assert f"{item['label']}: the mask is coloured; save it as 8-bit grey, 0 for background" in error_of([item])
+
+
+def test_image_values_out_of_range(make_pair):
+    item = make_pair(image=Image.fromarray(np.full((4, 6), 1e4, np.float32)), image_ext="tif")
+    assert f"{item['image']}: values from 10000 to 10000" in error_of([item])
+
+
+def test_decompression_bomb(make_pair):
+    def chunk(kind, data):
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    header = b"".join(size.to_bytes(4, "big") for size in (20000, 20000)) + bytes([8, 2, 0, 0, 0])
+    item = make_pair()
+    overwrite(item["image"], b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    message = error_of([item])
+    assert f"{item['image']}: more than 178956970 pixels" in message
+    assert "cut it into tiles or scale it down" in message
+
+
+def test_large_pictures_pass_without_pil_warning(make_pair, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)  # PIL warns above 20 and refuses above 40; ours have 24
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check_pairs([make_pair()]) == []
+
+
+def test_first_bad_pair_in_list_order_and_the_count_of_others(make_pair):
+    items = [make_pair(name=f"p{number}") for number in range(12)]
+    for number in (9, 3, 7, 5):
+        overwrite(items[number]["image"], b"")
+    overwrite(items[9]["label"], b"")  # the second file of a bad pair is not counted again
+    message = error_of(items)
+    assert items[3]["image"] in message
+    assert message.endswith("(and 3 more with errors)")
+    assert "more" not in error_of([items[3]])
+
+
+def test_good_pairs_give_no_notice(make_pair):
+    assert check_pairs([make_pair(name=f"p{number}") for number in range(3)]) == []
+    assert check_pairs([]) == []
+
+
+def test_images_alone_are_checked_too(make_pair):
+    image = make_pair()["image"]
+    assert check_pairs([{"image": image}]) == []
+    overwrite(image, b"")
+    assert image in error_of([{"image": image}])
+
+
+def uniform(level):
+    return Image.new("L", (6, 4), level)
+
+
+@pytest.mark.parametrize(
+    ("image", "ext", "notice"),
+    [
+        (Image.new("RGBA", (6, 4)), "png", "RGBA images with transparency (composited on white)"),
+        (uniform(9), "png", "grey images (repeated in R, G and B)"),
+        (Image.new("1", (6, 4)), "png", "1-bit images (read as black and white RGB)"),
+        (uniform(9).convert("P"), "png", "palette images (colours looked up)"),
+        (Image.new("CMYK", (6, 4)), "jpg", "CMYK images (converted to RGB)"),
+        (Image.fromarray(np.full((4, 6), 999, np.uint16)), "png", "16-bit grey images (divided by 257)"),
+        (Image.fromarray(np.full((4, 6), 0.5, np.float32)), "tif", "floating-point images (scaled to 0..255)"),
+        (Image.new("LAB", (6, 4)), "tif", "LAB images (converted to RGB)"),
+    ],
+)
+def test_image_notices(make_pair, image, ext, notice):
+    items = [make_pair(name=f"{name} é", image=image, image_ext=ext) for name in "abc"]
+    assert check_pairs([make_pair(), *items]) == [f"{notice}: 3, e.g. a é.{ext}"]
+
+
+def test_dark_16_bit_image(make_pair):
+    notices = check_pairs([make_pair(image=Image.fromarray(np.full((4, 6), 255, np.uint16)))])
+    assert [notice.split(" (")[0] for notice in notices] == [
+        "16-bit grey images",
+        "16-bit images without a value above 255",
+    ]
+
+
+def levels(*values):
+    return Image.fromarray(np.resize(np.array(values, np.uint8), (4, 6)))
+
+
+@pytest.mark.parametrize(
+    ("mask", "notices"),
+    [
+        (levels(0, 1), []),
+        (levels(0), ["empty masks (no foreground)"]),
+        (levels(255), ["full masks (no background)"]),
+        (levels(1), ["full masks (no background)"]),
+        (levels(0, 3, 250), ["grey-valued masks (value above 127 is foreground)"]),
+        (levels(130), ["grey-valued masks (value above 127 is foreground)", "full masks (no background)"]),
+        (levels(0, 2), ["masks with values, but none above 127 (read as empty; save foreground as 255)"]),
+    ],
+)
+def test_mask_notices(make_pair, mask, notices):
+    assert check_pairs([make_pair(mask=mask)]) == [f"{notice}: 1, e.g. peau é 1_mask.png" for notice in notices]
+
+
+def test_memory_does_not_grow_with_the_count(make_pair):
+    item = make_pair(image=Image.new("RGB", (64, 64)), mask=good_mask((64, 64)))
+    peaks = []
+    for count in (600, 1800):
+        items = [item] * count
+        tracemalloc.start()
+        check_pairs(items, num_workers=2)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 200_000  # bytes; 1200 more pairs hold 20 MB of pixels
