@@ -1,5 +1,20 @@
 """SGD-Net, structure-guided dynamic convolution for medical image segmentation, as parts for MONAI."""
 
+from custom_networks.errors import UserError
+from custom_networks.losses.sgd_loss import SGDNetLoss
+from custom_networks.metrics.hausdorff import HausdorffDistance95, Misses
 from custom_networks.network.sgdnet import SGDNet, SGDNetMaps
+from custom_networks.network.weights import load_checkpoint
+from custom_networks.operators.boundary import MorphologicalGradient, MorphologicalGradientd
 
-__all__ = ["SGDNet", "SGDNetMaps"]
+__all__ = [
+    "HausdorffDistance95",
+    "Misses",
+    "MorphologicalGradient",
+    "MorphologicalGradientd",
+    "SGDNet",
+    "SGDNetLoss",
+    "SGDNetMaps",
+    "UserError",
+    "load_checkpoint",
+]

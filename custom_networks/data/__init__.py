@@ -1,0 +1,20 @@
+"""Data: phantoms, pairs and folds, checks, reading, normalisation."""
+
+from custom_networks.data.folder import find_images, find_pairs, load_datalist
+from custom_networks.data.images import StrictPILReader, to_mask, to_rgb
+from custom_networks.data.normalization import Normalization
+from custom_networks.data.sources import checked_datalist, checked_images, checked_size, to_uint8
+
+__all__ = [
+    "Normalization",
+    "StrictPILReader",
+    "checked_datalist",
+    "checked_images",
+    "checked_size",
+    "find_images",
+    "find_pairs",
+    "load_datalist",
+    "to_mask",
+    "to_rgb",
+    "to_uint8",
+]

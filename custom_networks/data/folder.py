@@ -92,6 +92,30 @@ def load_datalist(
     return split
 
 
+def find_images(dataset_dir: PathLike) -> list[Item]:
+    """Find the images of a folder to predict: those in `images/` where there is one, else its own, masks left out.
+
+    Args:
+        dataset_dir: the folder.
+
+    Returns:
+        `{"image": path}` for each, with absolute paths, sorted by file name.
+
+    Raises:
+        UserError: when there is no such folder or no image in it, or two images share a name.
+    """
+    folder = _folder(dataset_dir)
+    subfolders, pictures = _scan(folder)
+    inside = next((folder / name for name in subfolders if name.lower() == IMAGE_FOLDER), None)
+    if inside is not None:
+        folder, pictures = inside, _scan(inside)[1]
+    stems = {_stem(path) for path in pictures}
+    images = [path for path in pictures if _base(_stem(path)) not in stems]
+    if not images:
+        raise UserError(f"{folder}: no images in it; give a folder with {', '.join(EXTENSIONS)} files")
+    return [{"image": str(path)} for path in _unique([(_stem(path), path) for path in images], "images").values()]
+
+
 # ---------------------------------------------------------------------------------------------- folders
 
 

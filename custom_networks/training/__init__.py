@@ -1,0 +1,33 @@
+"""Training helpers that MONAI has no part for, or one that the bundle cannot use; see each file's header."""
+
+from custom_networks.training.checkpoints import Checkpoints
+from custom_networks.training.finish import finish_training, print_metrics
+from custom_networks.training.precision import MixedPrecisionInferer
+from custom_networks.training.processes import flag, local_device, rank, run_folder
+from custom_networks.training.progress import ProgressBar
+from custom_networks.training.record import RunRecord
+from custom_networks.training.recorder import EpochRecorder
+from custom_networks.training.schedule import PolynomialDecay
+from custom_networks.training.seeding import EpochSeed
+from custom_networks.training.setup import finish, prepare
+from custom_networks.training.tracking import MLflowTracking, tracking_store
+
+__all__ = [
+    "Checkpoints",
+    "EpochRecorder",
+    "EpochSeed",
+    "MLflowTracking",
+    "MixedPrecisionInferer",
+    "PolynomialDecay",
+    "ProgressBar",
+    "RunRecord",
+    "finish",
+    "finish_training",
+    "flag",
+    "local_device",
+    "prepare",
+    "print_metrics",
+    "rank",
+    "run_folder",
+    "tracking_store",
+]

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from custom_networks.errors import UserError
 from custom_networks.network.weights import load_strictly, read_checkpoint
-from custom_networks.training.processes import LAST, rank
+from custom_networks.training.processes import LAST, flag, rank
 from custom_networks.training.record import RunRecord, write_atomically, write_json
 
 BEST = "model.pt"
@@ -66,14 +66,14 @@ class Checkpoints:
         network: nn.Module,
         optimizer: Optimizer,
         lr_scheduler: LRScheduler,
-        resume: bool = False,
+        resume: bool | str = False,
         about: dict[str, Any] | None = None,
     ) -> None:
         self.record = record
         self.network = network
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
-        self.resume = bool(resume)
+        self.resume = bool(flag(resume))
         self.about = about or {}
         self.ready = False
 

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from monai.data import MetaTensor
 from monai.inferers import SimpleInferer
 from torch import Tensor
 
 from custom_networks.errors import UserError
+from custom_networks.training.processes import flag
 
 
 class MixedPrecisionInferer(SimpleInferer):
@@ -29,7 +31,7 @@ class MixedPrecisionInferer(SimpleInferer):
 
     def __init__(self, amp: bool, device: torch.device | str) -> None:
         super().__init__()
-        self.amp = bool(amp)
+        self.amp = bool(flag(amp))
         self.device_type = torch.device(device).type
         if self.amp and self.device_type not in ("cpu", "cuda"):
             raise UserError(f"amp: device {device} has no bfloat16 autocast here; use --amp false")
@@ -40,6 +42,8 @@ class MixedPrecisionInferer(SimpleInferer):
         self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:  # MONAI annotates a Tensor, in train() it is a list
         """Return the network's output in float32."""
+        if isinstance(inputs, MetaTensor):  # a plain tensor: no bookkeeping in every operator
+            inputs = inputs.as_tensor()
         with torch.autocast(self.device_type, torch.bfloat16, enabled=self.amp):
             outputs = super().__call__(inputs, network, *args, **kwargs)
         return outputs.float() if isinstance(outputs, Tensor) else [output.float() for output in outputs]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -44,6 +45,13 @@ def start_process_group() -> None:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
 
+def flag(value: Any) -> Any:
+    """Read "true", "false" and "null" as a command line passes them; anything else unchanged."""
+    if isinstance(value, str) and value.lower() in ("true", "false", "null", "none"):
+        return {"true": True, "false": False}.get(value.lower())
+    return value
+
+
 def run_folder(runs_dir: str | Path, resume: bool | str | Path = False) -> str:
     """Choose the folder of a run, without making it.
 
@@ -58,6 +66,7 @@ def run_folder(runs_dir: str | Path, resume: bool | str | Path = False) -> str:
     Raises:
         UserError: where there is nothing to resume.
     """
+    resume = flag(resume)
     if resume is True:
         found = sorted(Path(runs_dir).glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime)
         if not found:

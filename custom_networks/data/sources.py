@@ -1,0 +1,75 @@
+"""What the bundle's configs call for their data: lists that are checked before anything is trained or predicted."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from monai.config import PathLike
+
+from custom_networks.data.checks import check_pairs
+from custom_networks.data.folder import Item, find_images, load_datalist
+from custom_networks.errors import UserError
+from custom_networks.network.sgdnet import SIZE_FACTOR
+from custom_networks.training.processes import rank
+
+logger = logging.getLogger(__name__)
+
+
+def checked_datalist(
+    dataset_dir: PathLike, datalist: PathLike | None = None, fold: int = 0, seed: int = 0
+) -> dict[str, list[Item]]:
+    """List training and validation pairs and read every file once, so that a bad one is told before the first epoch.
+
+    Args:
+        dataset_dir: see `load_datalist`.
+        datalist: see `load_datalist`.
+        fold: see `load_datalist`.
+        seed: see `load_datalist`.
+
+    Returns:
+        `{"training": [...], "validation": [...], "all": [...]}`.
+
+    Raises:
+        UserError: for whatever is wrong with the folder, the list or a file.
+    """
+    training, validation = load_datalist(dataset_dir, datalist, fold=fold, seed=seed)
+    _report(check_pairs([*training, *validation]))
+    logger.info("%d training and %d validation pairs from %s", len(training), len(validation), dataset_dir)
+    return {"training": training, "validation": validation, "all": [*training, *validation]}
+
+
+def checked_images(dataset_dir: PathLike) -> list[Item]:
+    """List the images of a folder and read every one once; raises UserError as `find_images` and `check_pairs`."""
+    images = find_images(dataset_dir)
+    _report(check_pairs(images))
+    logger.info("%d images from %s", len(images), dataset_dir)
+    return images
+
+
+def checked_size(image_size: Any) -> list[int]:
+    """Return [side, side] of the square the images are resized to.
+
+    Raises:
+        UserError: for a side that is no positive multiple of 64.
+    """
+    if isinstance(image_size, bool) or not isinstance(image_size, int) or image_size < 1 or image_size % SIZE_FACTOR:
+        near = SIZE_FACTOR
+        if isinstance(image_size, int | float) and image_size > 0:
+            near = max(SIZE_FACTOR, round(image_size / SIZE_FACTOR) * SIZE_FACTOR)
+        raise UserError(
+            f"image_size {image_size}: StitchViT needs a multiple of {SIZE_FACTOR} pixels; use --image_size {near}"
+        )
+    return [image_size, image_size]
+
+
+def to_uint8(image: torch.Tensor) -> torch.Tensor:
+    """Round to 8 bits: a quarter of the memory in the cache."""
+    return image.round().clamp(0, 255).to(torch.uint8)
+
+
+def _report(notices: list[str]) -> None:
+    if rank() == 0:
+        for notice in notices:
+            logger.warning(notice)
