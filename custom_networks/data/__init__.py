@@ -3,7 +3,14 @@
 from custom_networks.data.folder import find_images, find_pairs, load_datalist
 from custom_networks.data.images import StrictPILReader, to_mask, to_rgb
 from custom_networks.data.normalization import Normalization
-from custom_networks.data.sources import checked_datalist, checked_images, checked_size, to_uint8
+from custom_networks.data.sources import (
+    checked_datalist,
+    checked_images,
+    checked_size,
+    choose,
+    image_metas,
+    to_uint8,
+)
 
 __all__ = [
     "Normalization",
@@ -11,8 +18,10 @@ __all__ = [
     "checked_datalist",
     "checked_images",
     "checked_size",
+    "choose",
     "find_images",
     "find_pairs",
+    "image_metas",
     "load_datalist",
     "to_mask",
     "to_rgb",

@@ -38,7 +38,8 @@ class Normalization:
             stored = json.loads(path.read_text())["normalization"]
             return Normalization(stored["name"], tuple(stored["mean"]), tuple(stored["std"]))
         except (OSError, ValueError, KeyError, TypeError):
-            logger.warning("%s does not tell how the images were normalised in training; ISIC's figures are used", path)
+            if Path(checkpoint).is_file():  # else the loader says that it is missing
+                logger.warning("%s does not tell how images were normalised in training; ISIC's figures are used", path)
             return ISIC
 
     def as_dict(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from monai.config import PathLike
 
 from custom_networks.data.checks import check_pairs
 from custom_networks.data.folder import Item, find_images, load_datalist
-from custom_networks.errors import UserError
+from custom_networks.errors import UserError, nearest
 from custom_networks.network.sgdnet import SIZE_FACTOR
 from custom_networks.training.processes import rank
 
@@ -38,6 +38,18 @@ def checked_datalist(
     _report(check_pairs([*training, *validation]))
     logger.info("%d training and %d validation pairs from %s", len(training), len(validation), dataset_dir)
     return {"training": training, "validation": validation, "all": [*training, *validation]}
+
+
+def choose(pairs: dict[str, list[Item]], split: str) -> list[Item]:
+    """Return one list of `checked_datalist`; raises UserError for a split that does not exist."""
+    if split not in pairs:
+        raise UserError(f"--split {split}: must be one of {', '.join(pairs)}{nearest(str(split), pairs)}")
+    return pairs[split]
+
+
+def image_metas(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Metadata of a decollated batch's images, from which MONAI's `MetricsSaver` takes the file names."""
+    return [item["image"].meta for item in batch]
 
 
 def checked_images(dataset_dir: PathLike) -> list[Item]:

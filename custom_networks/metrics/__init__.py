@@ -1,0 +1,1 @@
+"""Metrics that MONAI lacks or gets wrong."""

@@ -8,6 +8,7 @@ prediction where there is none, costs the image's diagonal; both empty cost noth
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from monai.metrics import CumulativeIterationMetric, compute_hausdorff_distance, do_metric_reduction
@@ -38,7 +39,7 @@ def hausdorff_distance_95(prediction: Tensor, truth: Tensor) -> Tensor:
 class HausdorffDistance95(CumulativeIterationMetric):
     """Mean HD95 over images, misses at the image's diagonal; pixels."""
 
-    def _compute_tensor(self, y_pred: Tensor, y: Tensor | None = None) -> Tensor:
+    def _compute_tensor(self, y_pred: Tensor, y: Tensor | None = None, **kwargs: Any) -> Tensor:
         """(B, C, H, W) masks to (B, C) distances."""
         assert y is not None
         return hausdorff_distance_95(y_pred, y)
@@ -51,7 +52,7 @@ class HausdorffDistance95(CumulativeIterationMetric):
 class Misses(CumulativeIterationMetric):
     """Number of images whose lesion is not predicted at all."""
 
-    def _compute_tensor(self, y_pred: Tensor, y: Tensor | None = None) -> Tensor:
+    def _compute_tensor(self, y_pred: Tensor, y: Tensor | None = None, **kwargs: Any) -> Tensor:
         """(B, C, H, W) masks to (B, C): 1 where the truth is not empty and the prediction is."""
         assert y is not None
         return ((y_pred.flatten(2).sum(2) == 0) & (y.flatten(2).sum(2) > 0)).float()

@@ -1,0 +1,1 @@
+"""The network: one block of Figure 1 in each file."""

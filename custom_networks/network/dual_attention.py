@@ -68,9 +68,7 @@ class DualAttention(nn.Module):
         self.position = nn.Sequential(
             ConvBNReLU(in_channels, inner, 3), PositionAttention(inner), ConvBNReLU(inner, inner, 3)
         )
-        self.channel = nn.Sequential(
-            ConvBNReLU(in_channels, inner, 3), ChannelAttention(), ConvBNReLU(inner, inner, 3)
-        )
+        self.channel = nn.Sequential(ConvBNReLU(in_channels, inner, 3), ChannelAttention(), ConvBNReLU(inner, inner, 3))
         self.project = nn.Sequential(nn.Dropout(dropout), nn.Conv2d(inner, out_channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -23,9 +23,7 @@ class FeedForward(nn.Sequential):
     """1x1 C -> ratio * C, GELU, 1x1 back, eq. (4)."""
 
     def __init__(self, channels: int, ratio: int = 4) -> None:
-        super().__init__(
-            nn.Conv2d(channels, ratio * channels, 1), nn.GELU(), nn.Conv2d(ratio * channels, channels, 1)
-        )
+        super().__init__(nn.Conv2d(channels, ratio * channels, 1), nn.GELU(), nn.Conv2d(ratio * channels, channels, 1))
 
 
 class GuidanceAddition(nn.Module):
@@ -167,7 +165,7 @@ class PooledDynamicConvolution(nn.Module):
         height, width = x.shape[2], x.shape[3]
         fused = self.fuse(x, guidance)
         query = self.query(fused).unflatten(1, [self.heads, -1]).flatten(3)  # (B, G, c, HW)
-        pooled = F.adaptive_avg_pool2d(self.key(fused), [self.kernel_size, self.kernel_size])
+        pooled = F.adaptive_avg_pool2d(self.key(fused), self.kernel_size)
         key = pooled.unflatten(1, [self.heads, -1]).flatten(3)  # (B, G, c, K)
         affinity = query.transpose(2, 3) @ key * query.shape[2] ** -0.5  # (B, G, HW, K)
         logits = self.to_logits(affinity).transpose(2, 3).flatten(1, 2).unflatten(2, [height, width])

@@ -180,7 +180,7 @@ class SGDNet(nn.Module):
             Final logits (B, classes, H, W) in `eval()`; in `train()` the list [fine, middle, coarse, edge] of
             logits at the input's size, without the edge map for `refinement="none"`.
         """
-        if not torch.jit.is_scripting():
+        if not torch.jit.is_scripting():  # noqa: SIM102 (TorchScript compiles what stands beside this condition)
             if self.training:
                 maps = self.maps(image)
                 return [*maps.segmentation, maps.edge] if self.sge is not None else maps.segmentation  # type: ignore

@@ -1,0 +1,1 @@
+"""Operators: dynamic convolution, edge modulation, morphological boundary."""

@@ -117,7 +117,7 @@ class _Tiled(torch.autograd.Function):
         return tiling.join(tiles).permute(0, 3, 1, 2)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         """Transposed products, and the softmax's own backward pass."""
         x, weights = ctx.saved_tensors
         tiling = ctx.tiling
@@ -162,7 +162,7 @@ def dynamic_convolution(x: Tensor, logits: Tensor, heads: int, kernel_size: int)
             f"channels; got kernel_size {kernel_size}, {x.shape[1]} channels, {heads} heads, "
             f"{logits.shape[1]} logits"
         )
-    if not torch.jit.is_scripting():
+    if not torch.jit.is_scripting():  # noqa: SIM102 (TorchScript compiles what stands beside this condition)
         if not (torch.jit.is_tracing() or torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()):
             return tiled(x, logits, heads, kernel_size)
     return streaming(x, logits, heads, kernel_size)

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines.workflow import Workflow
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from custom_networks.errors import UserError
-from custom_networks.network.weights import load_strictly, read_checkpoint
+from custom_networks.network.weights import load_checkpoint, load_strictly, read_checkpoint
 from custom_networks.training.processes import LAST, flag, rank
 from custom_networks.training.record import RunRecord, write_atomically, write_json
 
@@ -43,6 +44,27 @@ def publish(best: Path, target: Path) -> None:
     except OSError:
         write_atomically(temporary, lambda file: file.write(best.read_bytes()))
     temporary.replace(target)
+
+
+class CheckpointLoader:
+    """Handler that loads trained weights before an evaluation, with an error that names file and keys.
+
+    Args:
+        network: with the arguments the weights were trained with.
+        path: `model.pt` or `last.pt` of a run.
+    """
+
+    def __init__(self, network: nn.Module, path: str | Path) -> None:
+        self.network = network
+        self.path = path
+
+    def attach(self, engine: Workflow) -> None:
+        """Load when the engine starts."""
+        engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self, engine: Workflow) -> None:
+        """Load the weights; raises UserError for a missing file or weights of another architecture."""
+        load_checkpoint(self.network, self.path)
 
 
 class Checkpoints:
@@ -82,12 +104,12 @@ class Checkpoints:
         """File with everything."""
         return self.record.folder / LAST
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Resume or claim the folder when the run starts, save when an epoch is complete."""
         engine.add_event_handler(Events.STARTED, self.start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
-    def start(self, engine: Engine) -> None:
+    def start(self, engine: Workflow) -> None:
         """Load `last.pt`, or make sure that the folder is free and can be written.
 
         Raises:
@@ -104,14 +126,16 @@ class Checkpoints:
                 "or choose another --output_dir"
             )
         if rank() == 0:
-            write_json(self.record.folder / "settings.json", self.record.settings)
+            self.record.write_settings()
 
-    def load(self, engine: Engine) -> None:
+    def load(self, engine: Workflow) -> None:
         """Put network, optimizer, schedule, epoch and best metric back where `last.pt` left them."""
         state = read_checkpoint(self.last)
         missing = {"network", "optimizer", "lr_scheduler", "epoch", "best", "seed"} - set(state)
         if missing:
-            raise UserError(f"{self.last}: no checkpoint of a run, {', '.join(sorted(missing))} missing; resume another")
+            raise UserError(
+                f"{self.last}: no checkpoint of a run, {', '.join(sorted(missing))} missing; resume another"
+            )
         if state["seed"] != self.record.settings.get("seed"):
             raise UserError(
                 f"{self.last}: this run has seed {state['seed']}; resume it with --seed {state['seed']} "
@@ -130,7 +154,7 @@ class Checkpoints:
         self.record.best = state["best"]
         self.record.read_rows(state["epoch"])
 
-    def save(self, engine: Engine) -> None:
+    def save(self, engine: Workflow) -> None:
         """Write `last.pt`, and the best weights when this epoch is the best so far."""
         if rank() > 0:
             return

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines.workflow import Workflow
 from tqdm import tqdm
 
 from custom_networks.training.record import Row, RunRecord
@@ -41,14 +42,14 @@ class ProgressBar:
         self.bar: tqdm | None = None
         self.shown = 0.0
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Listen to the run, its iterations and epochs."""
         engine.add_event_handler(Events.EPOCH_STARTED, self.start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.step)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch)
         engine.add_event_handler(Events.COMPLETED | Events.TERMINATE, self.close)
 
-    def start(self, engine: Engine) -> None:
+    def start(self, engine: Workflow) -> None:
         """Draw the bar at the run's first epoch, resumed ones counted as done."""
         if self.bar is None:
             total = engine.state.max_epochs * engine.state.epoch_length
@@ -57,7 +58,7 @@ class ProgressBar:
                 total=total, initial=done, desc="training", unit="step", mininterval=self.interval, dynamic_ncols=True
             )
 
-    def step(self, engine: Engine) -> None:
+    def step(self, engine: Workflow) -> None:
         """Advance by one iteration."""
         assert self.bar is not None
         now = time.monotonic()
@@ -67,13 +68,13 @@ class ProgressBar:
             self.bar.set_postfix(epoch=epoch, loss=f"{engine.state.output['loss'].item():.3f}", refresh=False)
         self.bar.update()
 
-    def epoch(self, engine: Engine) -> None:
+    def epoch(self, engine: Workflow) -> None:
         """Print the epoch's line."""
         row = self.record.rows[-1]
         best = "  best so far" if getattr(engine.state, "better", False) else ""
         tqdm.write(f"epoch {engine.state.epoch}/{engine.state.max_epochs}  {describe(row)}{best}", file=sys.stdout)
 
-    def close(self, engine: Engine) -> None:
+    def close(self, engine: Workflow) -> None:
         """Leave the bar as it stands."""
         if self.bar is not None:
             self.bar.close()

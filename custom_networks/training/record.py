@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from custom_networks.errors import UserError
+from custom_networks.training.setup import remembered_config
 
-METRICS = "metrics.csv"
+METRICS, SETTINGS, CONFIG = "metrics.csv", "settings.json", "config.json"
 Row = dict[str, float]
 
 
@@ -86,6 +87,12 @@ class RunRecord:
         """CSV with a row per epoch."""
         return self.folder / METRICS
 
+    def write_settings(self) -> None:
+        """Write `settings.json`, every knob and its value, and `config.json`, the merged configuration."""
+        write_json(self.folder / SETTINGS, self.settings)
+        if remembered_config():
+            write_json(self.folder / CONFIG, remembered_config())
+
     def add(self, row: Row) -> bool:
         """Add an epoch's row and write the CSV; returns whether the epoch is the best so far."""
         self.rows.append(row)
@@ -98,7 +105,7 @@ class RunRecord:
     def write_rows(self) -> None:
         """Write the CSV with a column per figure."""
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        lines = [columns, *([row.get(name, "") for name in columns] for row in self.rows)]
+        lines: list[list[Any]] = [list(columns), *([row.get(name, "") for name in columns] for row in self.rows)]
 
         def write(file: IO[bytes]) -> None:
             text = "\n".join(",".join(_cell(value) for value in line) for line in lines)

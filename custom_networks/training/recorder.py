@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines.workflow import Workflow
 from torch.optim import Optimizer
 
 from custom_networks.training.record import Row, RunRecord
@@ -22,7 +23,7 @@ class EpochRecorder:
         evaluator: engine of the validation.
     """
 
-    def __init__(self, record: RunRecord, optimizer: Optimizer, evaluator: Engine | None = None) -> None:
+    def __init__(self, record: RunRecord, optimizer: Optimizer, evaluator: Workflow | None = None) -> None:
         self.record = record
         self.optimizer = optimizer
         self.evaluator = evaluator
@@ -30,18 +31,18 @@ class EpochRecorder:
         self.images = self.steps = 0
         self.started = self.stopped = 0.0
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Listen to epochs and iterations."""
         engine.add_event_handler(Events.EPOCH_STARTED, self.start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.step)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.finish)
 
-    def start(self, engine: Engine) -> None:
+    def start(self, engine: Workflow) -> None:
         """Start an epoch."""
         self.sums, self.images, self.steps = {}, 0, 0
         self.started = self.stopped = time.perf_counter()
 
-    def step(self, engine: Engine) -> None:
+    def step(self, engine: Workflow) -> None:
         """Add an iteration's loss terms."""
         output = engine.state.output
         terms = {"loss": output["loss"].detach(), **getattr(engine.loss_function, "terms", {})}  # type: ignore
@@ -51,7 +52,7 @@ class EpochRecorder:
         self.steps += 1
         self.stopped = time.perf_counter()
 
-    def finish(self, engine: Engine) -> None:
+    def finish(self, engine: Workflow) -> None:
         """Record the epoch; `engine.state.better` tells whether it is the best so far."""
         row: Row = {"epoch": engine.state.epoch}
         row.update({name: (value / self.steps).item() for name, value in self.sums.items()})

@@ -6,8 +6,9 @@ import random
 
 import numpy as np
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Events
 from monai.data.utils import set_rnd
+from monai.engines.workflow import Workflow
 from numpy.random import SeedSequence
 
 from custom_networks.training.processes import rank
@@ -26,14 +27,14 @@ class EpochSeed:
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Seed when an epoch starts, before its first batch is drawn."""
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Workflow) -> None:
         """Seed for the engine's present epoch."""
         seed = int(SeedSequence([self.seed, engine.state.epoch, rank()]).generate_state(1)[0])
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 (MONAI's transforms draw from NumPy's global state)
         torch.manual_seed(seed)
-        set_rnd(engine.data_loader.dataset, seed)  # type: ignore[attr-defined]
+        set_rnd(engine.data_loader.dataset, seed)  # type: ignore[union-attr]

@@ -12,17 +12,21 @@ from types import TracebackType
 from typing import Any
 
 import torch.distributed as dist
+from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 from monai.utils import set_determinism
 
 from custom_networks.errors import UserError, nearest
-from custom_networks.training.processes import start_process_group
+from custom_networks.training.processes import flag, start_process_group
 
 DESCRIPTIONS = "_knobs_"
+MINIMA = {"fold": 0, "batch_size": 1, "max_epochs": 1, "num_workers": 0, "seed": 0}
 RUN_ARGUMENTS = (
     *("run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking", "args_file"),
     *("workflow_name", "workflow_type"),
 )
+
+_remembered: dict[str, Any] = {}
 
 
 def find_user_error(error: BaseException | None) -> UserError | None:
@@ -66,45 +70,85 @@ def check_overrides(names: Iterable[str], config: Mapping[str, Any]) -> None:
             raise UserError(f"--{name}: no such setting{nearest(top, known) or '; see `sgdnet train --help`'}")
 
 
-def _command_line() -> tuple[list[str], list[str]] | None:
-    """Config files and override names of `python -m monai.bundle run ...`; None in any other program."""
+def _command_line() -> tuple[list[str], dict[str, Any]] | None:
+    """Config files and overrides of `python -m monai.bundle run ...`; None in any other program."""
     if Path(sys.argv[0]).parts[-3:] != ("monai", "bundle", "__main__.py") or sys.argv[1:2] != ["run"]:
         return None
-    files: list[str] = []
-    names: list[str] = []
+    values: dict[str, Any] = {}
     for position, word in enumerate(sys.argv):
-        if not word.startswith("--"):
-            continue
-        name, _, value = word[2:].partition("=")
-        names.append(name)
-        if name == "config_file":
-            value = value or sys.argv[position + 1]
-            files = [part.strip(" '\"") for part in value.strip("[]()").split(",")]
-    return files, [name for name in names if name not in RUN_ARGUMENTS]
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            following = sys.argv[position + 1] if position + 1 < len(sys.argv) else "True"
+            values[name] = DefaultParseValue(value if equals else following)
+    files = values.get("config_file", [])
+    overrides = {name: value for name, value in values.items() if name not in RUN_ARGUMENTS}
+    return [files] if isinstance(files, str) else list(files), overrides
 
 
-def prepare(seed: int | None = None, distributed: bool = False) -> None:
-    """Start of every run: errors as sentences, no unknown override, seeds, and the process group.
+def readable_errors() -> None:
+    """Print a user's mistake as one sentence instead of a traceback; still the process ends with code 1."""
+    sys.excepthook = _print_sentence
+    for name in ("monai", "py.warnings"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("ignite").setLevel(logging.CRITICAL)  # the exception itself says what ignite would
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+
+def check_values(settings: Mapping[str, Any]) -> None:
+    """Check the knobs that are numbers.
 
     Args:
-        seed: for Python, NumPy and torch; None leaves them.
+        settings: every knob and its value.
+
+    Raises:
+        UserError: naming the knob, its value and what is wanted.
+    """
+    for name, minimum in MINIMA.items():
+        value = settings.get(name, minimum)
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise UserError(f"--{name} {value}: must be a whole number from {minimum} up")
+    rate = settings.get("learning_rate", 1.0)
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < float("inf"):
+        raise UserError(f"--learning_rate {rate}: must be a number above 0, such as 0.0001")
+    if not isinstance(flag(settings.get("amp", False)), bool):
+        raise UserError(f"--amp {settings['amp']}: must be true or false")
+
+
+def prepare(settings: Mapping[str, Any], distributed: bool = False) -> None:
+    """Start of every run: no unknown override, no impossible value, the process group, and seeds.
+
+    Args:
+        settings: every knob and its value; `seed` seeds Python, NumPy and torch.
         distributed: whether torchrun started several processes.
 
     Raises:
-        UserError: for an override that does not exist, or a process that torchrun did not start.
+        UserError: for an override that does not exist, a value that cannot be, or a process that torchrun did not
+            start.
     """
-    sys.excepthook = _print_sentence
-    for name in ("monai", "ignite", "py.warnings"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
     command = _command_line()
     if command is not None and command[0]:
-        check_overrides(command[1], ConfigParser.load_config_files(command[0]))
+        config = read_config(command[0])
+        check_overrides(command[1], config)
+        remember_config(config, command[1])
+    check_values(settings)
     if distributed:
         start_process_group()
-    if seed is not None:
-        set_determinism(seed=seed)
+    if "seed" in settings:
+        set_determinism(seed=settings["seed"])
+
+
+def remember_config(config: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Keep the merged configuration of this process, for the record of the run."""
+    parser = ConfigParser(dict(config))
+    parser.update(dict(overrides))
+    _remembered.clear()
+    _remembered.update(parser.get())
+
+
+def remembered_config() -> dict[str, Any]:
+    """Return the merged configuration of this process; empty where another program drives the bundle."""
+    return dict(_remembered)
 
 
 def finish() -> None:

@@ -8,14 +8,15 @@ import os
 import subprocess
 from pathlib import Path
 
-from ignite.engine import Engine, Events
+from ignite.engine import Events
 from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from monai.engines.workflow import Workflow
 
 from custom_networks.errors import UserError
 from custom_networks.training.processes import rank
-from custom_networks.training.record import RunRecord
+from custom_networks.training.record import CONFIG, SETTINGS, RunRecord
 
 EXPERIMENT = "sgdnet"
 RUN_ID = "mlflow_run_id.txt"
@@ -46,16 +47,14 @@ class MLflowTracking:
     Args:
         record: of the run.
         uri: store, see `tracking_store`; empty switches tracking off.
-        config: merged configuration to keep as an artifact, None where it is not known.
     """
 
-    def __init__(self, record: RunRecord, uri: str | None, config: dict | None = None) -> None:
+    def __init__(self, record: RunRecord, uri: str | None) -> None:
         self.record = record
         self.uri = uri
-        self.config = config
         self.client: MlflowClient | None = None
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Listen to the run's start, epochs and end, in the first process alone."""
         if not self.uri or rank() > 0:
             return
@@ -64,7 +63,7 @@ class MLflowTracking:
         engine.add_event_handler(Events.COMPLETED | Events.TERMINATE, self.finish)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.fail)
 
-    def start(self, engine: Engine) -> None:
+    def start(self, engine: Workflow) -> None:
         """Open the run, or open it again when it is resumed.
 
         Raises:
@@ -88,9 +87,9 @@ class MLflowTracking:
             parameters = {**self.record.settings, "git_commit": git_commit(), "output_dir": self.record.folder}
             for name, value in parameters.items():
                 client.log_param(run.info.run_id, name, str(value)[:PARAMETER_LENGTH])
-            client.log_artifact(run.info.run_id, str(self.record.folder / "settings.json"))
-            if self.config is not None:
-                client.log_dict(run.info.run_id, self.config, "config.json")
+            for artifact in (SETTINGS, CONFIG):
+                if (self.record.folder / artifact).is_file():
+                    client.log_artifact(run.info.run_id, str(self.record.folder / artifact))
         except (MlflowException, OSError) as error:
             raise UserError(
                 f"{self.uri}: the MLflow store does not answer ({str(error).splitlines()[0][:160]}); "
@@ -105,21 +104,23 @@ class MLflowTracking:
             return client.create_experiment(EXPERIMENT, artifact_location=artifacts.as_uri())
         return client.create_experiment(EXPERIMENT)
 
-    def log(self, engine: Engine) -> None:
+    def log(self, engine: Workflow) -> None:
         """Log the epoch's row."""
         assert self.client is not None
+        assert self.record.tracking_id is not None
         for name, value in self.record.rows[-1].items():
             if name != "epoch":
                 self.client.log_metric(self.record.tracking_id, name, value, step=engine.state.epoch)
 
-    def finish(self, engine: Engine) -> None:
+    def finish(self, engine: Workflow) -> None:
         """Close the run as FINISHED, with the metrics CSV."""
         assert self.client is not None
+        assert self.record.tracking_id is not None
         if self.record.metrics_path.is_file():
             self.client.log_artifact(self.record.tracking_id, str(self.record.metrics_path))
         self.client.set_terminated(self.record.tracking_id, RunStatus.to_string(RunStatus.FINISHED))
 
-    def fail(self, engine: Engine, error: BaseException) -> None:
+    def fail(self, engine: Workflow, error: BaseException) -> None:
         """Close the run as FAILED and let the exception go on."""
         if self.client is not None and self.record.tracking_id is not None:
             with contextlib.suppress(MlflowException):  # the first error is the one to tell
