@@ -36,7 +36,7 @@ def checked_datalist(
     """
     training, validation = load_datalist(dataset_dir, datalist, fold=fold, seed=seed)
     _report(check_pairs([*training, *validation]))
-    logger.info("%d training and %d validation pairs from %s", len(training), len(validation), dataset_dir)
+    _report([f"{len(training)} training and {len(validation)} validation pairs from {dataset_dir}"], logging.INFO)
     return {"training": training, "validation": validation, "all": [*training, *validation]}
 
 
@@ -56,7 +56,7 @@ def checked_images(dataset_dir: PathLike) -> list[Item]:
     """List the images of a folder and read every one once; raises UserError as `find_images` and `check_pairs`."""
     images = find_images(dataset_dir)
     _report(check_pairs(images))
-    logger.info("%d images from %s", len(images), dataset_dir)
+    _report([f"{len(images)} images from {dataset_dir}"], logging.INFO)
     return images
 
 
@@ -81,7 +81,7 @@ def to_uint8(image: torch.Tensor) -> torch.Tensor:
     return image.round().clamp(0, 255).to(torch.uint8)
 
 
-def _report(notices: list[str]) -> None:
+def _report(notices: list[str], level: int = logging.WARNING) -> None:
     if rank() == 0:
         for notice in notices:
-            logger.warning(notice)
+            logger.log(level, notice)
