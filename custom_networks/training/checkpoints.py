@@ -25,18 +25,20 @@ from custom_networks.training.record import RunRecord, write_atomically, write_j
 BEST = "model.pt"
 
 
+def keep_stranger(target: Path) -> None:
+    """Keep published weights that no run's folder holds, weights from elsewhere, as `model.previous.pt` beside."""
+    if target.is_file() and target.stat().st_nlink == 1:
+        target.replace(target.with_suffix(".previous.pt"))
+
+
 def publish(best: Path, target: Path) -> None:
     """Make `target` the same file as `best` (a hard link where the disk can, else a copy), atomically.
-
-    A target that no run holds any more, weights from elsewhere, is kept beside it as `model.previous.pt`.
 
     Args:
         best: weights in the folder of the run.
         target: where the bundle expects them.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.is_file() and target.stat().st_nlink == 1:
-        target.replace(target.with_suffix(".previous.pt"))
     temporary = target.with_name(f".{target.name}-{os.getpid()}")
     temporary.unlink(missing_ok=True)
     try:
@@ -97,7 +99,7 @@ class Checkpoints:
         self.lr_scheduler = lr_scheduler
         self.resume = bool(flag(resume))
         self.about = about or {}
-        self.ready = False
+        self.ready = self.published = False
 
     @property
     def last(self) -> Path:
@@ -161,6 +163,9 @@ class Checkpoints:
         weights = self.network.state_dict()
         if getattr(engine.state, "better", False):
             best = self.record.folder / BEST
+            if not self.published:
+                keep_stranger(Path(self.record.model_path))
+                self.published = True
             write_atomically(best, lambda file: torch.save(weights, file))
             about = {**self.about, "metrics": self.record.best, "settings": self.record.settings}
             write_json(best.with_suffix(".json"), about)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from monai.data.dataset import Dataset
@@ -13,28 +14,31 @@ from custom_networks.network.sgdnet import SGDNet
 from custom_networks.network.weights import load_checkpoint
 from custom_networks.training.checkpoints import BEST
 from custom_networks.training.processes import rank
-from custom_networks.training.record import RunRecord
+from custom_networks.training.record import METRICS, RunRecord
 from custom_networks.training.sheet import sheet_rows, write_sheet
 from custom_networks.training.tracking import log_file
 
 SHEET = "sheet.png"
 
 
-def summary(record: RunRecord, uri: str | None, sheet: Path) -> str:
-    """Say the best epoch's figures, where everything lies, and how to open MLflow."""
-    best = record.best
+def figures(metrics: Mapping[str, float]) -> str:
+    """Say validation metrics in one line."""
+    return (
+        f"Dice {metrics['val_mean_dice']:.4f}   IoU {metrics['val_mean_iou']:.4f}   "
+        f"HD95 {metrics['val_hd95']:.2f} px   missed lesions {int(metrics['val_misses'])}"
+    )
+
+
+def places(folder: Path, model_path: str | Path, uri: str | None) -> list[str]:
+    """Say in lines where a run's files lie and how to open MLflow."""
     lines = [
-        "",
-        f"Best epoch {int(best['epoch'])} of {int(record.rows[-1]['epoch'])}, on the validation images:",
-        f"  Dice {best['val_mean_dice']:.4f}   IoU {best['val_mean_iou']:.4f}   HD95 {best['val_hd95']:.2f} px   "
-        f"missed lesions {int(best['val_misses'])}",
-        f"  best weights   {record.model_path} (also {record.folder / BEST})",
-        f"  metrics        {record.metrics_path}",
-        f"  picture sheet  {sheet}",
+        f"  best weights   {model_path} (also {folder / BEST})",
+        f"  metrics        {folder / METRICS}",
+        f"  picture sheet  {folder / SHEET}",
     ]
     if uri:
         lines.append(f'  MLflow         mlflow ui --backend-store-uri "{uri}"   then open http://127.0.0.1:5000')
-    return "\n".join(lines)
+    return lines
 
 
 def finish_training(
@@ -56,15 +60,25 @@ def finish_training(
     sheet = record.folder / SHEET
     write_sheet(sheet, sheet_rows(network, dataset, mean, std))
     log_file(record, uri, sheet)
-    print(summary(record, uri, sheet), flush=True)
+    epochs = f"Best epoch {int(record.best['epoch'])} of {int(record.rows[-1]['epoch'])}, on the validation images:"
+    lines = ["", epochs, f"  {figures(record.best)}", *places(record.folder, record.model_path, uri)]
+    print("\n".join(lines), flush=True)
 
 
-def print_metrics(metrics: dict[str, Any], folder: str | Path) -> None:
-    """Print an evaluation's figures and where the tables lie."""
-    if rank() == 0:
-        print(
-            f"Dice {metrics['val_mean_dice']:.4f}   IoU {metrics['val_mean_iou']:.4f}   "
-            f"HD95 {metrics['val_hd95']:.2f} px   missed lesions {int(metrics['val_misses'])}\n"
-            f"tables per image and in sum: {folder}",
-            flush=True,
-        )
+def print_evaluation(metrics: Mapping[str, float], folder: str | Path, checkpoint: str | Path) -> None:
+    """Print an evaluation's figures, where its tables lie, and the run that the weights come from where it is known.
+
+    Args:
+        metrics: of the evaluator.
+        folder: of the tables.
+        checkpoint: that was evaluated; `Checkpoints` writes a `.json` beside it.
+    """
+    if rank() > 0:
+        return
+    lines = [figures(metrics), f"  per image      {Path(folder) / 'val_mean_dice_raw.csv'} and its neighbours"]
+    try:
+        settings = json.loads(Path(checkpoint).with_suffix(".json").read_text())["settings"]
+        lines += places(Path(settings["output_dir"]), checkpoint, settings["tracking_uri"])
+    except (OSError, ValueError, KeyError):
+        lines.append(f"  weights        {checkpoint}")
+    print("\n".join(lines), flush=True)

@@ -1,0 +1,47 @@
+# `make train` and `make test` are all a newcomer needs; both make .venv first where it is missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA := data/phantoms
+
+.PHONY: train test test-fast lint format clean
+
+train: $(VENV)/.installed $(DATA)
+	$(BIN)/sgdnet train --dataset_dir $(DATA) --image_size 128 --batch_size 8 --max_epochs 16 --num_workers 0
+	@echo
+	@echo "The best weights, evaluated again:"
+	$(BIN)/sgdnet evaluate --dataset_dir $(DATA) --image_size 128 --batch_size 8 --num_workers 0
+
+test: $(VENV)/.installed-dev
+	$(BIN)/pytest
+
+test-fast: $(VENV)/.installed-dev
+	$(BIN)/pytest -m "not slow"
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(DATA): | $(VENV)/.installed
+	$(BIN)/sgdnet phantoms --output_dir $(DATA)
+
+$(VENV)/bin/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt pyproject.toml | $(VENV)/bin/pip
+	$(BIN)/pip install --quiet -r requirements.txt
+	$(BIN)/pip install --quiet --no-deps -e .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt requirements.txt pyproject.toml | $(VENV)/bin/pip
+	$(BIN)/pip install --quiet -r requirements-dev.txt
+	$(BIN)/pip install --quiet --no-deps -e .
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from custom_networks.data.phantoms import write_phantoms
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+BUNDLE = REPOSITORY / "bundle"
+CONFIGS = BUNDLE / "configs"
+SMALL = {"image_size": 64, "batch_size": 4, "num_workers": 0}
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten phantoms of 64 x 64 pixels: 8 to train, 2 to validate in fold 0."""
+    return write_phantoms(tmp_path_factory.mktemp("phantoms") / "set", count=10, size=64)
+
+
+def bundle_command(config: str, folder: Path, dataset: Path, **knobs: object) -> list[str]:
+    """Words after `python` of a bundle run that writes into `folder` alone."""
+    settings = {
+        "bundle_root": BUNDLE,
+        "dataset_dir": dataset,
+        **SMALL,
+        "output_dir": folder / "run",
+        "model_path": folder / "models" / "model.pt",
+        "tracking_uri": f"sqlite:///{folder / 'mlflow.db'}",
+        **knobs,
+    }
+    words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+    return ["-m", "monai.bundle", "run", "training", "--config_file", config, *words]
+
+
+def run_python(words: list[str], cwd: Path = BUNDLE, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    return subprocess.run(
+        [sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a run of three epochs through `python -m monai.bundle run training`, never interrupted."""
+    folder = tmp_path_factory.mktemp("trained")
+    result = run_python(bundle_command("configs/train.json", folder, dataset, max_epochs=3))
+    assert result.returncode == 0, result.stderr[-3000:]
+    (folder / "stdout.txt").write_text(result.stdout)
+    return folder
+
+
+@pytest.fixture
+def sgdnet(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the `sgdnet` command in this process: exit code, standard output, standard error."""
+    from custom_networks.cli import main
+
+    def run(*words: object) -> tuple[int, str, str]:
+        code = 0
+        try:
+            main([str(word) for word in words])
+        except SystemExit as exit_:
+            code = exit_.code if isinstance(exit_.code, int) else 1
+        captured = capfd.readouterr()
+        return code, captured.out, captured.err
+
+    return run

@@ -1,0 +1,43 @@
+"""StitchViT against attention over sub-grids cut out one by one."""
+
+import oracles
+import pytest
+import torch
+
+from custom_networks.network.stitch_vit import StitchViT, stitch, unstitch
+
+
+def test_tokens_by_hand():
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    assert stitch(x, 2)[0].tolist() == [[0, 2, 8, 10], [1, 3, 9, 11], [4, 6, 12, 14], [5, 7, 13, 15]]
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_pixel_goes_to_token_of_its_remainders_and_back(stride):
+    x = torch.randn(2, 3, 8, 12)
+    tokens = stitch(x, stride)
+    assert tokens.shape == (2, stride**2, 3 * 96 // stride**2)
+    for i in range(8):
+        for j in range(12):
+            token = tokens[0, i % stride * stride + j % stride].view(3, 8 // stride, 12 // stride)
+            assert torch.equal(token[:, i // stride, j // stride], x[0, :, i, j])
+    assert torch.equal(unstitch(tokens, x, stride), x)
+
+
+@pytest.mark.parametrize(("strides", "size"), [((4, 2), (8, 4)), ((2, 1), (6, 10)), ((16, 8, 4, 2), (16, 32))])
+def test_whole_block(strides, size):
+    torch.manual_seed(0)
+    channels = 2 * len(strides)
+    module = StitchViT(channels, strides)
+    oracles.compare(module, lambda w, x: oracles.stitch_vit(w, x, strides), torch.randn(2, channels, *size))
+
+
+def test_defaults_are_the_papers():
+    module = StitchViT()
+    assert module.strides == (16, 8, 4, 2)
+    assert module.query.weight.shape == (256, 256, 1, 1)
+
+
+def test_channels_that_do_not_divide():
+    with pytest.raises(ValueError, match="multiple of the 4 strides, got 10"):
+        StitchViT(10)

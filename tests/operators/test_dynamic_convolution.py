@@ -1,0 +1,196 @@
+"""Tiled and streaming dynamic convolution against the literal unfold, in values and gradients."""
+
+import oracles
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from custom_networks.operators.dynamic_convolution import dynamic_convolution, streaming, tiled
+
+FORMS = pytest.mark.parametrize("form", [tiled, streaming, dynamic_convolution])
+
+
+def inputs(b, heads, per_head, h, w, k, dtype=torch.float64, seed=0):
+    torch.manual_seed(seed)
+    x = torch.randn(b, heads * per_head, h, w, dtype=dtype, requires_grad=True)
+    logits = torch.randn(b, heads * k * k, h, w, dtype=dtype, requires_grad=True)
+    return x, logits
+
+
+def values_and_gradients(form, x, logits, heads, k):
+    y = form(x, logits, heads, k)
+    weight = torch.linspace(-1, 2, y.numel(), dtype=y.dtype).view_as(y)
+    return y, *torch.autograd.grad((y * weight).sum(), (x, logits))
+
+
+def check(form, x, logits, heads, k):
+    actual = values_and_gradients(form, x, logits, heads, k)
+    for got, expected in zip(actual, values_and_gradients(oracles.dynamic_convolution, x, logits, heads, k), strict=True):
+        oracles.close(got, expected, x.dtype)
+        assert got.dtype == x.dtype
+
+
+@FORMS
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("b", "heads", "per_head", "h", "w", "k"),
+    [
+        (1, 1, 1, 1, 1, 1),
+        (1, 1, 1, 1, 1, 7),
+        (2, 4, 2, 8, 8, 7),
+        (2, 4, 3, 16, 16, 7),
+        (1, 2, 2, 17, 5, 3),
+        (2, 1, 3, 3, 23, 5),
+        (1, 3, 1, 19, 11, 9),
+        (1, 2, 1, 13, 21, 11),
+        (3, 2, 2, 9, 7, 1),
+    ],
+)
+def test_equals_unfold(form, dtype, b, heads, per_head, h, w, k):
+    check(form, *inputs(b, heads, per_head, h, w, k, dtype), heads, k)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    b=st.integers(1, 2),
+    heads=st.integers(1, 3),
+    per_head=st.integers(1, 3),
+    h=st.integers(1, 20),
+    w=st.integers(1, 20),
+    k=st.sampled_from([1, 3, 5, 7, 9, 11]),
+    seed=st.integers(0, 99),
+)
+def test_equals_unfold_at_any_shape(b, heads, per_head, h, w, k, seed):
+    x, logits = inputs(b, heads, per_head, h, w, k, seed=seed)
+    check(tiled, x, logits, heads, k)
+    check(streaming, x, logits, heads, k)
+
+
+@FORMS
+@pytest.mark.parametrize("k", [1, 3])
+def test_gradcheck(form, k):
+    x, logits = inputs(1, 2, 1, 3, 4, k)
+    assert torch.autograd.gradcheck(lambda a, b: form(a, b, 2, k), (x, logits))
+
+
+@FORMS
+@pytest.mark.parametrize("needs", ["x", "logits"])
+def test_only_one_input_needs_a_gradient(form, needs):
+    x, logits = inputs(1, 2, 2, 9, 9, 3)
+    expected = torch.autograd.grad(oracles.dynamic_convolution(x, logits, 2, 3).sum(), x if needs == "x" else logits)
+    other = logits if needs == "x" else x
+    actual = torch.autograd.grad(
+        form(*(t.detach() if t is other else t for t in (x, logits)), 2, 3).sum(), x if needs == "x" else logits
+    )
+    oracles.close(actual, expected, torch.float64)
+
+
+@pytest.mark.parametrize(("form", "tolerance"), [(tiled, 2**-7), (streaming, 2**-5)])
+def test_bfloat16(form, tolerance):
+    """bfloat16 rounds to 2**-9; a convex sum never exceeds max|x|. Streaming also rounds its running sum."""
+    x, logits = inputs(1, 2, 4, 17, 9, 7, torch.float32)
+    x, logits = x.bfloat16(), logits.bfloat16()
+    y = form(x, logits, 2, 7)
+    assert y.dtype == torch.bfloat16
+    expected = oracles.dynamic_convolution(x.float(), logits.float(), 2, 7)
+    assert (y.float() - expected).abs().max() <= tolerance * x.abs().max()
+
+
+@pytest.mark.parametrize("x_dtype", [torch.float32, torch.bfloat16])
+def test_autocast_forward_and_backward(x_dtype):
+    """As in training with mixed precision: layer norm gives float32 on CUDA, the logits are bfloat16."""
+    x, logits = inputs(1, 2, 4, 9, 9, 3, torch.float32)
+    x, logits = x.detach().to(x_dtype).requires_grad_(), logits.detach().bfloat16().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = dynamic_convolution(x, logits, 2, 3)
+    y.float().pow(2).sum().backward()
+    x32, logits32 = x.detach().float().requires_grad_(), logits.detach().float().requires_grad_()
+    expected = oracles.dynamic_convolution(x32, logits32, 2, 3)
+    expected.pow(2).sum().backward()
+    for got, exact in ((y, expected), (x.grad, x32.grad), (logits.grad, logits32.grad)):
+        assert (got.float() - exact).abs().max() <= 2**-5 * exact.abs().max()
+    assert y.dtype == x_dtype, "documented: the result is of x's type"
+
+
+@FORMS
+def test_channels_last(form):
+    x, logits = inputs(2, 2, 3, 10, 13, 5)
+    expected = values_and_gradients(oracles.dynamic_convolution, x, logits, 2, 5)
+    x, logits = (t.detach().to(memory_format=torch.channels_last).requires_grad_() for t in (x, logits))
+    oracles.close(values_and_gradients(form, x, logits, 2, 5), expected, torch.float64)
+
+
+@FORMS
+def test_non_contiguous(form):
+    x, logits = inputs(1, 2, 2, 8, 12, 3)
+    expected = oracles.dynamic_convolution(x.mT.contiguous(), logits.mT.contiguous(), 2, 3)
+    oracles.close(form(x.mT, logits.mT, 2, 3), expected, torch.float64)
+
+
+@FORMS
+def test_softmax_ignores_a_constant(form):
+    x, logits = inputs(1, 2, 2, 9, 9, 3)
+    shift = torch.randn(1, 2, 1, 9, 9, dtype=x.dtype).expand(1, 2, 9, 9, 9).reshape(1, 18, 9, 9)
+    oracles.close(form(x, logits + 50 * shift, 2, 3), form(x, logits, 2, 3), torch.float64)
+
+
+@FORMS
+def test_large_logits_select_one_tap_in_row_major_order(form):
+    """Tap 5 of a 3 x 3 kernel lies one to the right: the map moves left, zero comes in."""
+    x, logits = inputs(1, 1, 2, 5, 6, 3)
+    logits = torch.zeros_like(logits)
+    logits[:, 5] = 1000.0
+    expected = torch.nn.functional.pad(x, (0, 1))[..., 1:]
+    oracles.close(form(x, logits, 1, 3), expected, torch.float64)
+
+
+@FORMS
+@pytest.mark.parametrize("k", [3, 7])
+def test_constant_map_stays_constant_away_from_the_border(form, k):
+    _, logits = inputs(1, 2, 1, 18, 15, k)
+    y = form(torch.full((1, 2, 18, 15), 3.5, dtype=torch.float64), logits, 2, k)
+    r = k // 2
+    inside = y[..., r:-r, r:-r]
+    oracles.close(inside, torch.full_like(inside, 3.5), torch.float64)
+    assert (y[..., 0, :] < 3.5).all(), "zero padding pulls the border down"
+
+
+@pytest.mark.parametrize(
+    ("channels", "logit_channels", "heads", "k"), [(8, 2 * 16, 2, 4), (7, 2 * 9, 2, 3), (8, 9, 2, 3), (8, 2 * 9, 2, 5)]
+)
+def test_shapes_that_do_not_fit(channels, logit_channels, heads, k):
+    with pytest.raises(ValueError, match=rf"got kernel_size {k}, {channels} channels, {heads} heads, {logit_channels}"):
+        dynamic_convolution(torch.zeros(1, channels, 4, 4), torch.zeros(1, logit_channels, 4, 4), heads, k)
+
+
+class LargestStorage(TorchDispatchMode):
+    """Records the bytes of the largest tensor that any operator returns."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in torch.utils._pytree.tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                self.bytes = max(self.bytes, tensor.untyped_storage().nbytes())
+        return result
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_no_intermediate_of_49_copies(backward):
+    """At the size of the network: 64 channels to a head. The band takes most; a quarter of the copies is generous."""
+    copies = 49 * 4 * 64 * 16 * 16 * 4
+
+    def largest(form):
+        x, logits = inputs(1, 4, 64, 16, 16, 7, torch.float32)
+        with LargestStorage() as mode:
+            y = form(x, logits, 4, 7)
+            if backward:
+                y.sum().backward()
+        return mode.bytes
+
+    assert largest(oracles.dynamic_convolution) >= copies
+    assert largest(tiled) <= copies / 4
+    assert largest(streaming) <= copies / 4
