@@ -13,7 +13,7 @@ import torch.nn.functional as F
 SOBEL = [[[1, 0, -1], [2, 0, -2], [1, 0, -1]], [[1, 2, 1], [0, 0, 0], [-1, -2, -1]]]
 SCHARR = [[[3, 0, -3], [10, 0, -10], [3, 0, -3]], [[3, 10, 3], [0, 0, 0], [-3, -10, -3]]]
 LAPLACIAN = [[[0, 1, 0], [1, -4, 1], [0, 1, 0]]]
-KERNELS = {"sobel": SOBEL, "scharr": SCHARR, "laplacian": LAPLACIAN, "learnable": SOBEL}
+KERNELS = {"sobel": SOBEL, "scharr": SCHARR, "laplacian": LAPLACIAN, "learnable": SOBEL}  # learnable: at the start
 
 
 def shake(module, seed=0):
@@ -79,7 +79,12 @@ def dynamic_convolution(x, logits, heads, kernel_size):
     return (copies * weights).sum(3).view(b, c, h, w)
 
 
-def edge_modulation(x, kernels, reading):
+def finite_root(x):
+    """Square root whose gradient at 0 is 0."""
+    return torch.where(x > 0, torch.sqrt(torch.where(x > 0, x, 1)), 0)
+
+
+def edge_modulation(x, kernels, reading, root=torch.sqrt):
     """Eq. (1) with a plain square root; dense frozen convolutions, or one channel at a time."""
     channels = x.shape[1]
     responses = []
@@ -88,7 +93,7 @@ def edge_modulation(x, kernels, reading):
             responses.append(F.conv2d(x, kernel.expand(channels, channels, 3, 3), padding=1))
         else:
             responses.append(torch.cat([F.conv2d(x[:, [c]], kernel[None, None], padding=1) for c in range(channels)], 1))
-    return x * torch.sigmoid(torch.sqrt(sum(response**2 for response in responses)))
+    return x * torch.sigmoid(root(sum(response**2 for response in responses)))
 
 
 def stitch_attention(q, k, v, stride):
@@ -279,11 +284,12 @@ def refiner(w, x):
 
 
 def sge(w, x4, x1, operator="sobel", reading="summed"):
+    """Edge map and guidance (None where there is no head for it)."""
     streams = []
     for name, x in (("deep", x4), ("shallow", x1)):
         x = conv_bn_relu(sub(w, f"{name}.0"), x)
         if operator != "none":
-            x = edge_modulation(x, KERNELS[operator], "depthwise" if operator == "learnable" else reading)
+            x = edge_modulation(x, KERNELS[operator], reading, finite_root)
         streams.append(refiner(sub(w, f"{name}.2"), x))
     deep, shallow = streams
     fused = conv_bn_relu(sub(w, "fuse"), torch.cat([resize(deep, shallow.shape[2:]), shallow], 1), padding=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CONFIGS
 from PIL import Image
 
 from custom_networks import SGDNet
@@ -139,10 +139,23 @@ def test_bad_data_is_one_sentence_and_writes_nothing(
     assert not (tmp_path / "models").exists()
 
 
-def test_empty_fold_is_named(sgdnet: Run, dataset: Path, tmp_path: Path) -> None:
+def test_fold_out_of_range(sgdnet: Run, dataset: Path, tmp_path: Path) -> None:
     code, _, err = sgdnet("train", *words(tmp_path, dataset, fold=7))
     assert code == 1
-    assert "fold 7" in err
+    assert "set fold from 0 to 4" in err
+
+
+def test_datalist_with_an_empty_fold(sgdnet: Run, dataset: Path, tmp_path: Path) -> None:
+    names = [path.name for path in sorted((dataset / "images").iterdir())]
+    items = [
+        {"image": f"images/{name}", "label": f"masks/{name}", "fold": 0 if number < 5 else 2}
+        for number, name in enumerate(names)
+    ]
+    (tmp_path / "list.json").write_text(json.dumps({"training": items}))
+    code, _, err = sgdnet("train", *words(tmp_path, dataset, datalist=tmp_path / "list.json", fold=1))
+    assert code == 1
+    assert "list.json" in err
+    assert "0, 2" in err
 
 
 def test_size_that_is_no_multiple_of_64(sgdnet: Run, dataset: Path, tmp_path: Path) -> None:

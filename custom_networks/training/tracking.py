@@ -16,7 +16,7 @@ from monai.engines.workflow import Workflow
 
 from custom_networks.errors import UserError
 from custom_networks.training.processes import rank
-from custom_networks.training.record import CONFIG, SETTINGS, RunRecord
+from custom_networks.training.record import CONFIG, SETTINGS, Row, RunRecord
 
 EXPERIMENT = "sgdnet"
 RUN_ID = "mlflow_run_id.txt"
@@ -78,6 +78,10 @@ class MLflowTracking:
             if engine.state.epoch > 0 and path.is_file():
                 self.record.tracking_id = path.read_text().strip()
                 client.update_run(self.record.tracking_id, status=RunStatus.to_string(RunStatus.RUNNING))
+                logged = {point.step for point in client.get_metric_history(self.record.tracking_id, "loss")}
+                for row in self.record.rows:  # an epoch that was saved, but not logged before the run was killed
+                    if row["epoch"] not in logged:
+                        self.log_row(row)
                 return
             experiment = client.get_experiment_by_name(EXPERIMENT)
             identity = experiment.experiment_id if experiment else self.create_experiment(client)
@@ -106,11 +110,15 @@ class MLflowTracking:
 
     def log(self, engine: Workflow) -> None:
         """Log the epoch's row."""
+        self.log_row(self.record.rows[-1])
+
+    def log_row(self, row: Row) -> None:
+        """Log an epoch's figures."""
         assert self.client is not None
         assert self.record.tracking_id is not None
-        for name, value in self.record.rows[-1].items():
+        for name, value in row.items():
             if name != "epoch":
-                self.client.log_metric(self.record.tracking_id, name, value, step=engine.state.epoch)
+                self.client.log_metric(self.record.tracking_id, name, value, step=int(row["epoch"]))
 
     def finish(self, engine: Workflow) -> None:
         """Close the run as FINISHED, with the metrics CSV."""

@@ -11,10 +11,23 @@ import pytest
 from conftest import BUNDLE, CONFIGS
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-KNOBS = (
-    "bundle_root dataset_dir datalist fold image_size batch_size max_epochs learning_rate num_workers device amp seed "
-    "pretrained_encoder output_dir resume"
-).split()
+KNOBS = [
+    "bundle_root",
+    "dataset_dir",
+    "datalist",
+    "fold",
+    "image_size",
+    "batch_size",
+    "max_epochs",
+    "learning_rate",
+    "num_workers",
+    "device",
+    "amp",
+    "seed",
+    "pretrained_encoder",
+    "output_dir",
+    "resume",
+]
 COMBINATIONS = {
     "train": ("train.json",),
     "evaluate": ("train.json", "evaluate.json"),

@@ -18,10 +18,20 @@ from monai.fl.utils.exchange_object import ExchangeObject
 from custom_networks import SGDNet, load_checkpoint
 
 META, INFERENCE = str(CONFIGS / "metadata.json"), str(CONFIGS / "inference.json")
-REQUIRED = (
-    "schema version monai_version pytorch_version numpy_version required_packages_version task description authors "
-    "copyright network_data_format changelog"
-).split()
+REQUIRED = [
+    "schema",
+    "version",
+    "monai_version",
+    "pytorch_version",
+    "numpy_version",
+    "required_packages_version",
+    "task",
+    "description",
+    "authors",
+    "copyright",
+    "network_data_format",
+    "changelog",
+]
 TENSOR = ("type", "format", "num_channels", "spatial_shape", "dtype", "value_range")
 
 
@@ -79,7 +89,12 @@ def test_network_takes_and_gives_what_the_metadata_says() -> None:
 def test_exported_torchscript_equals_the_network(trained: Path, tmp_path: Path) -> None:
     best, exported = trained / "models" / "model.pt", tmp_path / "model.ts"
     ckpt_export(
-        "network_def", filepath=str(exported), ckpt_file=str(best), meta_file=META, config_file=INFERENCE, key_in_ckpt=""
+        "network_def",
+        filepath=str(exported),
+        ckpt_file=str(best),
+        meta_file=META,
+        config_file=INFERENCE,
+        key_in_ckpt="",
     )
     network = SGDNet()
     load_checkpoint(network, best)

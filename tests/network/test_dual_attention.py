@@ -40,8 +40,8 @@ def test_widths_of_the_paper():
 
 
 def test_dropout_in_training_alone():
-    module = DualAttention(8, 4, dropout=0.5)
-    x = torch.randn(2, 8, 4, 4)
+    module = DualAttention(32, 4, dropout=0.5)
+    x = torch.randn(2, 32, 4, 4)
     assert not torch.equal(module.train()(x), module(x))
     assert torch.equal(module.eval()(x), module(x))
-    assert DualAttention(8, 4).project[0].p == 0.1
+    assert DualAttention(32, 4).project[0].p == 0.1

@@ -45,9 +45,7 @@ def test_resumed_run_has_the_same_state(tmp_path: Path) -> None:
     assert second.engine.state.iteration == 8
     assert second.optimizer.param_groups[0]["lr"] == first.optimizer.param_groups[0]["lr"]
     assert torch.equal(second.network.weight, first.network.weight)
-    moments = [
-        next(iter(training.optimizer.state.values()))["exp_avg"] for training in (first, second)
-    ]
+    moments = [next(iter(training.optimizer.state.values()))["exp_avg"] for training in (first, second)]
     assert torch.equal(*moments)
     assert second.record.rows == first.record.rows
 
