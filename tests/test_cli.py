@@ -54,6 +54,7 @@ def test_help_of_a_verb_describes_every_knob(sgdnet: Run) -> None:
     [
         (("trian",), "did you mean 'train'?"),
         (("train", "--epchs", "5"), "--epchs: no such setting; did you mean 'max_epochs'?"),
+        (("train", "--loss#edge_wieght", "1"), "loss has no such argument; did you mean 'edge_weight'?"),
         (("train", "--bacth_size", "5"), "did you mean 'batch_size'?"),
         (("phantoms", "--cuont", "5"), "did you mean 'count'?"),
         (("train", "some_folder"), "--dataset_dir some_folder"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
+import pydoc
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -61,13 +63,21 @@ def check_overrides(names: Iterable[str], config: Mapping[str, Any]) -> None:
         config: as the files have it.
 
     Raises:
-        UserError: naming the override and the nearest knob.
+        UserError: naming the override and the nearest knob, or the nearest argument of what a nested one configures.
     """
     for name in names:
-        top = name.replace("::", "#").split("#")[0]
-        if top not in config:
+        path = name.replace("::", "#").split("#")
+        if path[0] not in config:
             known = knobs(config) or list(config)
-            raise UserError(f"--{name}: no such setting{nearest(top, known) or '; see `sgdnet train --help`'}")
+            raise UserError(f"--{name}: no such setting{nearest(path[0], known) or '; see `sgdnet train --help`'}")
+        parent: Any = config
+        for part in path[:-1]:
+            parent = parent.get(part) if isinstance(parent, Mapping) else None
+        target = pydoc.locate(parent["_target_"]) if isinstance(parent, Mapping) and "_target_" in parent else None
+        if len(path) > 1 and callable(target):
+            arguments = inspect.signature(target).parameters
+            if path[-1] not in arguments and not path[-1].startswith("_"):
+                raise UserError(f"--{name}: {path[-2]} has no such argument{nearest(path[-1], arguments)}")
 
 
 def _command_line() -> tuple[list[str], dict[str, Any]] | None:

@@ -19,18 +19,8 @@ from custom_networks import SGDNet, load_checkpoint
 
 META, INFERENCE = str(CONFIGS / "metadata.json"), str(CONFIGS / "inference.json")
 REQUIRED = [
-    "schema",
-    "version",
-    "monai_version",
-    "pytorch_version",
-    "numpy_version",
-    "required_packages_version",
-    "task",
-    "description",
-    "authors",
-    "copyright",
-    "network_data_format",
-    "changelog",
+    *("schema", "version", "changelog", "monai_version", "pytorch_version", "numpy_version", "task", "description"),
+    *("required_packages_version", "authors", "copyright", "network_data_format"),
 ]
 TENSOR = ("type", "format", "num_channels", "spatial_shape", "dtype", "value_range")
 
