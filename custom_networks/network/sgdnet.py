@@ -9,6 +9,7 @@ Symbols: B batch, H and W the input's height and width, /4 a quarter of both.
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from custom_networks.errors import nearest
 from custom_networks.network.decoder import ReverseAttentionDecoder
 from custom_networks.network.dual_attention import DualAttention
+from custom_networks.network.fold import fold
 from custom_networks.network.layers import ConvBNReLU, pad_to_multiple, resize_to
 from custom_networks.network.res2net import Res2Net50
 from custom_networks.network.sgdc import SGDC, GuidanceAddition, NoRefinement, PooledDynamicConvolution
@@ -141,7 +143,7 @@ class SGDNet(nn.Module):
             Decoded maps (B, 64, h, w), fine to coarse; edge logits (B, 1, H/4, W/4); guidance (B, 16, H/4, W/4).
         """
         x1, x2, x3, x4 = self.encoder(x)
-        context = resize_to(self.stitch_vit(x1), x4)
+        context = self.stitch_vit.resized(x1, x4)
         deep = self.reduce(self.dual_attention(torch.cat([context, x4], dim=1)))
         edge, guidance = x1.new_zeros([0]), x1.new_zeros([0])
         if self.sge is not None:
@@ -187,6 +189,41 @@ class SGDNet(nn.Module):
         padded = pad_to_multiple(image, self.size_factor)
         decoded = self.decode(padded)[0]
         return restore(self.heads[0](decoded[0]), padded, image)
+
+    def optimize_for_inference(self, dtype: torch.dtype = torch.float32) -> OptimizedSGDNet:
+        """Return a copy for inference: batch normalisation folded into convolutions, channels-last, in `dtype`.
+
+        Args:
+            dtype: float32 keeps the outputs within 1e-4; bfloat16 is faster where the processor computes in it.
+
+        Returns:
+            A module that takes and gives float32, as this network does in `eval()`.
+        """
+        return OptimizedSGDNet(self, dtype)
+
+
+class OptimizedSGDNet(nn.Module):
+    """An `SGDNet` that can only predict, see `SGDNet.optimize_for_inference`.
+
+    Args:
+        network: to copy; it stays as it is.
+        dtype: of weights and maps.
+    """
+
+    def __init__(self, network: SGDNet, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        folded = fold(copy.deepcopy(network).eval()).requires_grad_(False)
+        self.network = folded.to(dtype=dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Segment (B, 3, H, W) into final logits (B, classes, H, W), float32."""
+        image = image.to(dtype=self.dtype, memory_format=torch.channels_last)
+        return self.network(image).float()
+
+    def train(self, mode: bool = True) -> OptimizedSGDNet:
+        """Stay in `eval()`; folded layers cannot be trained."""
+        return super().train(False)
 
 
 def restore(logits: Tensor, padded: Tensor, image: Tensor) -> Tensor:
