@@ -109,10 +109,10 @@ class StitchViT(nn.Module):
         grid = x.reshape(b, c, h // self.resize, self.resize, w // self.resize, self.resize)
         blocks = grid.permute(0, 2, 4, 1, 3, 5).reshape(-1, c, self.resize, self.resize)
         dilated, plain = self.feed_forward[0], self.feed_forward[3]
-        inner = F.conv2d(blocks, dilated.weight, dilated.bias, dilation=2)  # type: ignore[arg-type]  # 8 x 8 to 4 x 4
-        inner = self.feed_forward[2](self.feed_forward[1](inner))
-        inner = F.conv2d(inner, plain.weight, plain.bias)  # type: ignore[arg-type]  # 4 x 4 to 2 x 2
-        inner = self.feed_forward[5](self.feed_forward[4](inner))
+        inner = F.conv2d(blocks, dilated.weight, dilated.bias, dilation=2)  # type: ignore[arg-type]
+        inner = self.feed_forward[2](self.feed_forward[1](inner))  # (N, C, 4, 4)
+        inner = F.conv2d(inner, plain.weight, plain.bias)  # type: ignore[arg-type]
+        inner = self.feed_forward[5](self.feed_forward[4](inner))  # (N, C, 2, 2)
         middle = self.resize // 2
         means = (blocks[:, :, middle - 1 : middle + 1, middle - 1 : middle + 1] + inner).mean(dim=[2, 3])
         return means.reshape(b, h // self.resize, w // self.resize, c).permute(0, 3, 1, 2)
