@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
@@ -106,7 +107,7 @@ def readable_errors() -> None:
 
 
 def check_values(settings: Mapping[str, Any]) -> None:
-    """Check the knobs that are numbers.
+    """Check the knobs that are numbers, switches or devices.
 
     Args:
         settings: every knob and its value.
@@ -121,6 +122,13 @@ def check_values(settings: Mapping[str, Any]) -> None:
     rate = settings.get("learning_rate", 1.0)
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < float("inf"):
         raise UserError(f"--learning_rate {rate}: must be a number above 0, such as 0.0001")
+    device = str(settings.get("device", "cpu"))
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise UserError(f"--device {device}: no such device; use cuda, cuda:0 or cpu") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"--device {device}: no CUDA GPU to be had here; use --device cpu")
     if not isinstance(flag(settings.get("amp", False)), bool):
         raise UserError(f"--amp {settings['amp']}: must be true or false")
 
