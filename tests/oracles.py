@@ -92,7 +92,9 @@ def edge_modulation(x, kernels, reading, root=torch.sqrt):
         if reading == "summed":  # every weight of a C -> C convolution holds the kernel
             responses.append(F.conv2d(x, kernel.expand(channels, channels, 3, 3), padding=1))
         else:
-            responses.append(torch.cat([F.conv2d(x[:, [c]], kernel[None, None], padding=1) for c in range(channels)], 1))
+            responses.append(
+                torch.cat([F.conv2d(x[:, [c]], kernel[None, None], padding=1) for c in range(channels)], 1)
+            )
     return x * torch.sigmoid(root(sum(response**2 for response in responses)))
 
 
@@ -122,7 +124,9 @@ def morphological_gradient(labels, outer=1, inner=2):
 
             def around(radius, i=i, j=j):
                 steps = range(-radius, radius + 1)
-                return [labels[np.clip(i + y, 0, height - 1), np.clip(j + x, 0, width - 1)] for y in steps for x in steps]
+                return [
+                    labels[np.clip(i + y, 0, height - 1), np.clip(j + x, 0, width - 1)] for y in steps for x in steps
+                ]
 
             result[i, j] = max(around(outer)) > min(around(inner))
     return result
@@ -320,7 +324,7 @@ def sgdc(w, x, guidance, heads=4, kernel_size=7, local=True, dynamic=True, raw=F
 
 def pooled_dynamic_convolution(w, x, guidance, heads=4, kernel_size=7):
     """ContMix-like: a pixel's kernel comes from its affinities with a k x k grid of average-pooled keys."""
-    b, c, height, width = x.shape
+    height, width = x.shape[2:]
     fused = add_guidance(sub(w, "fuse"), x, guidance)
     query, key = conv(sub(w, "query"), fused), conv(sub(w, "key"), fused)
     n = query.shape[1] // heads

@@ -2,9 +2,10 @@
 
 Source: section 3.3. The authors unfold the map into K shifted copies; none of that is needed:
 
-- `tiled`, the default: the map is cut into T x T tiles. Within a tile the weighted sum is one matrix product of a
+- `tiled`, on any device: the map is cut into T x T tiles. Within a tile the weighted sum is one matrix product of a
   banded (T*T, P*P) matrix, which holds the kernels of the tile's pixels, and the tile's (P*P, C/G) patch,
   P = T + k - 1. Its backward pass is two more products; it recomputes patch and band.
+- `fused`: Triton kernels, in `dynamic_convolution_triton.py`; where there is a GPU that has them, they come first.
 - `streaming`: one tap after the other, in plain operators; the form that TorchScript and the exporters see.
 
 The literal unfold is the oracle in the tests.
@@ -20,6 +21,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from custom_networks.operators.dynamic_convolution_triton import fused, usable
 
 TILE = 8
 
@@ -164,5 +167,6 @@ def dynamic_convolution(x: Tensor, logits: Tensor, heads: int, kernel_size: int)
         )
     if not torch.jit.is_scripting():  # noqa: SIM102 (TorchScript compiles what stands beside this condition)
         if not (torch.jit.is_tracing() or torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()):
-            return tiled(x, logits, heads, kernel_size)
+            backend = fused if usable(x) else tiled
+            return backend(x, logits, heads, kernel_size)
     return streaming(x, logits, heads, kernel_size)

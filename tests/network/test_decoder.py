@@ -39,4 +39,6 @@ def test_three_steps_fine_first():
         def forward(self, deep, *skips):
             return self.decoder(deep, list(skips))
 
-    oracles.compare(Flat(), lambda w, deep, *skips: oracles.decoder(oracles.sub(w, "decoder"), deep, skips), deep, *skips)
+    oracles.compare(
+        Flat(), lambda w, deep, *skips: oracles.decoder(oracles.sub(w, "decoder"), deep, skips), deep, *skips
+    )

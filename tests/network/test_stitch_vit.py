@@ -32,6 +32,33 @@ def test_whole_block(strides, size):
     oracles.compare(module, lambda w, x: oracles.stitch_vit(w, x, strides), torch.randn(2, channels, *size))
 
 
+@pytest.mark.parametrize("size", [(16, 32), (32, 16), (8, 8)])
+@pytest.mark.parametrize("small", [8, 4])
+def test_resized_is_the_whole_block_then_the_resize(size, small):
+    torch.manual_seed(0)
+    target = (size[0] // small, size[1] // small)
+
+    class Resized(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.vit = StitchViT(4, (4, 2))
+
+        def forward(self, x):
+            return self.vit.resized(x, torch.empty(1, 1, *target))
+
+    def literal(w, x):
+        return oracles.resize(oracles.stitch_vit(oracles.sub(w, "vit"), x, (4, 2)), target)
+
+    oracles.compare(Resized(), literal, torch.randn(2, 4, *size))
+
+
+def test_resized_in_training_sees_every_pixel():
+    """Batch statistics are those of the whole map."""
+    torch.manual_seed(0)
+    module, x, like = StitchViT(4, (4, 2)).train(), torch.randn(2, 4, 16, 16), torch.empty(1, 1, 2, 2)
+    oracles.close(module.resized(x, like), oracles.resize(module(x), (2, 2)))
+
+
 def test_defaults_are_the_papers():
     module = StitchViT()
     assert module.strides == (16, 8, 4, 2)

@@ -27,7 +27,9 @@ def values_and_gradients(form, x, logits, heads, k):
 
 def check(form, x, logits, heads, k):
     actual = values_and_gradients(form, x, logits, heads, k)
-    for got, expected in zip(actual, values_and_gradients(oracles.dynamic_convolution, x, logits, heads, k), strict=True):
+    for got, expected in zip(
+        actual, values_and_gradients(oracles.dynamic_convolution, x, logits, heads, k), strict=True
+    ):
         oracles.close(got, expected, x.dtype)
         assert got.dtype == x.dtype
 

@@ -1,0 +1,91 @@
+"""CTO, SGD-Net's predecessor, from the same blocks: the baseline of the paper.
+
+Source: Lin et al., "Rethinking Boundary Detection in Deep Learning-Based Medical Image Segmentation", Medical Image
+Analysis 2025, the version with StitchViT. 59,773,653 trainable parameters and 22.8 GMACs at 256 x 256 (published:
+22.70; see `benchmarks/macs.py`); the authors' code also builds a classifier that it never calls.
+
+Symbols: B batch, C channels, H and W height and width, /4 a quarter of both.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from custom_networks.network.decoder import ReverseAttentionDecoder
+from custom_networks.network.dual_attention import DualAttention
+from custom_networks.network.layers import ConvBNReLU, pad_to_multiple, resize_to
+from custom_networks.network.res2net import Res2Net50
+from custom_networks.network.sgdnet import DECODER_CHANNELS, SIZE_FACTOR, restore
+from custom_networks.network.stitch_vit import StitchViT
+from custom_networks.operators.edges import edge_kernels
+
+
+class NormalizedEdgeModulation(nn.Module):
+    """`x * sigmoid(|Sobel gradient of x|)` over the channel sum; each of the two responses is batch-normalised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("kernels", edge_kernels("sobel"), persistent=False)
+        self.norm = nn.BatchNorm2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Modulate (B, C, H, W)."""
+        responses = self.norm(F.conv2d(x.sum(dim=1, keepdim=True), self.kernels.to(x.dtype), padding=1))
+        return x * torch.sigmoid(torch.linalg.vector_norm(responses, dim=1, keepdim=True))
+
+
+class BoundaryExtractor(nn.Module):
+    """Predict the boundary from the shallowest and the deepest map.
+
+    Args:
+        shallow_channels: channels of the shallowest map.
+        deep_channels: channels of the deepest map.
+    """
+
+    def __init__(self, shallow_channels: int = 256, deep_channels: int = 2048) -> None:
+        super().__init__()
+        self.shallow = nn.Sequential(NormalizedEdgeModulation(), ConvBNReLU(shallow_channels, 64, 1, bias=True))
+        self.deep = nn.Sequential(NormalizedEdgeModulation(), ConvBNReLU(deep_channels, 256, 1, bias=True))
+        self.fuse = nn.Sequential(ConvBNReLU(64 + 256, 256, 3), ConvBNReLU(256, 256, 3), nn.Conv2d(256, 1, 1))
+
+    def forward(self, shallow: Tensor, deep: Tensor) -> Tensor:
+        """Logits (B, 1, H/4, W/4) from (B, 256, H/4, W/4) and (B, 2048, H/32, W/32)."""
+        shallow = self.shallow(shallow)
+        return self.fuse(torch.cat([resize_to(self.deep(deep), shallow), shallow], dim=1))
+
+
+class CTO(nn.Module):
+    """CTO for 2D images; modes, results and sizes as those of `SGDNet`.
+
+    Args:
+        in_channels: channels of the image.
+        out_channels: 1 for a binary mask, else the number of classes.
+        dropout: probability in the dual attention.
+    """
+
+    def __init__(self, in_channels: int = 3, out_channels: int = 1, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.encoder = Res2Net50(in_channels)
+        x1, x2, x3, x4 = self.encoder.out_channels
+        self.stitch_vit = StitchViT(x1)
+        self.dual_attention = DualAttention(x1 + x4, x4, dropout)
+        self.reduce = ConvBNReLU(x4, DECODER_CHANNELS, 1, bias=True)
+        self.boundary = BoundaryExtractor(x1, x4)
+        self.decoder = ReverseAttentionDecoder((x1, x2, x3), DECODER_CHANNELS)
+        self.heads = nn.ModuleList(nn.Conv2d(DECODER_CHANNELS, out_channels, 1) for _ in range(3))
+
+    def forward(self, image: Tensor) -> Tensor | list[Tensor]:
+        """Final logits (B, classes, H, W) in `eval()`; in `train()` [fine, middle, coarse, edge]."""
+        padded = pad_to_multiple(image, SIZE_FACTOR)
+        x1, x2, x3, x4 = self.encoder(padded)
+        context = resize_to(self.stitch_vit(x1), x4)
+        deep = self.reduce(self.dual_attention(torch.cat([context, x4], dim=1)))
+        edge = self.boundary(x1, x4)
+        attention = torch.sigmoid(edge)
+        decoded = self.decoder(deep, [x * resize_to(attention, x) for x in (x1, x2, x3)])
+        if not self.training:
+            return restore(self.heads[0](decoded[0]), padded, image)
+        maps = [head(one) for head, one in zip(self.heads, decoded, strict=True)]
+        return [restore(logits, padded, image) for logits in (*maps, edge)]

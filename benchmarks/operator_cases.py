@@ -1,0 +1,140 @@
+"""The dynamic convolution alone: its backends side by side, at the three scales of the network."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from benchmarks.literal import unfold
+from benchmarks.measure import Call, Case, Row, Settings, Unavailable, max_difference, run_cases
+from custom_networks.operators.dynamic_convolution import streaming, tiled
+
+Scale = tuple[int, int, int]
+
+SCALES: tuple[Scale, ...] = ((256, 64, 64), (512, 32, 32), (1024, 16, 16))
+QUICK_SCALES: tuple[Scale, ...] = ((32, 16, 16), (64, 8, 8), (128, 9, 5))
+BATCHES = (1, 8)
+HEADS = 4
+KERNEL_SIZE = 7
+REFERENCE = "unfold"
+
+Operator = Callable[[Tensor, Tensor, int, int], Tensor]
+
+
+def backends(device: str) -> list[str]:
+    """Names of the backends that a device could have."""
+    return [REFERENCE, "streaming", "tiled", *(["triton"] if device.startswith("cuda") else [])]
+
+
+def find_backend(name: str, x: Tensor) -> Operator:
+    """Look a backend up.
+
+    Args:
+        name: one of `backends`.
+        x: the map that it will be given.
+
+    Raises:
+        Unavailable: for the Triton kernels where they do not work on `x`.
+    """
+    if name == "triton":
+        from custom_networks.operators import dynamic_convolution_triton as kernels
+
+        if not kernels.usable(x):
+            raise Unavailable("the Triton kernels do not work here")
+        return kernels.fused
+    return {REFERENCE: unfold, "streaming": streaming, "tiled": tiled}[name]
+
+
+def inputs(scale: Scale, batch: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Map, logits and gradient of the result, of numbers as in the network: the map is a layer norm's output.
+
+    The map lies in memory as `LayerNorm2d` leaves it, channels last.
+    """
+    generator = torch.Generator().manual_seed(0)
+    channels, height, width = scale
+
+    def normal(number: int) -> Tensor:
+        return torch.randn(batch, number, height, width, generator=generator).to(device, dtype)
+
+    x = normal(channels).contiguous(memory_format=torch.channels_last)
+    return x, 2 * normal(HEADS * KERNEL_SIZE**2), normal(channels)
+
+
+def call_of(operator: Operator, tensors: tuple[Tensor, Tensor, Tensor], backward: bool) -> Call:
+    """Make a call on `inputs`; it returns the result and, for `backward`, both gradients."""
+    x, logits, grad = tensors
+
+    def forward() -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            return (operator(x, logits, HEADS, KERNEL_SIZE),)
+
+    def forward_and_backward() -> tuple[Tensor, ...]:
+        leaves = (x.detach().requires_grad_(), logits.detach().requires_grad_())
+        y = operator(*leaves, HEADS, KERNEL_SIZE)
+        return y.detach(), *torch.autograd.grad(y, leaves, grad)
+
+    return forward_and_backward if backward else forward
+
+
+def build(name: str, scale: Scale, batch: int, dtype: torch.dtype, device: str, backward: bool) -> Call:
+    """Make the call of one case."""
+    tensors = inputs(scale, batch, dtype, device)
+    return call_of(find_backend(name, tensors[0]), tensors, backward)
+
+
+def exact(scale: Scale, batch: int, dtype: torch.dtype, device: str, backward: bool) -> tuple[Tensor, ...]:
+    """Compute the unfold in float32 of the numbers that the cases are given in `dtype`."""
+    x, logits, grad = (tensor.float() for tensor in inputs(scale, batch, dtype, device))
+    return call_of(unfold, (x, logits, grad), backward)()
+
+
+def summarize(rows: list[Row]) -> list[Row]:
+    """Sum each backend's time over the scales, and compare it with the unfold's; nothing where a scale is missing."""
+    keys = ("pass", "batch", "dtype")
+    groups = dict.fromkeys(tuple(row[key] for key in keys) for row in rows)
+    summary = []
+    for group in groups:
+        of_group = [row for row in rows if tuple(row[key] for key in keys) == group]
+        sums: dict[str, float] = {}
+        for name in dict.fromkeys(row["name"] for row in of_group):
+            chosen = [row for row in of_group if row["name"] == name]
+            if any("median_ms" not in row for row in chosen):
+                continue
+            sums[name] = sum(row["median_ms"] for row in chosen)
+            line: Row = dict(zip(keys, group, strict=True)) | {"name": name, "sum_ms": sums[name]}
+            line["times_unfold_speed"] = sums[REFERENCE] / sums[name] if REFERENCE in sums else None
+            line["largest_call_mib"] = max((row["call_mib"] for row in chosen if "call_mib" in row), default=None)
+            line["max_difference"] = max(row["max_difference"] for row in chosen)
+            summary.append(line)
+    return summary
+
+
+def run(settings: Settings, dtypes: tuple[torch.dtype, ...] = (torch.float32,)) -> Row:
+    """Measure every backend, scale, batch size and pass."""
+    scales = QUICK_SCALES if settings.quick else SCALES
+    rows: list[Row] = []
+    for dtype in dtypes:
+        for backward in (False, True):
+            for batch in (1, 2) if settings.quick else BATCHES:
+                for scale in scales:
+                    shape = f"{scale[0]}@{scale[1]}x{scale[2]}"
+                    about = {
+                        "pass": "forward+backward" if backward else "forward",
+                        "batch": batch,
+                        "scale": shape,
+                        "dtype": str(dtype).removeprefix("torch."),
+                    }
+                    print(" ".join(map(str, about.values())), file=sys.stderr, flush=True)
+                    arguments = (scale, batch, dtype, settings.device, backward)
+                    cases = [Case(name, partial(build, name, *arguments)) for name in backends(settings.device)]
+                    measured, _, outputs = run_cases(cases, settings)
+                    expected = exact(*arguments)
+                    for row in measured:
+                        if row["name"] in outputs:
+                            row["max_difference"] = max_difference(outputs[row["name"]], expected)
+                        rows.append(about | row)
+    return {"heads": HEADS, "kernel_size": KERNEL_SIZE, "summary": summarize(rows), "rows": rows}

@@ -1,0 +1,207 @@
+"""JSON and Markdown of a run; `python -m benchmarks.report RESULTS.json` writes the Markdown again."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.measure import Row
+
+NOTES = {
+    "operator": """
+max difference: to the float32 unfold, over the result and (backward) both gradients. Call MiB: peak during the call
+beyond its inputs.""",
+    "network": """
+Same weights (untrained, `benchmarks/networks.py`) and same noise for all of SGD-Net's lines. max difference: of the
+logits to the literal network's; max error: to the literal network's in float64, which the literal network has too;
+largest logit: for scale. Multiply-adds: `benchmarks/macs.py`. Call MiB: peak during the call beyond weights and input;
+total MiB: beyond the bare process.""",
+    "training": """
+A step is zero_grad, forward, loss, backward, Adam. First loss: same weights and data for all of SGD-Net's lines; CTO's
+is its segmentation loss alone. Call MiB: peak during a step beyond weights, gradients and Adam's averages; total MiB:
+beyond the bare process.""",
+    "input": """
+From the first batch of an epoch to its last; the time to the first batch (start of the workers) stands apart. cached:
+the data set as shipped, from its second epoch on; uncached: everything, from the file on.""",
+}
+
+
+class Column(NamedTuple):
+    """One column of a table.
+
+    Attributes:
+        title: its head.
+        key: of the row.
+        show: how a number is written.
+    """
+
+    title: str
+    key: str
+    show: Callable[[Any], str] = str
+
+
+def digits(number: int) -> Callable[[Any], str]:
+    """Write with so many digits after the point."""
+    return lambda value: f"{value:,.{number}f}"
+
+
+def scientific(value: float) -> str:
+    """Write a difference."""
+    return "0" if value == 0 else f"{value:.1e}"
+
+
+TIME = [Column("ms", "median_ms", digits(2)), Column("min", "min_ms", digits(2)), Column("max", "max_ms", digits(2))]
+MEMORY = [Column("call MiB", "call_mib", digits(0)), Column("total MiB", "total_mib", digits(0))]
+DIFFERENCE = Column("max difference", "max_difference", scientific)
+SHAPE = [Column("side", "size"), Column("batch", "batch")]
+GROUP = [Column("pass", "pass"), Column("type", "dtype"), Column("batch", "batch")]
+RATE = Column("images/s", "images_per_s", digits(1))
+
+TABLES: dict[str, list[tuple[str, str, list[Column]]]] = {
+    "operator": [
+        (
+            "summary",
+            "Sum over the three scales",
+            [
+                *GROUP,
+                Column("backend", "name"),
+                Column("sum ms", "sum_ms", digits(2)),
+                Column("times the unfold's speed", "times_unfold_speed", digits(2)),
+                Column("largest call MiB", "largest_call_mib", digits(1)),
+                DIFFERENCE,
+            ],
+        ),
+        (
+            "rows",
+            "Each scale",
+            [
+                *GROUP,
+                Column("scale", "scale"),
+                Column("backend", "name"),
+                *TIME,
+                Column("call MiB", "call_mib", digits(1)),
+                DIFFERENCE,
+            ],
+        ),
+    ],
+    "network": [
+        (
+            "rows",
+            "Forward pass",
+            [
+                *SHAPE,
+                Column("network", "name"),
+                *TIME,
+                RATE,
+                *MEMORY,
+                Column("parameters", "parameters", digits(0)),
+                Column("GMACs an image", "gmacs", digits(2)),
+                DIFFERENCE,
+                Column("max error", "max_error", scientific),
+                Column("largest logit", "largest_logit", digits(2)),
+            ],
+        ),
+        ("sweep", "Growth", [*SHAPE, Column("network", "name"), *TIME, RATE, *MEMORY, DIFFERENCE]),
+    ],
+    "training": [
+        (
+            "rows",
+            "One step",
+            [
+                *SHAPE,
+                Column("network", "name"),
+                Column("s", "median_ms", lambda value: f"{value / 1000:.3f}"),
+                Column("min", "min_ms", lambda value: f"{value / 1000:.3f}"),
+                Column("max", "max_ms", lambda value: f"{value / 1000:.3f}"),
+                RATE,
+                *MEMORY,
+                Column("first loss", "first_loss", digits(4)),
+                Column("difference of the loss", "loss_difference", scientific),
+            ],
+        )
+    ],
+    "input": [
+        (
+            "rows",
+            "Training transforms",
+            [
+                *SHAPE,
+                Column("data set", "name"),
+                Column("workers", "workers"),
+                RATE,
+                Column("min", "min_images_per_s", digits(1)),
+                Column("max", "max_images_per_s", digits(1)),
+                Column("first batch s", "first_batch_s", digits(2)),
+            ],
+        )
+    ],
+}
+
+
+def table(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
+    """Write rows as a Markdown table; columns that no row fills are left out, reasons of failures get one."""
+    columns = [column for column in columns if any(row.get(column.key) is not None for row in rows)]
+    if any("error" in row for row in rows):
+        columns = [*columns, Column("", "error", lambda reason: str(reason).replace("|", "/"))]
+    lines = ["| " + " | ".join(column.title for column in columns) + " |", "|" + "---|" * len(columns)]
+    for row in rows:
+        cells = [column.show(row[column.key]) if row.get(column.key) is not None else "" for column in columns]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def header(environment: Row, settings: Row) -> list[str]:
+    """Say where and how it ran, in a few lines."""
+    versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items() if number)
+    memory = environment["memory_gib"]
+    lines = [
+        f"- {environment['date']}, commit {environment['commit'] or 'unknown'}",
+        f"- processor: {environment['processor']} ({', '.join(environment['processor_flags'])}), "
+        f"{environment['cores']} cores, {environment['threads']} threads used"
+        + (f", {memory:.0f} GiB" if memory else ""),
+    ]
+    if "gpu" in environment:
+        lines.append(
+            f"- GPU: {environment['gpu']}, {environment['gpu_memory_gib']:.0f} GiB, CUDA {environment['cuda']}, cuDNN "
+            f"{environment['cudnn']}; TF32 in convolutions {environment['tf32_convolutions']}, in products "
+            f"{environment['tf32_matmul']}"
+        )
+    lines += [f"- {environment['os']}, Python {environment['python']}, {versions}"]
+    load = environment["load_average"]
+    busy = f"; load average at the start {load[0]:.2f}" if load else ""
+    lines.append(f"- median of {settings['rounds']} interleaved rounds, minimum and maximum beside it{busy}")
+    if settings["quick"]:
+        lines.append("- **`--quick`: tiny sizes, a check of the benchmark; the times mean nothing**")
+    return lines
+
+
+def markdown(results: Row) -> str:
+    """Write the results of a run as Markdown."""
+    lines = ["# Benchmarks", "", *header(results["environment"], results["settings"])]
+    for room, tables in TABLES.items():
+        if room not in results:
+            continue
+        lines += ["", f"## {room.capitalize()}", NOTES[room]]
+        if "error" in results[room]:
+            lines += ["", results[room]["error"]]
+        for key, title, columns in tables:
+            if results[room].get(key):
+                lines += ["", f"### {title}", "", *table(columns, results[room][key])]
+    return "\n".join(lines) + "\n"
+
+
+def write(results: Row, folder: Path, name: str) -> tuple[Path, Path]:
+    """Write NAME.json and NAME.md into a folder, made where it is missing, and return both paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    as_json, as_markdown = folder / f"{name}.json", folder / f"{name}.md"
+    as_json.write_text(json.dumps(results, indent=1) + "\n")
+    as_markdown.write_text(markdown(results))
+    return as_json, as_markdown
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        Path(argument).with_suffix(".md").write_text(markdown(json.loads(Path(argument).read_text())))

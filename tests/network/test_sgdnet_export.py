@@ -1,0 +1,82 @@
+"""Every way out of Python gives the numbers of the module itself."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+
+from custom_networks.network.sgdnet import SGDNet
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    network = SGDNet()
+    with torch.no_grad():
+        for _ in range(2):
+            network.train()(torch.rand(2, 3, 64, 64))
+    network.dual_attention.position[1].scale.data.fill_(0.5)
+    network.dual_attention.channel[1].scale.data.fill_(0.5)
+    for refine in network.refine:  # else the dynamic convolution would count for nothing
+        refine.mix_scale.data.fill_(0.5)
+        refine.ffn_scale.data.fill_(0.5)
+    return network.eval()
+
+
+def check(form, network, size=(64, 64)):
+    image = torch.rand(1, 3, *size)
+    with torch.no_grad():
+        torch.testing.assert_close(form(image), network(image), rtol=1e-3, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def scripted(network):
+    file = io.BytesIO()
+    torch.jit.save(torch.jit.script(network), file)
+    file.seek(0)
+    return torch.jit.load(file)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (70, 130)])
+def test_script(network, scripted, size):
+    check(scripted, network, size)
+
+
+def test_script_of_a_training_network_gives_one_map(scripted, network):
+    assert isinstance(scripted.train()(torch.rand(1, 3, 64, 64)), torch.Tensor)
+    scripted.eval()
+
+
+@pytest.mark.parametrize("variant", [{"refinement": "none"}, {"refinement": "contmix", "edge_reading": "depthwise"}])
+def test_script_of_variants(variant):
+    torch.manual_seed(0)
+    network = SGDNet(**variant).eval()
+    check(torch.jit.script(network), network)
+
+
+def test_trace(network):
+    check(torch.jit.trace(network, torch.rand(1, 3, 64, 64)), network)
+
+
+def test_export(network):
+    check(torch.export.export(network, (torch.rand(1, 3, 50, 64),)).module(), network, (50, 64))
+
+
+def test_onnx(network):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    file = io.BytesIO()
+    torch.onnx.export(
+        network, (torch.rand(1, 3, 64, 64),), file, dynamo=False, input_names=["image"], output_names=["logits"]
+    )
+    session = runtime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+
+    def run(image):
+        (logits,) = session.run(None, {"image": image.numpy()})
+        assert logits.dtype == np.float32
+        return torch.from_numpy(logits)
+
+    check(run, network)
