@@ -40,7 +40,8 @@ class SGDNetMaps(NamedTuple):
     Attributes:
         segmentation: logits (B, classes, H, W) of the three scales, fine to coarse.
         edge: edge logits, (B, 1, H, W).
-        guidance: what SGDC reads, (B, 16, H/4, W/4) of the padded input.
+        guidance: what SGDC reads, (B, 16, H/4, W/4) of the padded input; for `guidance="self"`, which reads none,
+            the structure map of the SGE, (B, 256, H/4, W/4).
     """
 
     segmentation: list[Tensor]
@@ -194,7 +195,7 @@ class SGDNet(nn.Module):
         """Return a copy for inference: batch normalisation folded into convolutions, channels-last, in `dtype`.
 
         Args:
-            dtype: float32 keeps the outputs within 1e-4; bfloat16 is faster where the processor computes in it.
+            dtype: float32 keeps the outputs within 1e-4 of the largest logit; bfloat16 is faster where the processor computes in it.
 
         Returns:
             A module that takes and gives float32, as this network does in `eval()`.

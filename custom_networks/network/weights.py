@@ -6,7 +6,6 @@ The published file is `res2net50_v1b_26w_4s-3cf99910.pth`. The only keys dropped
 from __future__ import annotations
 
 import logging
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,9 +36,10 @@ def read_checkpoint(path: str | Path) -> Any:
         raise UserError(f"{path}: no such weights file; give the path of a .pt or .pth file that exists")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+    except Exception as error:  # whatever a file that is none makes the unpickler stumble over
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise UserError(
-            f"{path}: not a file of PyTorch weights ({str(error).splitlines()[0][:120]}); "
+            f"{path}: not a file of PyTorch weights ({reason}); "
             "give one written by torch.save that holds tensors alone"
         ) from error
 

@@ -141,7 +141,10 @@ class _Tiled(torch.autograd.Function):
 
 def tiled(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:
     """Sum by banded matrix products; see `dynamic_convolution` for arguments and result."""
-    return _Tiled.apply(x, logits.to(x.dtype), heads, kernel_size)
+    device = x.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    with torch.autocast(device, enabled=False):  # the products below, forward and backward, are of one type
+        return _Tiled.apply(x.to(dtype), logits.to(dtype), heads, kernel_size).to(x.dtype)
 
 
 def dynamic_convolution(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:
