@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA := data/phantoms
 
-.PHONY: train test test-fast lint format clean
+.PHONY: train test test-fast lint format benchmark clean
 
 train: $(VENV)/.installed $(DATA)
-	$(BIN)/sgdnet train --dataset_dir $(DATA) --image_size 128 --batch_size 8 --max_epochs 16 --num_workers 0
+	$(BIN)/sgdnet train --dataset_dir $(DATA) --image_size 128 --batch_size 4 --max_epochs 18 --num_workers 0
 	@echo
 	@echo "The best weights, evaluated again:"
 	$(BIN)/sgdnet evaluate --dataset_dir $(DATA) --image_size 128 --batch_size 8 --num_workers 0
@@ -22,6 +22,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+benchmark: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks all
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
