@@ -7,7 +7,7 @@ DATA := data/phantoms
 .PHONY: train test test-fast lint format benchmark clean
 
 train: $(VENV)/.installed $(DATA)
-	$(BIN)/sgdnet train --dataset_dir $(DATA) --image_size 128 --batch_size 4 --max_epochs 12 --num_workers 0
+	$(BIN)/sgdnet train --dataset_dir $(DATA) --image_size 128 --batch_size 8 --max_epochs 16 --num_workers 0
 	@echo
 	@echo "The best weights, evaluated again:"
 	$(BIN)/sgdnet evaluate --dataset_dir $(DATA) --image_size 128 --batch_size 8 --num_workers 0
