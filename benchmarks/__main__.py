@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import multiprocessing
 import sys
-import traceback
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from benchmarks.measure import Row, Settings
+import torch
 
-ROOMS = ("operator", "network", "training", "input")
+from benchmarks.measure import Settings
+from benchmarks.rooms import ROOMS, run_rooms
+
 OUTPUT = Path("benchmarks/results")
 
 
@@ -37,10 +32,6 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
 
 def settings_of(arguments: argparse.Namespace, **others: Any) -> Settings:
     """Turn a command line into settings, and set the threads."""
-    import torch
-
-    from benchmarks.measure import Settings
-
     if arguments.device == "cuda" and not torch.cuda.is_available():
         sys.exit("Error: no CUDA GPU to be had here; use --device cpu")
     if arguments.threads:
@@ -55,49 +46,6 @@ def settings_of(arguments: argparse.Namespace, **others: Any) -> Settings:
         memory=not arguments.no_memory,
         **others,
     )
-
-
-def run_room(room: str, keywords: dict[str, Any], settings: Settings) -> Row:
-    """Run one room in this process; a room that fails tells why under `error`."""
-    import torch
-
-    print(f"== {room}", file=sys.stderr, flush=True)
-    torch.set_num_threads(settings.threads)
-    try:
-        return importlib.import_module(f"benchmarks.{room}_cases").run(settings, **keywords)
-    except Exception as error:
-        traceback.print_exc()
-        return {"error": f"{type(error).__name__}: {error}"}
-
-
-def run_rooms(rooms: dict[str, dict[str, Any]], settings: Settings, output: Path, name: str) -> Row:
-    """Run rooms one after the other, each in a process of its own, and write what there is after each.
-
-    So nothing measured is lost, and a GPU kernel that crashes takes one room with it.
-
-    Args:
-        rooms: names, and keyword arguments of their `run`.
-        settings: of all.
-        output: folder.
-        name: of the JSON and the Markdown file.
-
-    Returns:
-        What the JSON holds.
-    """
-    from benchmarks import environment, report
-
-    about = asdict(settings)
-    del about["deadline"]
-    results: Row = {"environment": environment.describe(settings), "settings": about}
-    for room, keywords in rooms.items():
-        try:
-            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-                results[room] = pool.submit(run_room, room, keywords, settings).result()
-        except BrokenProcessPool:
-            results[room] = {"error": "the process died"}
-        paths = report.write(results, output, name)
-    print(f"wrote {' and '.join(map(str, paths))}")
-    return results
 
 
 def main(words: list[str] | None = None) -> int:

@@ -11,7 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.__main__ import OUTPUT, run_rooms, settings_of
+import torch
+
+from benchmarks.__main__ import OUTPUT, settings_of
+from benchmarks.rooms import run_rooms
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -29,8 +32,6 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
 
 def main(words: list[str] | None = None) -> int:
     """Run; 1 where a whole room failed."""
-    import torch
-
     arguments = parse(words)
     settings = settings_of(arguments, deadline=time.monotonic() + arguments.budget)
     rooms = {

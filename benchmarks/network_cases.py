@@ -180,7 +180,7 @@ def run_shape(
             except Exception as error:
                 print(f"  no ONNX: {error}", file=sys.stderr)
         arguments = (size, batch, settings.device, onnx_file)
-        cases = [Case(name, partial(build, name, *arguments), memory_warm_up=name == COMPILED) for name in chosen]
+        cases = [Case(name, partial(build, name, *arguments), memory_warm_up=int(name == COMPILED)) for name in chosen]
         rows, calls, outputs = run_cases(cases, settings)
     exact = exact_logits(size, batch, settings.device) if compare_exactly and outputs else None
     for row in rows:

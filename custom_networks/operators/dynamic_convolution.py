@@ -142,7 +142,9 @@ class _Tiled(torch.autograd.Function):
 def tiled(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:
     """Sum by banded matrix products; see `dynamic_convolution` for arguments and result."""
     device = x.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
+        return _Tiled.apply(x, logits.to(x.dtype), heads, kernel_size)
+    dtype = torch.get_autocast_dtype(device)
     with torch.autocast(device, enabled=False):  # the products below, forward and backward, are of one type
         return _Tiled.apply(x.to(dtype), logits.to(dtype), heads, kernel_size).to(x.dtype)
 
