@@ -195,7 +195,8 @@ class SGDNet(nn.Module):
         """Return a copy for inference: batch normalisation folded into convolutions, channels-last, in `dtype`.
 
         Args:
-            dtype: float32 keeps the outputs within 1e-4 of the largest logit; bfloat16 is faster where the processor computes in it.
+            dtype: float32 keeps the outputs within 1e-4 of the largest logit; bfloat16 is faster where the processor
+                computes in it.
 
         Returns:
             A module that takes and gives float32, as this network does in `eval()`.

@@ -39,8 +39,7 @@ def read_checkpoint(path: str | Path) -> Any:
     except Exception as error:  # whatever a file that is none makes the unpickler stumble over
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise UserError(
-            f"{path}: not a file of PyTorch weights ({reason}); "
-            "give one written by torch.save that holds tensors alone"
+            f"{path}: not a file of PyTorch weights ({reason}); give one written by torch.save that holds tensors alone"
         ) from error
 
 
