@@ -62,7 +62,7 @@ def test_every_knob_is_recorded_and_used(files: tuple[str, ...]) -> None:
 def test_expressions_are_short_and_plain(name: str) -> None:
     for text in strings(load(name)):
         if text.startswith("$"):
-            assert len(text) <= 110, text
+            assert len(text) <= 80, text
             assert "lambda" not in text, text
             assert "open(" not in text, text
 
