@@ -21,6 +21,7 @@ from custom_networks.network.decoder import ReverseAttentionDecoder
 from custom_networks.network.dual_attention import DualAttention
 from custom_networks.network.fold import fold
 from custom_networks.network.layers import ConvBNReLU, pad_to_multiple, resize_to
+from custom_networks.network.packed import pack
 from custom_networks.network.res2net import Res2Net50
 from custom_networks.network.sgdc import SGDC, GuidanceAddition, NoRefinement, PooledDynamicConvolution
 from custom_networks.network.sge import StructureGuidanceExtractor
@@ -216,7 +217,8 @@ class OptimizedSGDNet(nn.Module):
         super().__init__()
         self.dtype = dtype
         folded = fold(copy.deepcopy(network).eval()).requires_grad_(False)
-        self.network = folded.to(dtype=dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        folded = folded.to(dtype=dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = pack(folded, skip=("stitch_vit.feed_forward", "sge.fuse"))
 
     def forward(self, image: Tensor) -> Tensor:
         """Segment (B, 3, H, W) into final logits (B, classes, H, W), float32."""

@@ -9,11 +9,12 @@ Symbols: B batch, H and W the input's height and width, /4 a quarter of both.
 
 from __future__ import annotations
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from custom_networks.network.layers import ConvBNReLU, resize_to
+from custom_networks.network.layers import ConvBNReLU
 from custom_networks.operators.edges import EdgeModulation
+from custom_networks.operators.upsampled_convolution import convolve_upsampled
 
 
 class Refiner(nn.Module):
@@ -78,6 +79,24 @@ class StructureGuidanceExtractor(nn.Module):
         if guidance_channels:
             self.guidance = nn.Conv2d(channels, guidance_channels, 1, bias=False)
 
+    def structure(self, deep: Tensor, shallow: Tensor) -> Tensor:
+        """Convolve the deep map, upsampled to the shallow one, and the shallow map, joined in this order.
+
+        The deep half is convolved before it is upsampled: the same sum at 1/30 of its cost.
+
+        Args:
+            deep: (B, C, H/32, W/32).
+            shallow: (B, C, H/4, W/4).
+
+        Returns:
+            (B, C, H/4, W/4).
+        """
+        convolution = self.fuse[0]
+        for_deep, for_shallow = convolution.weight.chunk(2, dim=1)  # type: ignore[operator]
+        fused = F.conv2d(shallow, for_shallow, convolution.bias, padding=1)  # type: ignore[arg-type]
+        fused = fused + convolve_upsampled(deep, for_deep, (shallow.shape[2], shallow.shape[3]))
+        return self.fuse[2](self.fuse[1](fused))
+
     def forward(self, deep: Tensor, shallow: Tensor) -> tuple[Tensor, Tensor]:
         """Extract structure.
 
@@ -88,7 +107,5 @@ class StructureGuidanceExtractor(nn.Module):
         Returns:
             Edge logits (B, 1, H/4, W/4) and guidance (B, 16, H/4, W/4).
         """
-        shallow = self.shallow(shallow)
-        deep = resize_to(self.deep(deep), shallow)
-        structure = self.fuse(torch.cat([deep, shallow], dim=1))
+        structure = self.structure(self.deep(deep), self.shallow(shallow))
         return self.edge(structure), self.guidance(structure)

@@ -2,16 +2,17 @@
 
 Source: section 3.3. The authors unfold the map into K shifted copies; none of that is needed:
 
-- `tiled`, on any device: the map is cut into T x T tiles. Within a tile the weighted sum is one matrix product of a
-  banded (T*T, P*P) matrix, which holds the kernels of the tile's pixels, and the tile's (P*P, C/G) patch,
-  P = T + k - 1. Its backward pass is two more products; it recomputes patch and band.
+- `tiled`, on any device: every row of the map is cut into segments of T pixels. For a segment the weighted sum is one
+  matrix product of a banded (T, k*P) matrix, which holds the kernels of its pixels, and the (k*P, C/G) patch around it,
+  P = T + k - 1. The backward pass is two more products; it recomputes patches and bands.
 - `fused`: Triton kernels, in `dynamic_convolution_triton.py`; where there is a GPU that has them, they come first.
 - `streaming`: one tap after the other, in plain operators; the form that TorchScript and the exporters see.
 
 The literal unfold is the oracle in the tests.
 
 Symbols: B batch, C channels, G heads (groups of C/G consecutive channels that share kernels), k kernel side,
-K = k*k taps in row-major order, H height, W width, T side of a tile, P side of its patch, N = B * tiles * G.
+K = k*k taps in row-major order, H height, W width, M = B*G maps of a head, c = C/G, T pixels of a segment, P width of
+its patch.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ from torch import Tensor
 
 from custom_networks.operators.dynamic_convolution_triton import fused, usable
 
-TILE = 8
+
+def tile_of(width: int) -> int:
+    """Return T for a map of this width: short segments waste less arithmetic, long ones copy less."""
+    return 16 if width <= 32 else 8
 
 
 def streaming(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:
@@ -41,112 +45,150 @@ def streaming(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor
     return total.flatten(1, 2)
 
 
-class _Tiling:
-    """Geometry of one call of `tiled`: how maps, tiles, patches and bands lie in memory.
+class _Strips:
+    """Geometry of `tiled`: rows cut into segments of T pixels, with the patches that these read.
+
+    All the patches of a column of segments lie in one array, P pixels wide: each is k rows of it, one row below the
+    last, so that nothing is copied for a pixel's row, and P / T of it for its column. The last k - 1 patches of a
+    column reach into the next one; their products are computed and left out.
 
     Args:
-        x: (B, C, H, W), read for its shape alone.
-        heads: G.
-        kernel_size: k.
+        x: (M, H, W, c).
+        kernel: k.
     """
 
-    def __init__(self, x: Tensor, heads: int, kernel_size: int) -> None:
-        self.batch, channels, self.height, self.width = x.shape
-        self.heads, self.kernel, self.head_channels = heads, kernel_size, channels // heads
-        self.tile = max(TILE, kernel_size - 1)  # so that a patch overlaps its neighbours only
-        self.patch = self.tile + kernel_size - 1
-        self.rows, self.columns = -(-self.height // self.tile), -(-self.width // self.tile)
-        self.below, self.right = self.rows * self.tile - self.height, self.columns * self.tile - self.width
+    def __init__(self, x: Tensor, kernel: int) -> None:
+        maps, self.height, self.width, self.channels = x.shape
+        self.kernel, self.tile = kernel, tile_of(self.width)
+        self.patch = self.tile + kernel - 1
+        self.columns = -(-self.width // self.tile)
+        self.right = self.columns * self.tile - self.width
+        self.rows = self.height + kernel - 1
+        self.count = self.columns * self.rows - (kernel - 1)
+        self.shape = (maps, self.columns, self.rows, self.tile, self.channels)
+        radius = kernel // 2
+        padded = F.pad(x, [0, 0, radius, radius + self.right, radius, radius])
+        self.windows = padded.unfold(2, self.patch, self.tile).permute(0, 2, 1, 4, 3)  # (M, columns, rows, P, c)
 
-    def cut(self, channels_last: Tensor) -> Tensor:
-        """(B, H, W, G*n) to tiles (N, T*T, n)."""
-        padded = F.pad(channels_last, [0, 0, 0, self.right, 0, self.below])
-        tiles = padded.view(self.batch, self.rows, self.tile, self.columns, self.tile, self.heads, -1)
-        return tiles.permute(0, 1, 3, 5, 2, 4, 6).flatten(4, 5).flatten(0, 3)
+    def cut(self, values: Tensor) -> Tensor:
+        """(M, H, W, *n) to segments (M, columns, H, T, *n)."""
+        if self.right:
+            values = F.pad(values, [0, 0] * (values.ndim - 3) + [0, self.right])
+        return values.unflatten(2, [self.columns, self.tile]).transpose(1, 2)
 
-    def join(self, tiles: Tensor) -> Tensor:
-        """Tiles (N, T*T, n) to (B, H, W, G*n), the inverse of `cut`."""
-        grid = tiles.view(self.batch, self.rows, self.columns, self.heads, self.tile, self.tile, -1)
-        joined = grid.permute(0, 1, 4, 2, 5, 3, 6).flatten(5, 6).flatten(3, 4).flatten(1, 2)
-        return joined[:, : self.height, : self.width]
+    def join(self, segments: Tensor, heads: int) -> Tensor:
+        """(B*G, columns, rows, T, n) to channels-last (B, G*n, H, W)."""
+        rows = segments.unflatten(0, [-1, heads])[:, :, :, : self.height].permute(0, 3, 2, 4, 1, 5)
+        return rows.flatten(4, 5).flatten(2, 3)[:, :, : self.width].permute(0, 3, 1, 2)
 
-    def patches(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the zero-padded neighbourhoods of its tiles, (N, P*P, C/G)."""
-        radius = self.kernel // 2
-        padded = F.pad(x.permute(0, 2, 3, 1), [0, 0, radius, radius + self.right, radius, radius + self.below])
-        windows = padded.unfold(1, self.patch, self.tile).unfold(2, self.patch, self.tile)  # a view
-        return windows.unflatten(3, [self.heads, -1]).permute(0, 1, 2, 3, 5, 6, 4).flatten(4, 5).flatten(0, 3)
-
-    def add_patches(self, patches: Tensor) -> Tensor:
-        """Sum overlapping patches (N, P*P, C/G) back into a map (B, C, H, W), the adjoint of `patches`."""
-        tile, rows, columns, radius = self.tile, self.rows, self.columns, self.kernel // 2
-        shape = (self.batch, rows, columns, self.heads, self.patch, self.patch, self.head_channels)
-        patches = patches.view(shape).permute(0, 1, 4, 2, 5, 3, 6)  # (B, rows, P, columns, P, G, C/G)
-        canvas = patches.new_zeros(self.batch, rows + 1, tile, columns + 1, tile, self.heads, self.head_channels)
-        for down, from_row, rest in ((0, 0, tile), (1, tile, self.patch - tile)):
-            for across, from_column, rest_across in ((0, 0, tile), (1, tile, self.patch - tile)):
-                target = canvas[:, down : down + rows, :rest, across : across + columns, :rest_across]
-                target += patches[:, :, from_row : from_row + rest, :, from_column : from_column + rest_across]
-        joined = canvas.flatten(5, 6).flatten(3, 4).flatten(1, 2)  # (B, Hp, Wp, C)
-        return joined[:, radius : radius + self.height, radius : radius + self.width].permute(0, 3, 1, 2)
+    def patches(self, i: int) -> Tensor:
+        """Overlapping patches of map i, (count, k*P, c)."""
+        shape = (self.count, self.kernel * self.patch, self.channels)
+        return self.windows[i].contiguous().as_strided(shape, (self.patch * self.channels, self.channels, 1))
 
     def diagonals(self, band: Tensor) -> Tensor:
-        """View a band (N, T*T, P*P) as the K taps of each pixel of the tile, (N, T, T, k, k)."""
-        tile, patch, kernel = self.tile, self.patch, self.kernel
-        strides = (tile**2 * patch**2, tile * patch**2 + patch, patch**2 + 1, patch, 1)
-        return band.as_strided((band.shape[0], tile, tile, kernel, kernel), strides)
+        """View matrices (columns * rows, T, k*P) as the taps of each pixel, (columns, rows, T, k, k)."""
+        row = self.kernel * self.patch
+        shape = (self.columns, self.rows, self.tile, self.kernel, self.kernel)
+        return band.as_strided(shape, (self.rows * self.tile * row, self.tile * row, row + 1, self.patch, 1))
 
-    def band(self, weights: Tensor) -> Tensor:
-        """Weights (B, H, W, G*K) to the matrices (N, T*T, P*P) that act on the patches."""
-        taps = self.cut(weights)
-        band = taps.new_zeros(taps.shape[0], self.tile**2, self.patch**2)
-        self.diagonals(band).copy_(taps.view(-1, self.tile, self.tile, self.kernel, self.kernel))
-        return band
+    def band(self, taps: Tensor) -> Tensor:
+        """Taps (columns, H, T, k, k) of one map to the matrices (count, T, k*P) that act on its patches."""
+        band = taps.new_zeros(self.columns * self.rows, self.tile, self.kernel * self.patch)
+        self.diagonals(band)[:, : self.height].copy_(taps)
+        return band[: self.count]
+
+
+def _maps(x: Tensor, heads: int) -> Tensor:
+    """View (B, G*n, H, W) as one map a head, (B*G, H, W, n)."""
+    return x.unflatten(1, [heads, -1]).permute(0, 1, 3, 4, 2).flatten(0, 1)
+
+
+def _gather(x: Tensor, weights: Tensor, heads: int) -> Tensor:
+    """Sum the neighbourhood of each pixel, weighted.
+
+    Args:
+        x: (B, C, H, W).
+        weights: (B*G, H, W, k, k), of any strides.
+        heads: G.
+
+    Returns:
+        (B, C, H, W).
+    """
+    strips = _Strips(_maps(x, heads), weights.shape[-1])
+    taps = strips.cut(weights)
+    sums = x.new_empty(strips.shape)
+    for i in range(sums.shape[0]):  # map by map: a patch and a band stay small
+        torch.bmm(strips.band(taps[i]), strips.patches(i), out=sums[i].flatten(0, 1)[: strips.count])
+    return strips.join(sums, heads)
+
+
+def _reflected(weights: Tensor) -> Tensor:
+    """Weights (M, H, W, k, k) of the adjoint: what pixel p takes from q becomes what q takes from p."""
+    margin = weights.shape[-1] // 2
+    padded = F.pad(weights, [0, 0, 0, 0, margin, margin, margin, margin])
+    step, down, right, tap_down, tap_right = padded.stride()
+    last_tap = (weights.shape[-1] - 1) * (tap_down + tap_right)
+    return padded.as_strided(weights.shape, (step, down, right, down - tap_down, right - tap_right), last_tap)
+
+
+def _correlate(x: Tensor, grad: Tensor, heads: int, kernel_size: int) -> Tensor:
+    """Multiply each pixel's gradient with its neighbourhood: the derivative of `_gather` by its weights.
+
+    Args:
+        x: (B, C, H, W).
+        grad: (B, C, H, W), by the result of `_gather`.
+        heads: G.
+        kernel_size: k.
+
+    Returns:
+        (B*G, H, W, k, k).
+    """
+    strips = _Strips(_maps(x, heads), kernel_size)
+    segments = strips.cut(_maps(grad, heads))
+    taps = x.new_empty(*strips.shape[:4], kernel_size**2)
+    padded = x.new_zeros(strips.shape[1:])
+    products = x.new_empty(strips.columns * strips.rows, strips.tile, kernel_size * strips.patch)
+    for i in range(taps.shape[0]):
+        padded[:, : strips.height] = segments[i]
+        torch.bmm(padded.flatten(0, 1)[: strips.count], strips.patches(i).mT, out=products[: strips.count])
+        taps[i] = strips.diagonals(products).flatten(3)
+    by_pixel = taps[:, :, : strips.height].transpose(1, 2).flatten(2, 3)[:, :, : strips.width]
+    return by_pixel.unflatten(3, [kernel_size, kernel_size])
 
 
 class _Tiled(torch.autograd.Function):
-    """Forward and backward of `tiled`; keeps the map and the softmax weights alone."""
+    """The weighted sum and its derivatives; keeps the map and the weights alone."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:
-        """Multiply every tile's band with its patch."""
-        tiling = _Tiling(x, heads, kernel_size)
-        taps = logits.permute(0, 2, 3, 1).unflatten(3, [heads, -1])
-        precise = torch.promote_types(x.dtype, torch.float32)
-        weights = torch.softmax(taps, dim=-1, dtype=precise).to(x.dtype).flatten(3)  # (B, H, W, G*K)
+    def forward(ctx: Any, x: Tensor, weights: Tensor, heads: int) -> Tensor:
+        """Gather (B, C, H, W) with weights (B*G, H, W, k, k)."""
         ctx.save_for_backward(x, weights)
-        ctx.tiling = tiling
-        tiles = tiling.band(weights) @ tiling.patches(x)
-        return tiling.join(tiles).permute(0, 3, 1, 2)
+        ctx.heads = heads
+        return _gather(x, weights, heads)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        """Transposed products, and the softmax's own backward pass."""
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """Gather the gradient with reflected weights; correlate it with the map."""
         x, weights = ctx.saved_tensors
-        tiling = ctx.tiling
-        grad_tiles = tiling.cut(grad.permute(0, 2, 3, 1))
-        grad_x, grad_logits = None, None
+        grad_x, grad_weights = None, None
         if ctx.needs_input_grad[0]:
-            grad_x = tiling.add_patches(tiling.band(weights).transpose(1, 2) @ grad_tiles)
+            grad_x = _gather(grad, _reflected(weights), ctx.heads)
         if ctx.needs_input_grad[1]:
-            grad_band = grad_tiles @ tiling.patches(x).transpose(1, 2)
-            taps = tiling.diagonals(grad_band).flatten(3).flatten(1, 2)  # (N, T*T, K)
-            precise = torch.promote_types(x.dtype, torch.float32)
-            grad_weights = tiling.join(taps).unflatten(3, [tiling.heads, -1]).to(precise)
-            soft = weights.unflatten(3, [tiling.heads, -1]).to(precise)
-            grad_soft = soft * (grad_weights - (soft * grad_weights).sum(dim=-1, keepdim=True))
-            grad_logits = grad_soft.to(x.dtype).flatten(3).permute(0, 3, 1, 2)
-        return grad_x, grad_logits, None, None
+            grad_weights = _correlate(x, grad, ctx.heads, weights.shape[-1])
+        return grad_x, grad_weights, None
 
 
 def tiled(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:
     """Sum by banded matrix products; see `dynamic_convolution` for arguments and result."""
     device = x.device.type
-    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
-        return _Tiled.apply(x, logits.to(x.dtype), heads, kernel_size)
-    dtype = torch.get_autocast_dtype(device)
-    with torch.autocast(device, enabled=False):  # the products below, forward and backward, are of one type
-        return _Tiled.apply(x.to(dtype), logits.to(dtype), heads, kernel_size).to(x.dtype)
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        with torch.autocast(device, enabled=False):  # the products, forward and backward, are of one type
+            return tiled(x.to(dtype), logits, heads, kernel_size).to(x.dtype)
+    precise = torch.promote_types(x.dtype, torch.float32)
+    weights = torch.softmax(_maps(logits, heads), dim=-1, dtype=precise).to(x.dtype)
+    return _Tiled.apply(x, weights.unflatten(3, [kernel_size, kernel_size]), heads)
 
 
 def dynamic_convolution(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:

@@ -1,0 +1,67 @@
+"""Packed convolutions, against the plain ones."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from custom_networks.network import packed
+from custom_networks.network.packed import PackedConv2d, pack
+
+CONVOLUTIONS = {
+    "1x1": lambda: nn.Conv2d(8, 16, 1),
+    "3x3": lambda: nn.Conv2d(8, 12, 3, padding=1, bias=False),
+    "strided": lambda: nn.Conv2d(8, 8, 3, stride=2, padding=1),
+    "dilated": lambda: nn.Conv2d(8, 8, 3, padding=2, dilation=2),
+    "depthwise": lambda: nn.Conv2d(8, 8, 3, padding=1, groups=8),
+}
+ACTIVATIONS = [None, nn.ReLU(), nn.LeakyReLU(0.2), nn.GELU()]
+
+
+def plain(conv, activation, x):
+    return conv(x) if activation is None else activation(conv(x))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_equals_the_plain_layers_at_every_shape(name, activation):
+    conv = CONVOLUTIONS[name]().requires_grad_(False)
+    layer = PackedConv2d(conv, activation)
+    for shape in ((1, 8, 16, 16), (2, 8, 9, 20), (1, 8, 16, 16)):
+        x = torch.randn(shape).to(memory_format=torch.channels_last)
+        with torch.no_grad():
+            torch.testing.assert_close(layer(x), plain(conv, activation, x), rtol=1e-5, atol=1e-5)
+    assert (layer.packed is not None) == packed.AVAILABLE
+
+
+def test_types_and_gradients_that_onednn_has_not():
+    conv = CONVOLUTIONS["3x3"]().double().requires_grad_(False)
+    x = torch.randn(1, 8, 6, 6, dtype=torch.float64, requires_grad=True)
+    layer = PackedConv2d(conv, nn.GELU())
+    torch.testing.assert_close(layer(x), plain(conv, nn.GELU(), x))
+    layer(x).sum().backward()
+    assert x.grad.abs().sum() > 0
+
+
+def test_follows_a_change_of_type_and_copies_without_the_packed_weights():
+    conv = CONVOLUTIONS["3x3"]().requires_grad_(False)
+    layer, x = PackedConv2d(conv), torch.randn(1, 8, 6, 6)
+    expected = layer(x)
+    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert twin.packed is None
+        assert torch.equal(twin(x), expected)
+    assert layer.to(torch.bfloat16)(x.bfloat16()).dtype == torch.bfloat16
+
+
+def test_pack_takes_the_activation_along_and_leaves_what_it_is_told():
+    block = nn.Sequential(nn.Conv2d(4, 4, 1), nn.Identity(), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.PReLU())
+    network = nn.ModuleDict({"a": block, "b": copy.deepcopy(block)}).requires_grad_(False)
+    x = torch.randn(1, 4, 3, 3)
+    expected = [network[name](x) for name in "ab"]
+    pack(network, skip=("b",))
+    assert [type(layer) for layer in network["a"]] == [PackedConv2d, nn.Identity, nn.Identity, PackedConv2d, nn.PReLU]
+    assert not any(isinstance(layer, PackedConv2d) for layer in network["b"])
+    for name, before in zip("ab", expected, strict=True):
+        torch.testing.assert_close(network[name](x), before)
