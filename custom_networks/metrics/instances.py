@@ -101,8 +101,8 @@ def match_instances(prediction: Labels, truth: Labels) -> InstanceCounts:
     overlap = pairs.data / union
 
     matched = overlap[overlap > MATCH_IOU]
-    # AJI takes for each true instance the prediction of the largest IoU: the last of a row when sorted by (row, IoU)
-    order = np.lexsort((overlap, t))
+    # AJI takes for each true instance the prediction of the largest IoU, of equals the smallest id: the last one here
+    order = np.lexsort((-p, overlap, t))
     best = order[np.flatnonzero(np.diff(t[order], append=-1))]
     unused = np.ones(len(predicted_area), bool)
     unused[p[best]] = False

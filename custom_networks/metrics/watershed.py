@@ -65,7 +65,8 @@ def split_instances(
 
     The landscape p * (1 - edge_weight * edge), smoothed, has a plateau inside each object and a valley along each
     edge. Its regions above the marker threshold are the markers; the watershed of the inverted landscape, kept within
-    the foreground, gives each pixel to one of them. Foreground without a marker becomes an instance of its own.
+    the foreground, gives each pixel to one of them. Foreground without a marker becomes an instance of its own. Pixels
+    are joined by their sides, not by their corners.
 
     Args:
         probability: (H, W) foreground probability.
@@ -82,8 +83,10 @@ def split_instances(
         landscape = landscape * (1 - np.float32(chosen.edge_weight) * np.asarray(edge, np.float32))
     if chosen.smoothing:
         landscape = gaussian_filter(landscape, chosen.smoothing)
-    markers = _without_small(label((landscape > chosen.marker_threshold) & foreground), chosen.min_marker_area)
-    components = label(foreground)
+    markers = _without_small(
+        label((landscape > chosen.marker_threshold) & foreground, connectivity=1), chosen.min_marker_area
+    )
+    components = label(foreground, connectivity=1)
     marked = np.zeros(components.max() + 1, bool)
     marked[components[markers > 0]] = True
     unmarked = foreground & ~marked[components]
