@@ -25,8 +25,8 @@ def compare(
 ) -> pd.DataFrame:
     """Compare two runs metric by metric; differences are B minus A on the same image.
 
-    With a column `group`, groups are the unit: the bootstrap draws groups, and Wilcoxon's test and the effect sizes take
-    each group's mean difference.
+    With a column `group`, groups are the unit: the bootstrap draws groups, and Wilcoxon's test and the effect sizes
+    take each group's mean difference.
 
     Args:
         a: per-image table of the first run, as `per_image.read_per_image` returns.
@@ -37,10 +37,10 @@ def compare(
         seed: of the bootstrap.
 
     Returns:
-        A row for each metric, indexed by name: pairs, undefined (pairs without a value in either run), units (groups, or
-        pairs), mean_a, mean_b, difference, ci_low, ci_high (95 % BCa of the mean difference), wilcoxon_p, wilcoxon_p_holm,
-        bootstrap_p, bootstrap_p_holm, rank_biserial, cohen_dz, better (the run that is better at 5 % by the corrected
-        Wilcoxon test, or empty).
+        A row for each metric, indexed by name: pairs, undefined (pairs without a value in one run or both), units
+        (groups, or pairs), mean_a, mean_b, difference, ci_low, ci_high (95 % BCa of the mean difference), wilcoxon_p,
+        wilcoxon_p_holm, bootstrap_p, bootstrap_p_holm, rank_biserial, cohen_dz, better (the run that is better at 5 %
+        by the corrected Wilcoxon test, or empty).
 
     Raises:
         UserError: when the runs are not on the same images, their groups differ, or a metric is missing.
@@ -48,12 +48,10 @@ def compare(
     check_same_images(a, b, names)
     b = b.loc[a.index]
     chosen = _chosen_metrics(a, b, names, metrics)
-    groups = group_column(a)
-    if groups != group_column(b) and group_column(b) is not None and groups is not None:
-        raise UserError(
-            f"{names[0]} and {names[1]}: the images are grouped differently; evaluate both with one datalist"
-        )
-    groups = groups or group_column(b)
+    groups, other_groups = group_column(a), group_column(b)
+    if groups and other_groups and groups != other_groups:
+        raise UserError(f"{names[0]}, {names[1]}: the images are grouped differently; evaluate both with one datalist")
+    groups = groups or other_groups
     rows = {
         name: _compare_metric(a[name].to_numpy(float), b[name].to_numpy(float), groups, resamples, seed)
         for name in chosen

@@ -49,6 +49,8 @@ def compare_runs(
         raise UserError(f"{folder / there[0]}: already there; choose another --output_dir")
     if isinstance(resamples, bool) or not isinstance(resamples, int) or resamples < 100:
         raise UserError(f"--resamples {resamples}: must be a whole number from 100 up")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise UserError(f"--seed {seed}: must be a whole number from 0 up")
     a, b = read_per_image(run_a), read_per_image(run_b)
     names = run_names(Path(run_a), Path(run_b))
     chosen = [name.strip() for name in metrics.split(",") if name.strip()] if isinstance(metrics, str) else metrics

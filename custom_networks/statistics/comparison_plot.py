@@ -47,10 +47,8 @@ def _bland_altman(axes: Axes, a: pd.Series, b: pd.Series, label: str, names: tup
     axes.scatter((a + b) / 2, difference, s=14, alpha=0.6, color="tab:blue", edgecolors="none")
     axes.axhline(0, color="black", linewidth=0.8)
     axes.axhline(mean, color="tab:orange", label=f"mean difference {mean:+.3g}")
-    for sign, text in (
-        (1, f"limits of agreement {mean - 1.96 * spread:+.3g}, {mean + 1.96 * spread:+.3g}"),
-        (-1, None),
-    ):
-        axes.axhline(mean + sign * 1.96 * spread, color="tab:orange", linestyle="--", label=text)
+    low, high = mean - 1.96 * spread, mean + 1.96 * spread
+    axes.axhline(low, color="tab:orange", linestyle="--", label=f"limits of agreement {low:+.3g}, {high:+.3g}")
+    axes.axhline(high, color="tab:orange", linestyle="--")
     axes.set(xlabel=f"mean of both {label}", ylabel="B - A", title=f"{label}, Bland-Altman")
     axes.legend(loc="best")

@@ -35,8 +35,8 @@ def border_contrast(image: NDArray[np.uint8], truth: NDArray[np.bool_]) -> float
         truth: (H, W) boolean.
 
     Returns:
-        Distance in CIELAB (Delta E 1976) between the medians of a band inside and a band outside the border, each 2 % of
-        the image's diagonal wide; NaN where there is no border.
+        Distance in CIELAB (Delta E 1976) between the medians of a band inside and a band outside the border, each 2 %
+        of the image's diagonal wide; NaN where there is no border.
     """
     if truth.all() or not truth.any():
         return float("nan")

@@ -32,19 +32,16 @@ def read_per_image(run: str | Path) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"{path}: no such file; run `sgdnet evaluate` with this folder as its --output_dir first")
     try:
-        frame = pd.read_csv(path, dtype={"id": str, "group": str}, encoding="utf-8")
+        text = {"id": str, "group": str}  # an image may be called 007 or NA
+        frame = pd.read_csv(path, dtype=text, encoding="utf-8", keep_default_na=False, na_values=["", "nan"])
     except (ValueError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{path}: not a table of values separated by commas ({reason}); evaluate the run again"
-        ) from error
+        raise UserError(f"{path}: not a table with commas between values ({reason}); evaluate the run again") from error
     if "id" not in frame.columns or frame["id"].isna().any():
         raise UserError(f"{path}: each row needs the image's name in a column `id`; evaluate the run again")
     twice = frame["id"][frame["id"].duplicated()].tolist()
     if twice:
-        raise UserError(
-            f"{path}: {twice[0]} has {len(twice) + 1 if len(set(twice)) == 1 else 'several'} rows; keep one"
-        )
+        raise UserError(f"{path}: {twice[0]} has more than one row; keep one")
     metrics = metric_columns(frame)
     if not metrics:
         raise UserError(f"{path}: no column is named as a metric ({', '.join(METRICS)}); evaluate the run again")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 
@@ -92,7 +94,7 @@ def subgroups_of(values: pd.Series) -> pd.Series:
     named = values
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and values.nunique() > 10:
         edges = np.unique(np.nanquantile(values, [0, 0.25, 0.5, 0.75, 1]))
-        labels = [f"{low:.4g} to {high:.4g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+        labels = [f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)]
         named = pd.cut(values, edges, labels=labels, include_lowest=True, ordered=True)
     if not isinstance(named.dtype, pd.CategoricalDtype):
         named = named.astype("category")
