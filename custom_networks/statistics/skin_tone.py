@@ -23,7 +23,8 @@ SKIN_TONES = {"very light": 55.0, "light": 41.0, "intermediate": 28.0, "tan": 10
 GAP_SHARE, RING_SHARE = 0.02, 0.15  # of the diagonal: distance from the lesion's border, thickness of the ring
 DARK_CORNER = 25.0  # L* below which a region that reaches the frame is vignette, not skin
 HAIR_DEPTH = 8.0  # L* by which a hair is darker than the skin beside it
-MIN_SHARE = 0.01  # of the image: a smaller ring is not trusted
+MIN_SHARE = 0.05  # of the image: a smaller ring is not trusted
+MIN_YELLOW = 5.0  # b*: skin is yellower than this in neutral light; below, the angle would only show the colour cast
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class SkinTone:
     """Estimate of one image.
 
     Args:
-        ita: individual typology angle in degrees; NaN where too little skin is to be seen.
+        ita: individual typology angle in degrees; NaN where it cannot be told.
         name: its class in `SKIN_TONES`, or "unknown".
         skin_share: share of the image that was used.
     """
@@ -49,7 +50,8 @@ def estimate_skin_tone(image: NDArray[np.uint8], truth: NDArray[np.bool_]) -> Sk
         truth: (H, W) boolean, the lesion; empty takes the whole image.
 
     Returns:
-        The estimate; unknown where the ring, without dark corners and hair, covers less than 1 % of the image.
+        The estimate; unknown where the ring, without dark corners and hair, covers less than 5 % of the image, or
+        where its colour is bluish (b* below 5): the light, not the skin.
     """
     lab = rgb2lab(image)
     skin = _ring(truth) & ~_dark_corners(lab[..., 0]) & ~_hair(lab[..., 0])
@@ -57,7 +59,9 @@ def estimate_skin_tone(image: NDArray[np.uint8], truth: NDArray[np.bool_]) -> Sk
     if share < MIN_SHARE:
         return SkinTone(math.nan, "unknown", share)
     lightness, _, yellow = np.median(lab[skin], axis=0)
-    ita = math.degrees(math.atan2(lightness - 50, max(yellow, 1e-6)))  # b* of skin is positive; bluish light: +-90
+    if yellow < MIN_YELLOW:
+        return SkinTone(math.nan, "unknown", share)
+    ita = math.degrees(math.atan((lightness - 50) / yellow))
     return SkinTone(ita, skin_tone_class(ita), share)
 
 
