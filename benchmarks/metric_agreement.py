@@ -1,8 +1,8 @@
 """Each metric against independent implementations: `python -m benchmarks.metric_agreement [--count N]`.
 
 Prints a Markdown table: metric, implementation, largest difference, number of cases. The cases are random masks of
-several densities and shapes, half of them with pixels of 0.5 x 2 mm, and every pair of the degenerate ones (empty, full,
-one pixel, a line, chequers, a ring, discs at the frame).
+several densities and shapes, half of them with pixels of 0.5 x 2 mm, and every pair of the degenerate ones (empty,
+full, one pixel, a line, chequers, a ring, discs at the frame).
 """
 
 from __future__ import annotations
