@@ -7,6 +7,7 @@ mistake in one sentence.
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import logging
 import os
@@ -108,11 +109,30 @@ def predict(**knobs: Any) -> None:
     run_config(("inference.json",), "infer", knobs)
 
 
+def compare(
+    run_a: str, run_b: str, output_dir: str = "comparison", metrics: str = "", resamples: int = 5000, seed: int = 0
+) -> None:
+    """Compare two evaluated runs on the same images: paired tests, effect sizes, a table and a picture.
+
+    Args:
+        run_a: folder of the first run, which holds per_image.csv.
+        run_b: folder of the second.
+        output_dir: new folder for comparison.csv, comparison.json and comparison.png.
+        metrics: names separated by commas; all that both runs hold by default.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    from custom_networks.statistics.compare_runs import compare_runs
+
+    print(compare_runs(str(run_a), str(run_b), str(output_dir), metrics, resamples, seed))
+
+
 VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "phantoms": (phantoms, ()),
     "train": (train, ("train.json",)),
     "evaluate": (evaluate, ("train.json", "evaluate.json")),
     "predict": (predict, ("inference.json",)),
+    "compare": (compare, ()),
 }
 
 
@@ -154,13 +174,23 @@ def check_flags(verb: str, words: list[str]) -> None:
 
     function, files = VERBS[verb]
     known = list(inspect.signature(function).parameters)
-    if words and not words[0].startswith("--"):
-        first = "dataset_dir" if files else known[0]
-        raise UserError(f"{words[0]}: give a name before the value, as in `sgdnet {verb} --{first} {words[0]}`")
+    needed = [name for name, argument in inspect.signature(function).parameters.items() if _is_positional(argument)]
+    given = len(list(itertools.takewhile(lambda word: not word.startswith("--"), words)))
+    missing = [name for name in needed[given:] if not any(word.split("=")[0] == f"--{name}" for word in words)]
+    if missing:
+        raise UserError(f"{missing[0]}: not given; write `sgdnet {verb} {' '.join(needed).upper()}`")
+    if given > len(needed):
+        first = "dataset_dir" if files else known[len(needed)]
+        word = words[len(needed)]
+        raise UserError(f"{word}: give a name before the value, as in `sgdnet {verb} --{first} {word}`")
     for word in words:
         name = word[2:].split("=")[0]
         if word.startswith("--") and not files and name not in known:
             raise UserError(f"--{name}: no such setting{nearest(name, known)}")
+
+
+def _is_positional(argument: inspect.Parameter) -> bool:
+    return argument.default is argument.empty and argument.kind is argument.POSITIONAL_OR_KEYWORD
 
 
 def general_help() -> str:

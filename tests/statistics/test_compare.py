@@ -1,0 +1,193 @@
+"""Two runs: tests against hand-worked examples and SciPy, refusals, the `sgdnet compare` verb."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.stats import wilcoxon
+
+from custom_networks.errors import UserError
+from custom_networks.statistics import compare, holm, rank_biserial, read_per_image
+
+
+def run(seed=0, count=40, gain=0.0):
+    random = np.random.default_rng(seed)
+    base = np.random.default_rng(99).beta(8, 2, count)
+    dice = np.clip(base + random.normal(gain, 0.02, count), 0, 1)
+    hd95 = 40 * (1 - dice) + random.normal(0, 0.5, count)
+    return pd.DataFrame({"dice": dice, "hd95": hd95}, index=pd.Index([f"{i:03d}" for i in range(count)], name="id"))
+
+
+def write(folder: Path, frame: pd.DataFrame) -> Path:
+    folder.mkdir(parents=True)
+    frame.to_csv(folder / "per_image.csv")
+    return folder
+
+
+def test_holm_by_hand():
+    """0.01 x 4, 0.02 x 3, 0.03 x 2 (raised to 0.06), 0.04 (raised to 0.06)."""
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.5, 0.9, 0.005]) == pytest.approx([1.0, 1.0, 0.015])
+    assert holm([0.03, np.nan, 0.02]) == pytest.approx([0.04, np.nan, 0.04], nan_ok=True), "NaN is no test"
+
+
+@settings(max_examples=60, deadline=None)
+@given(p=st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_lies_between_none_and_bonferroni_and_keeps_the_order(p):
+    corrected = holm(p)
+    assert (corrected >= np.array(p)).all()
+    assert (corrected <= np.minimum(np.array(p) * len(p), 1) + 1e-12).all()
+    assert (np.diff(corrected[np.argsort(p)]) >= 0).all()
+
+
+def test_rank_biserial_by_hand():
+    """Ranks of |1 -2 3 -0|: 1, 2, 3; (1 + 3 - 2) / 6."""
+    assert rank_biserial(np.array([1.0, -2.0, 3.0, 0.0])) == pytest.approx(2 / 6)
+    assert rank_biserial(np.zeros(3)) == 0
+    assert rank_biserial(np.array([0.5, 2.0])) == 1
+
+
+def test_against_scipy_and_by_hand():
+    a, b = run(1), run(2, gain=0.02)
+    row = compare(a, b, resamples=500).loc["dice"]
+    difference = b["dice"] - a["dice"]
+    test = wilcoxon(b["dice"], a["dice"])
+    assert row["wilcoxon_p"] == pytest.approx(test.pvalue)
+    assert row["rank_biserial"] == pytest.approx(1 - 2 * test.statistic / (40 * 41 / 2)), "SciPy gives the smaller sum"
+    assert row["difference"] == pytest.approx(difference.mean())
+    assert row["cohen_dz"] == pytest.approx(difference.mean() / difference.std(ddof=1))
+    assert row["ci_low"] < row["difference"] < row["ci_high"]
+    assert (row["pairs"], row["units"], row["undefined"]) == (40, 40, 0)
+
+
+def test_a_better_run_is_named_whatever_the_direction():
+    table = compare(run(1), run(2, gain=0.05), ("old", "new"), resamples=500)
+    assert table["better"].tolist() == ["new", "new"]
+    assert table["difference"]["dice"] > 0 > table["difference"]["hd95"]
+    assert table["bootstrap_p"].tolist() == pytest.approx([1 / 501] * 2)
+
+
+def test_equal_runs_do_not_differ():
+    table = compare(run(1), run(1), resamples=200)
+    assert table["wilcoxon_p"].tolist() == table["bootstrap_p"].tolist() == [1, 1]
+    assert table["rank_biserial"].tolist() == table["cohen_dz"].tolist() == [0, 0]
+    assert table["better"].tolist() == ["", ""]
+
+
+def test_swapping_the_runs_turns_the_signs():
+    one, other = compare(run(1), run(2), resamples=300), compare(run(2), run(1), resamples=300)
+    for name in ("difference", "rank_biserial", "cohen_dz"):
+        assert one[name].to_numpy() == pytest.approx(-other[name].to_numpy())
+    for name in ("wilcoxon_p", "bootstrap_p"):
+        assert one[name].to_numpy() == pytest.approx(other[name].to_numpy())
+
+
+def test_chance_finds_a_difference_no_more_often_than_it_may():
+    """200 pairs of equal runs of 15 images: each test rejects about one in twenty."""
+    random = np.random.default_rng(5)
+    index = [str(i) for i in range(15)]
+    p = []
+    for seed in range(200):
+        frames = [pd.DataFrame({"dice": random.random(15)}, index=index) for _ in range(2)]
+        p.append(compare(*frames, resamples=200, seed=seed)[["wilcoxon_p", "bootstrap_p"]].iloc[0].to_numpy(float))
+    share = (np.array(p) < 0.05).mean(0)
+    assert (share <= 0.11).all()
+
+
+def test_groups_are_the_unit():
+    a, b = run(1), run(2)
+    groups = [f"patient {i // 4}" for i in range(40)]
+    table = compare(a.assign(group=groups), b.assign(group=groups), resamples=200)
+    means = (b["dice"] - a["dice"]).groupby(groups).mean()
+    assert table.loc["dice", "units"] == 10
+    assert table.loc["dice", "wilcoxon_p"] == pytest.approx(wilcoxon(means).pvalue)
+
+
+def test_undefined_pairs_are_counted():
+    a, b = run(1), run(2)
+    a.loc["003", "dice"] = b.loc["007", "dice"] = np.nan
+    row = compare(a, b, resamples=200).loc["dice"]
+    assert (row["pairs"], row["undefined"], row["units"]) == (40, 2, 38)
+    assert row["mean_a"] == pytest.approx(a["dice"].drop(["003", "007"]).mean())
+
+
+def test_the_order_of_rows_does_not_matter():
+    pd.testing.assert_frame_equal(compare(run(1), run(2)[::-1], resamples=100), compare(run(1), run(2), resamples=100))
+
+
+def test_different_images_are_refused_by_name():
+    with pytest.raises(UserError, match=r"only A has 000, 001, 002 and 2 more; only B has 040;"):
+        compare(run(1)[:-1], run(2, 41)[5:].drop("039"))
+
+
+def test_the_verb(sgdnet, tmp_path):
+    a, b = write(tmp_path / "unet", run(1)), write(tmp_path / "sgdnet", run(2, gain=0.03))
+    code, out, err = sgdnet("compare", a, b, "--output_dir", tmp_path / "out", "--resamples", 300)
+    assert code == 0, err
+    assert "A: unet, B: sgdnet" in out
+    content = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert content["metrics"]["dice"]["better"] == "sgdnet"
+    assert content["images"] == 40
+    table = pd.read_csv(tmp_path / "out" / "comparison.csv", index_col="metric")
+    assert table.loc["hd95", "difference"] == pytest.approx(content["metrics"]["hd95"]["difference"])
+    assert Image.open(tmp_path / "out" / "comparison.png").size == (1320, 1104)
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    code, _, err = sgdnet("compare", a, b, "--output_dir", tmp_path / "out")
+    assert code == 1
+    assert "already there" in err
+
+
+def test_the_verb_takes_some_metrics(sgdnet, tmp_path):
+    a, b = write(tmp_path / "a", run(1)), write(tmp_path / "b", run(2))
+    code, _, err = sgdnet("compare", a, b, "--output_dir", tmp_path / "1", "--metrics", "dice,hd95", "--resamples", 100)
+    assert code == 0, err
+    assert sgdnet("compare", a, b, "--output_dir", tmp_path / "2", "--metrics", "hd95", "--resamples", 100)[0] == 0
+    assert list(json.loads((tmp_path / "2" / "comparison.json").read_text())["metrics"]) == ["hd95"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "run_a: not given; write `sgdnet compare RUN_A RUN_B`"),
+        (("A",), "run_b: not given"),
+        (("A", "B", "C"), "C: give a name before the value"),
+        (("A", "nowhere"), "nowhere: no such file; run `sgdnet evaluate`"),
+        (("A", "other"), "only A has 000"),
+        (("A", "twice"), "001 has more than one row"),
+        (("A", "words"), "the column dice holds something else than numbers"),
+        (("A", "no_id"), "column `id`"),
+        (("A", "no_metric"), "no column is named as a metric"),
+        (("A", "empty"), "not a table"),
+        (("A", "A", "--metrics", "nsd"), "nsd: not a metric that both runs hold"),
+        (("A", "A", "--resamples", "few"), "--resamples few"),
+        (("A", "A", "--seed", "-1"), "--seed -1"),
+        (("A", "A", "--metric", "dice"), "did you mean 'metrics'?"),
+    ],
+)
+def test_mistakes_are_one_sentence(sgdnet, tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    good = run(1)
+    write(tmp_path / "A", good)
+    write(tmp_path / "other", good[3:])
+    write(tmp_path / "twice", pd.concat([good, good[1:2]]))
+    write(tmp_path / "words", good.astype(object).assign(dice="high"))
+    write(tmp_path / "no_id", good.rename_axis("name"))
+    write(tmp_path / "no_metric", good[[]].assign(age=3))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "per_image.csv").write_bytes(b"")
+    code, _, err = sgdnet("compare", *arguments)
+    assert code == 1
+    assert len(err.strip().splitlines()) == 1
+    assert sentence in err
+    assert not (tmp_path / "comparison").exists()
+
+
+def test_names_that_look_like_numbers_or_gaps_stay_names(tmp_path):
+    frame = run(1, 3)
+    frame.index = pd.Index(["007", "NA", "1e3"], name="id")
+    assert list(read_per_image(write(tmp_path / "a", frame)).index) == ["007", "NA", "1e3"]
