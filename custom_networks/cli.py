@@ -127,8 +127,33 @@ def compare(
     print(compare_runs(str(run_a), str(run_b), str(output_dir), metrics, resamples, seed))
 
 
+def check(
+    *data: str,
+    json: str | None = None,
+    sheet: str | None = None,
+    near_duplicates: bool = True,
+    num_workers: int | None = None,
+    dataset_dir: str | None = None,
+) -> None:
+    """Check data sets: every file, every label, duplicates within and across them.
+
+    Args:
+        data: datalists or folders, as in `sgdnet check A.json B`; exit code 1 when one has errors.
+        json: file that gets every finding.
+        sheet: PNG that gets a contact sheet, suspicious pairs first.
+        near_duplicates: false leaves out the search for pictures that are nearly the same.
+        num_workers: threads; one for each core by default, 8 at most.
+        dataset_dir: where a datalist's files lie that are not beside it.
+    """
+    from custom_networks.data.checking.command import check_command
+    from custom_networks.training.processes import flag
+
+    check_command(data, json, sheet, flag(near_duplicates) is not False, num_workers, dataset_dir)
+
+
 VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "phantoms": (phantoms, ()),
+    "check": (check, ()),
     "train": (train, ("train.json",)),
     "evaluate": (evaluate, ("train.json", "evaluate.json")),
     "predict": (predict, ("inference.json",)),
@@ -173,13 +198,15 @@ def check_flags(verb: str, words: list[str]) -> None:
     from custom_networks.errors import UserError, nearest
 
     function, files = VERBS[verb]
-    known = list(inspect.signature(function).parameters)
-    needed = [name for name, argument in inspect.signature(function).parameters.items() if _is_positional(argument)]
+    parameters = inspect.signature(function).parameters.values()
+    known = [each.name for each in parameters if each.kind is not each.VAR_POSITIONAL]
+    needed = [each.name for each in parameters if _is_positional(each)]
+    any_number = any(each.kind is each.VAR_POSITIONAL for each in parameters)
     given = len(list(itertools.takewhile(lambda word: not word.startswith("--"), words)))
     missing = [name for name in needed[given:] if not any(word.split("=")[0] == f"--{name}" for word in words)]
     if missing:
         raise UserError(f"{missing[0]}: not given; write `sgdnet {verb} {' '.join(needed).upper()}`")
-    if given > len(needed):
+    if given > len(needed) and not any_number:
         first = "dataset_dir" if files else known[len(needed)]
         word = words[len(needed)]
         raise UserError(f"{word}: give a name before the value, as in `sgdnet {verb} --{first} {word}`")

@@ -80,7 +80,7 @@ def load_datalist(
     if datalist is None:
         return _deal(find_pairs(dataset_dir), fold, folds, seed, source=_folder(dataset_dir))
     source = Path(os.path.expanduser(datalist))  # noqa: PTH111
-    content = _read_json(source)
+    content = read_datalist(source)
     training, training_folds = _listed_items(content, "training", source, dataset_dir)
     if "validation" in content:
         split = training, _listed_items(content, "validation", source, dataset_dir)[0]
@@ -248,7 +248,8 @@ def _more(found: list[Any]) -> str:
 # ---------------------------------------------------------------------------------------------- datalists
 
 
-def _read_json(source: Path) -> dict[str, Any]:
+def read_datalist(source: Path) -> dict[str, Any]:
+    """Read a datalist file; raises UserError where it is missing, not JSON, or without the key "training"."""
     try:
         content = json.loads(source.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from monai.config import PathLike
 
-from custom_networks.data.checks import check_pairs
+from custom_networks.data.checking import check_items
 from custom_networks.data.folder import Item, find_images, load_datalist
 from custom_networks.errors import UserError, nearest
 from custom_networks.network.sgdnet import SIZE_FACTOR
@@ -35,7 +35,7 @@ def checked_datalist(
         UserError: for whatever is wrong with the folder, the list or a file.
     """
     training, validation = load_datalist(dataset_dir, datalist, fold=fold, seed=seed)
-    _report(check_pairs([*training, *validation]))
+    _report(check_items({"training": training, "validation": validation}))
     _report([f"{len(training)} training and {len(validation)} validation pairs from {dataset_dir}"], logging.INFO)
     return {"training": training, "validation": validation, "all": [*training, *validation]}
 
@@ -53,9 +53,9 @@ def image_metas(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def checked_images(dataset_dir: PathLike) -> list[Item]:
-    """List the images of a folder and read every one once; raises UserError as `find_images` and `check_pairs`."""
+    """List the images of a folder and read every one once; raises UserError as `find_images` and `check_items`."""
     images = find_images(dataset_dir)
-    _report(check_pairs(images))
+    _report(check_items({"images": images}))
     _report([f"{len(images)} images from {dataset_dir}"], logging.INFO)
     return images
 

@@ -1,0 +1,59 @@
+"""The command `sgdnet check`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from custom_networks.data.checking.read import read_data_set
+from custom_networks.data.checking.report import as_json, as_table
+from custom_networks.data.checking.run import run_check
+from custom_networks.data.checking.sheet import write_contact_sheet
+from custom_networks.errors import UserError
+from custom_networks.training.record import write_atomically
+
+
+def check_command(
+    data: tuple[Any, ...], json_file: Any, sheet: Any, near_duplicates: bool, num_workers: int | None, dataset_dir: Any
+) -> None:
+    """Check data sets, print the table, and write what was asked for; exits with 1 where there are errors.
+
+    Args:
+        data: datalists or folders.
+        json_file: where the JSON goes, or None.
+        sheet: where the contact sheet goes, or None.
+        near_duplicates: whether to search for them.
+        num_workers: threads, or None.
+        dataset_dir: where a datalist's files lie that are not beside it, or None.
+
+    Raises:
+        UserError: without data, for data or a number that cannot be, or for a file that cannot be written.
+    """
+    if not data:
+        raise UserError("sgdnet check needs a datalist or a folder, as in `sgdnet check my_folder`")
+    if num_workers is not None and (
+        isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 1
+    ):
+        raise UserError(f"--num_workers {num_workers}: must be a whole number from 1 up")
+    for name, value, ending in (("json", json_file, ".json"), ("sheet", sheet, ".png")):
+        if value is not None and not str(value).lower().endswith(ending):
+            raise UserError(f"--{name} {value}: give the name of a file that ends in {ending}")
+    data_sets = [read_data_set(str(source), dataset_dir) for source in data]
+    report = run_check(data_sets, near_duplicates, num_workers, _bar if sys.stderr.isatty() else None)
+    print(as_table(report))
+    if json_file is not None:
+        text = json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n"
+        write_atomically(Path(str(json_file)), lambda file: file.write(text.encode()))
+    if sheet is not None:
+        write_contact_sheet(Path(str(sheet)), report)
+    if report.errors:
+        sys.exit(1)
+
+
+def _bar(results: Iterable[Any], count: int) -> Iterable[Any]:
+    return tqdm(results, total=count, unit="item", leave=False)

@@ -1,0 +1,225 @@
+"""Read one item's files once: what is wrong with them, and the little that comparisons across files need."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from custom_networks.data.checking.findings import TINY_PIXELS, TINY_SHARE, Finding, Kind
+from custom_networks.data.duplicates import thumbnail
+from custom_networks.data.images import MASK_THRESHOLD, WIDE_MODES, mask_levels, orientation, read_picture, to_rgb
+from custom_networks.errors import UserError
+
+_READ_AS = {
+    "1": "1-bit images (read as black and white RGB)",
+    "L": "grey images (repeated in R, G and B)",
+    "P": "palette images (colours looked up)",
+    "CMYK": "CMYK images (converted to RGB)",
+    "F": "floating-point images (scaled to 0..255)",
+    **dict.fromkeys(WIDE_MODES, "16-bit grey images (divided by 257)"),
+}
+_JPEG_REACH = 32  # grey levels around 0 and 255 where JPEG's ripples lie
+_JPEG_VALUES = 8  # ripples take many values; a drawn mask few
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a data set says its labels are.
+
+    Attributes:
+        kind: "mask" (binary), "instances" (instance ids) or "classes" (class indices).
+        classes: the class indices that labels, or the class maps of instances, may hold beside 0; None if not said.
+    """
+
+    kind: str = "mask"
+    classes: frozenset[int] | None = None
+
+
+@dataclass
+class Examined:
+    """What remains of one item.
+
+    Attributes:
+        findings: about its files alone.
+        pixels_digest: of the decoded pixels and their size; empty when the image cannot be read.
+        thumbnail: (64, 64) grey; None when it cannot be read or was not asked for.
+        foreground: foreground pixels and all pixels of the label.
+        class_pixels: pixels of each class, of labels with classes.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    pixels_digest: bytes = b""
+    thumbnail: NDArray[np.uint8] | None = None
+    foreground: tuple[int, int] = (0, 0)
+    class_pixels: dict[int, int] = field(default_factory=dict)
+
+
+def examine(item: Mapping[str, Any], labels: Labels | None = None, with_thumbnail: bool = True) -> Examined:
+    """Read the files of one item.
+
+    Args:
+        item: "image" and, unless images alone are checked, "label"; "types" and "sha256" where the datalist has them.
+        labels: what its label should hold; binary masks by default.
+        with_thumbnail: whether near-duplicates will be searched for.
+
+    Returns:
+        What was found; nothing is raised for a bad file.
+    """
+    examined = Examined()
+    path = str(item["image"])
+    try:
+        size = _examine_image(path, examined, with_thumbnail)
+    except UserError as error:
+        examined.findings.append(Finding(Kind.FILE, path, str(error)))
+        return examined
+    expected = item.get("sha256")
+    if expected and _sha256(path) != expected:
+        examined.findings.append(Finding(Kind.HASH, path))
+    try:
+        _examine_labels(item, size, labels or Labels(), examined)
+    except _BadLabel as error:
+        examined.findings.append(Finding(error.kind, error.path, str(error)))
+    return examined
+
+
+def _sha256(path: str) -> str:
+    with Path(path).open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class _BadLabel(Exception):
+    def __init__(self, kind: Kind, path: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.kind, self.path = kind, path
+
+
+def _examine_image(path: str, examined: Examined, with_thumbnail: bool) -> tuple[int, int]:
+    """Check one image; returns its upright size (W, H)."""
+    picture = read_picture(path)
+    mode = picture.mode
+    if picture.has_transparency_data:
+        examined.findings.append(Finding(Kind.READ_AS, path, f"{mode} images with transparency (composited on white)"))
+    elif mode != "RGB":
+        text = _READ_AS.get(mode, f"{mode} images (converted to RGB)")
+        examined.findings.append(Finding(Kind.READ_AS, path, text))
+    if mode in WIDE_MODES and np.asarray(picture).max() <= 255:
+        examined.findings.append(Finding(Kind.DARK, path))
+    if orientation(picture) != 1:
+        examined.findings.append(Finding(Kind.TURNED, path))
+    rgb = to_rgb(picture)
+    examined.pixels_digest = hashlib.blake2b(rgb.tobytes(), digest_size=16, salt=str(rgb.size)[:16].encode()).digest()
+    if with_thumbnail:
+        examined.thumbnail = thumbnail(rgb)
+    return rgb.size
+
+
+def _examine_labels(item: Mapping[str, Any], size: tuple[int, int], labels: Labels, examined: Examined) -> None:
+    if "label" not in item:
+        return
+    path, image = str(item["label"]), str(item["image"])
+    if labels.kind == "mask":
+        levels = _open(path, mask_levels)
+        _check_size(path, levels.size, image, size)
+        values = np.asarray(levels)
+        foreground = values > MASK_THRESHOLD
+        examined.findings += [Finding(kind, path) for kind in _mask_kinds(values, foreground)]
+    else:
+        values = _open(path, _whole_numbers)
+        _check_size(path, values.shape[::-1], image, size)
+        foreground = values > 0
+        if labels.kind == "classes":
+            _count_classes(path, values, labels.classes, examined)
+    if not any(finding.kind is Kind.FAINT for finding in examined.findings):
+        examined.findings += [Finding(kind, path) for kind in _shape_kinds(foreground, labels.kind)]
+    examined.foreground = int(foreground.sum()), foreground.size
+    if "types" in item:
+        path = str(item["types"])
+        types = _open(path, _whole_numbers)
+        _check_size(path, types.shape[::-1], image, size)
+        _count_classes(path, types, labels.classes, examined)
+
+
+def _open(path: str, convert: Callable[[Image.Image], Any]) -> Any:
+    try:
+        return convert(read_picture(path))
+    except UserError as error:
+        raise _BadLabel(Kind.FILE, path, str(error)) from None
+
+
+def _whole_numbers(picture: Image.Image) -> NDArray[np.int64]:
+    """Values of a map of ids or classes, (H, W)."""
+    if picture.mode not in ("1", "L", "P", *WIDE_MODES):
+        raise UserError(
+            f"{getattr(picture, 'filename', 'the picture')}: a map of ids or classes must be 8-bit or 16-bit grey, but "
+            f"its mode is {picture.mode}; save it as 16-bit PNG"
+        )
+    values = np.asarray(picture).astype(np.int64)
+    if values.min() < 0:
+        raise UserError(
+            f"{getattr(picture, 'filename', 'the picture')}: holds {values.min()}; ids and classes start at 0"
+        )
+    return values
+
+
+def _check_size(path: str, mask: tuple[int, ...], image_path: str, image: tuple[int, int]) -> None:
+    if tuple(mask) == image:
+        return
+    fix = "save the mask at the size of its image"
+    if tuple(mask) == image[::-1]:
+        fix = "turn the mask by 90 degrees"
+    elif abs(mask[0] * image[1] / (mask[1] * image[0]) - 1) > 0.02:
+        fix += "; the aspect ratio differs too, so it was squeezed or cropped"
+    raise _BadLabel(
+        Kind.SIZE,
+        path,
+        f"{path}: the mask is {mask[0]} x {mask[1]} pixels (width x height), but its image {image_path} is "
+        f"{image[0]} x {image[1]}; {fix}",
+    )
+
+
+def _count_classes(path: str, values: NDArray[np.int64], classes: frozenset[int] | None, examined: Examined) -> None:
+    present, counts = np.unique(values, return_counts=True)
+    unknown = [] if classes is None else [int(value) for value in present if value and int(value) not in classes]
+    if unknown:
+        raise _BadLabel(
+            Kind.VALUES,
+            path,
+            f"{path}: holds {', '.join(map(str, unknown[:5]))}, which is no declared class "
+            f'({", ".join(map(str, sorted(classes or ())))}); correct them or add it to "classes" of the datalist',
+        )
+    examined.class_pixels = {int(value): int(count) for value, count in zip(present, counts, strict=True)}
+
+
+def _mask_kinds(values: NDArray[np.uint8], foreground: NDArray[np.bool_]) -> list[Kind]:
+    """Name what is unusual about the values of a mask of 0..255 levels."""
+    if not foreground.any():
+        return [Kind.FAINT] if values.any() else []
+    between = np.flatnonzero(np.bincount(values.ravel(), minlength=256)[1:255]) + 1
+    if not len(between):
+        return []
+    ripples = bool(np.all((between <= _JPEG_REACH) | (between >= 255 - _JPEG_REACH)))
+    return [Kind.JPEG if ripples and len(between) >= _JPEG_VALUES else Kind.GREY]
+
+
+def _shape_kinds(foreground: NDArray[np.bool_], label_kind: str) -> list[Kind]:
+    """Name what is unusual about the extent of the foreground."""
+    count = int(foreground.sum())
+    if count == 0:
+        return [Kind.EMPTY]
+    if count == foreground.size:
+        return [Kind.FULL]
+    if label_kind == "instances":  # nuclei are small, and cut by every patch
+        return []
+    tiny = count < TINY_PIXELS and count < TINY_SHARE * foreground.size
+    edges = foreground[0].any() or foreground[-1].any() or foreground[:, 0].any() or foreground[:, -1].any()
+    return [kind for kind, there in ((Kind.TINY, tiny), (Kind.CUT, edges)) if there]

@@ -1,0 +1,44 @@
+"""The quick part of the check, before every training: all of it but the search for near-duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from custom_networks.data.checking.examine import Labels
+from custom_networks.data.checking.read import DataSet
+from custom_networks.data.checking.run import run_check
+from custom_networks.errors import UserError
+
+
+def check_items(
+    splits: Mapping[str, Sequence[Mapping[str, Any]]], labels: Labels | None = None, num_workers: int | None = None
+) -> list[str]:
+    """Decode every image and mask once, in threads, and check each pair, and the splits against each other.
+
+    Args:
+        splits: items `{"image": path, "label": path}` of each split; without "label", only the image is read.
+        labels: what the labels should hold; binary masks by default.
+        num_workers: threads; None takes one for each core this process may use, 8 at most.
+
+    Returns:
+        Notices, one for each kind of warning: what it is, how often, and an example.
+
+    Raises:
+        UserError: for the first error in the order of the items, with the count of the others.
+    """
+    data_set = DataSet(
+        "data", {name: [dict(item) for item in items] for name, items in splits.items()}, labels or Labels()
+    )
+    report = run_check([data_set], near_duplicates=False, num_workers=num_workers)
+    if report.errors:
+        count = len(report.errors) - 1
+        raise UserError(f"{report.errors[0].sentence}{f' (and {count} more with errors)' if count else ''}")
+    counts: dict[str, int] = {}
+    examples: dict[str, str] = {}
+    for finding in report.findings:
+        what = finding.detail if finding.detail and not finding.other else finding.kind.what
+        counts[what] = counts.get(what, 0) + 1
+        examples.setdefault(what, Path(finding.path).name)
+    return [f"{what}: {count}, e.g. {examples[what]}" for what, count in counts.items()]

@@ -1,0 +1,123 @@
+"""What is to be checked: a datalist with all its splits, or a folder of pairs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from monai.config import PathLike
+
+from custom_networks.data.checking.examine import Labels
+from custom_networks.data.checking.findings import Finding, Kind
+from custom_networks.data.folder import find_pairs, read_datalist
+from custom_networks.errors import UserError, nearest
+
+SPLITS = ("training", "validation", "test")
+LABEL_KINDS = ("mask", "instances", "classes")
+
+
+@dataclass
+class DataSet:
+    """One data set to check.
+
+    Attributes:
+        name: for the report.
+        splits: the items of each split; a folder has one, "pairs".
+        labels: what its labels should hold.
+        findings: about the list itself.
+    """
+
+    name: str
+    splits: dict[str, list[dict[str, Any]]]
+    labels: Labels = field(default_factory=Labels)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> DataSet:
+    """Read a datalist or a folder.
+
+    Args:
+        source: a MONAI datalist (JSON) or a folder with images and masks.
+        dataset_dir: where relative paths start that are not beside the datalist.
+
+    Returns:
+        The data set; a partner missing in a folder and a malformed item are findings, so that the rest is checked.
+
+    Raises:
+        UserError: when there is no such file or folder, or the datalist cannot be read.
+    """
+    path = Path(os.path.expanduser(source))  # noqa: PTH111
+    if path.suffix.lower() != ".json":
+        try:
+            return DataSet(path.resolve().name, {"pairs": [dict(item) for item in find_pairs(path)]})
+        except UserError as error:
+            if not path.is_dir():
+                raise
+            return DataSet(path.resolve().name, {}, findings=[Finding(Kind.FILE, str(path), str(error))])
+    content = read_datalist(path)
+    data_set = DataSet(str(content.get("name") or path.stem), {}, _labels(content, path))
+    for split in SPLITS:
+        listed = content.get(split) or []
+        if not isinstance(listed, list):
+            raise UserError(f'{path}: "{split}" must be a list; list image and label of each pair')
+        data_set.splits[split] = []
+        for number, item in enumerate(listed, start=1):
+            where = f'{path}: item {number} of "{split}"'
+            broken = next((key for key in ("image", "label") if not _is_name(item, key)), None)
+            if broken:
+                sentence = f'{where} has no "{broken}"; give one file name in quotes'
+                data_set.findings.append(Finding(Kind.FILE, str(path), sentence))
+            else:
+                data_set.splits[split].append(_located(item, path.parent, dataset_dir))
+    data_set.findings += _repeated_ids(data_set, path)
+    return data_set
+
+
+def _is_name(item: Any, key: str) -> bool:
+    return isinstance(item, Mapping) and isinstance(item.get(key), str) and bool(item[key])
+
+
+def _located(item: Mapping[str, Any], beside: Path, dataset_dir: PathLike | None) -> dict[str, Any]:
+    """Copy an item with the paths of its files made whole: beside the datalist, or else in `dataset_dir`."""
+    located = dict(item)
+    for key in ("image", "label", "types"):
+        if _is_name(item, key):
+            name = os.path.normpath(beside / item[key])
+            if dataset_dir is not None and not os.path.isfile(name):  # noqa: PTH113
+                name = os.path.normpath(Path(dataset_dir) / item[key])
+            located[key] = name
+    return located
+
+
+def _labels(content: Mapping[str, Any], path: Path) -> Labels:
+    kind = content.get("label_kind", "mask")
+    if kind not in LABEL_KINDS:
+        raise UserError(
+            f'{path}: "label_kind" is {kind!r}; use one of {", ".join(LABEL_KINDS)}{nearest(str(kind), LABEL_KINDS)}'
+        )
+    classes = content.get("classes")
+    if classes is None:
+        return Labels(kind)
+    try:
+        return Labels(kind, frozenset(int(index) for index in classes))
+    except (TypeError, ValueError):
+        raise UserError(f'{path}: "classes" must name each class by its index, as in {{"1": "lesion"}}') from None
+
+
+def _repeated_ids(data_set: DataSet, path: Path) -> list[Finding]:
+    seen: dict[str, str] = {}
+    findings = []
+    for items in data_set.splits.values():
+        for item in items:
+            name = str(item.get("id", ""))
+            if name and name in seen:
+                sentence = (
+                    f"{item['image']}: its id {name!r} in {path} is also that of {seen[name]}; give every item an id "
+                    "of its own"
+                )
+                findings.append(Finding(Kind.SAME_ID, item["image"], sentence, seen[name]))
+            seen.setdefault(name, item["image"])
+    return findings

@@ -1,0 +1,173 @@
+"""Examine every file of one or more data sets once, then compare their pictures with each other."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from custom_networks.data.checking.examine import Examined, Labels, examine
+from custom_networks.data.checking.findings import IMBALANCE, Finding, Kind
+from custom_networks.data.checking.read import DataSet
+from custom_networks.data.duplicates import THUMBNAIL, near_duplicate_thumbnails
+from custom_networks.data.threads import available_cores
+
+_BATCH = 512  # items handed to the threads at once, so that memory does not grow with the data set
+
+Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a picture stands: its data set, split, fold and file."""
+
+    data_set: int
+    split: str
+    fold: Any
+    path: str
+    label: str
+
+
+@dataclass
+class Report:
+    """What a check found.
+
+    Attributes:
+        data_sets: name and items per split of each.
+        findings: in the order of the files, then pairs of pictures.
+        shares: foreground share of each readable label, per data set.
+        places: of all items, for the contact sheet.
+        seconds: wall-clock time.
+    """
+
+    data_sets: list[tuple[str, dict[str, int]]]
+    findings: list[Finding] = field(default_factory=list)
+    shares: list[list[float]] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def errors(self) -> list[Finding]:
+        """The findings that must be put right."""
+        return [finding for finding in self.findings if finding.kind.is_error]
+
+
+def run_check(
+    data_sets: Sequence[DataSet],
+    near_duplicates: bool = True,
+    num_workers: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Check data sets, each for itself and all against each other.
+
+    Args:
+        data_sets: from `read_data_set`.
+        near_duplicates: whether to look for pictures that are nearly the same; exact ones are always found.
+        num_workers: threads; None takes one for each core this process may use, 8 at most.
+        progress: wraps the iteration over the files, given their count.
+
+    Returns:
+        The findings and figures. Memory holds 4 KB an item beyond the pictures that are open.
+    """
+    begin = time.perf_counter()
+    report = Report([(each.name, {name: len(items) for name, items in each.splits.items()}) for each in data_sets])
+    report.findings = [finding for each in data_sets for finding in each.findings]
+    report.shares = [[] for _ in data_sets]
+    pixels: list[Counter[int]] = [Counter() for _ in data_sets]
+    todo = [
+        (Place(number, split, item.get("fold"), item["image"], item.get("label", "")), item, each.labels)
+        for number, each in enumerate(data_sets)
+        for split, items in each.splits.items()
+        for item in items
+    ]
+    report.places = [place for place, _, _ in todo]
+    thumbnails = np.zeros((len(todo) if near_duplicates else 0, THUMBNAIL, THUMBNAIL), np.uint8)
+    digests: list[bytes] = []
+    with warnings.catch_warnings():  # around the threads: the filters are global to the process
+        warnings.simplefilter("ignore")
+        results: Iterable[Examined] = _examine_all(
+            [(item, labels) for _, item, labels in todo], near_duplicates, num_workers
+        )
+        for index, examined in enumerate(progress(results, len(todo)) if progress else results):
+            number = report.places[index].data_set
+            report.findings += examined.findings
+            digests.append(examined.pixels_digest)
+            if examined.thumbnail is not None:
+                thumbnails[index] = examined.thumbnail
+            if examined.foreground[1]:
+                report.shares[number].append(examined.foreground[0] / examined.foreground[1])
+            pixels[number].update(examined.class_pixels)
+    report.findings += _same_pictures(report.places, digests)
+    if near_duplicates:
+        for i, j, value in near_duplicate_thumbnails(thumbnails):
+            if digests[i] != digests[j]:
+                report.findings.append(_near(report.places[i], report.places[j], value))
+    for each, counts in zip(data_sets, pixels, strict=True):
+        report.findings += _imbalance(each, counts)
+    report.seconds = time.perf_counter() - begin
+    return report
+
+
+def _examine_all(
+    items: Sequence[tuple[dict[str, Any], Labels]], with_thumbnail: bool, num_workers: int | None
+) -> Iterator[Examined]:
+    def one(item: tuple[dict[str, Any], Labels]) -> Examined:
+        return examine(item[0], item[1], with_thumbnail)
+
+    with ThreadPoolExecutor(num_workers or available_cores()) as threads:
+        for start in range(0, len(items), _BATCH):
+            yield from threads.map(one, items[start : start + _BATCH])
+
+
+def _same_pictures(places: Sequence[Place], digests: Sequence[bytes]) -> list[Finding]:
+    first: dict[bytes, Place] = {}
+    findings = []
+    for place, digest in zip(places, digests, strict=True):
+        if not digest:
+            continue
+        other = first.setdefault(digest, place)
+        if other is place:
+            continue
+        if other.data_set != place.data_set:
+            findings.append(Finding(Kind.NEAR_SETS, place.path, "identical pixels", other.path))
+        elif other.split != place.split:
+            sentence = (
+                f"{place.path}: in the {place.split} split, but its pixels are those of {other.path} in the "
+                f"{other.split} split; keep the picture in one of them"
+            )
+            findings.append(Finding(Kind.LEAK, place.path, sentence, other.path))
+        else:
+            kind = Kind.SAME_PICTURE if other.fold == place.fold else Kind.SAME_FOLDS
+            findings.append(Finding(kind, place.path, "identical pixels", other.path))
+    return findings
+
+
+def _near(one: Place, other: Place, correlated: float) -> Finding:
+    if one.data_set != other.data_set:
+        kind = Kind.NEAR_SETS
+    elif one.split != other.split:
+        kind = Kind.NEAR_SPLITS
+    else:
+        kind = Kind.NEAR if one.fold == other.fold else Kind.NEAR_FOLDS
+    return Finding(kind, one.path, f"correlation {correlated:.2f}", other.path)
+
+
+def _imbalance(data_set: DataSet, pixels: Counter[int]) -> list[Finding]:
+    classes = sorted(data_set.labels.classes or {value for value in pixels if value})
+    if not pixels or len(classes) < 2:
+        return []
+    absent = [value for value in classes if not pixels[value]]
+    if absent:
+        return [Finding(Kind.IMBALANCE, data_set.name, f"class {absent[0]} has no pixel")]
+    rarest, commonest = min(classes, key=pixels.__getitem__), max(classes, key=pixels.__getitem__)
+    ratio = pixels[commonest] / pixels[rarest]
+    if ratio < IMBALANCE:
+        return []
+    text = f"class {commonest} has {ratio:.0f} times the pixels of class {rarest}"
+    return [Finding(Kind.IMBALANCE, data_set.name, text)]

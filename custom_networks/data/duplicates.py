@@ -1,0 +1,235 @@
+"""Find pictures that are nearly the same: recompressed, resized, recoloured, cropped a little, flipped or turned.
+
+Every picture becomes a grey thumbnail, and every thumbnail its fine structure alone (the logarithm of its brightness
+above a local mean, without the black frame of a dermatoscope), since all dermoscopy looks alike at low resolution. A
+perceptual hash of the signs of low frequencies (DCT) proposes pairs: plain, zoomed in and in the eight orientations.
+A pair is confirmed by the correlation of the fine structures after an affine registration of one to the other.
+
+Symbols: N pictures, M pairs, S side of a thumbnail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import fft, ndimage
+
+from custom_networks.data.images import read_picture, to_rgb
+from custom_networks.data.registration import correlation, register
+from custom_networks.data.threads import available_cores
+
+THUMBNAIL = 64  # side in pixels
+THRESHOLD = 0.82  # of the registered correlation; in ISIC 2018 duplicates reach 0.83, other pairs 0.81
+COARSE = 32  # side on which candidates are hashed and roughly registered
+FREQUENCIES = 12  # a side of the hash's block of DCT coefficients, 143 bits without the constant
+HAMMING = 45  # bits that may differ; one in a thousand unrelated pairs of dermoscopy images does
+ZOOMS = (1.0, 1.07)  # against crops of one of the two
+SHIFT = 4  # pixels of the coarse side that are searched
+GATES = (0.68, 0.92, 0.94)  # correlation to go on with: after the shift, the coarse and the middle registration
+FRAME_LEVEL = 24  # grey level under which what touches the border is the dermatoscope's black frame
+_ROWS, _PAIRS = 256, 128  # pictures and pairs handled at once, so that memory stays small
+
+Thumbnails = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+def thumbnail(picture: Image.Image) -> Thumbnails:
+    """Reduce an RGB or grey picture to (S, S) grey levels, its aspect squeezed into the square."""
+    return np.asarray(picture.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
+
+
+def find_near_duplicates(
+    paths: Sequence[str], num_workers: int | None = None, threshold: float = THRESHOLD
+) -> list[tuple[int, int, float]]:
+    """Find pairs of nearly the same picture among files.
+
+    Args:
+        paths: image files.
+        num_workers: threads that read; None takes one for each core this process may use.
+        threshold: correlation from which a pair counts, 0 to 1.
+
+    Returns:
+        (i, j, correlation) with i < j, indices into `paths`, the most alike first.
+
+    Raises:
+        UserError: for a file that cannot be read.
+    """
+    with ThreadPoolExecutor(num_workers or available_cores()) as threads:
+        thumbnails = list(threads.map(lambda path: thumbnail(to_rgb(read_picture(path))), paths))
+    stacked = np.stack(thumbnails) if thumbnails else np.zeros((0, THUMBNAIL, THUMBNAIL), np.uint8)
+    return near_duplicate_thumbnails(stacked, threshold)
+
+
+def near_duplicate_thumbnails(thumbnails: Thumbnails, threshold: float = THRESHOLD) -> list[tuple[int, int, float]]:
+    """Find pairs of nearly the same picture among thumbnails.
+
+    Args:
+        thumbnails: (N, S, S) from `thumbnail`.
+        threshold: correlation from which a pair counts, 0 to 1.
+
+    Returns:
+        (i, j, correlation) with i < j, the most alike first. Pictures without any structure are in no pair.
+    """
+    found: dict[tuple[int, int], float] = {}
+    for first, second, turn, start in _candidates(thumbnails):
+        for index, correlated in _confirm(thumbnails, first, second, turn, start):
+            pair = int(first[index]), int(second[index])
+            if correlated >= threshold:
+                found[pair] = max(correlated, found.get(pair, 0.0))
+    return sorted(((i, j, value) for (i, j), value in found.items()), key=lambda pair: (-pair[2], pair))
+
+
+def fine_structure(thumbnails: Thumbnails, sigma: float, blur: float = 0.0) -> Floats:
+    """Take away the low-order structure, brightness, contrast and the black frame.
+
+    Args:
+        thumbnails: (N, S, S) grey levels.
+        sigma: of the local mean that is subtracted, in pixels.
+        blur: sigma of a smoothing after it.
+
+    Returns:
+        (N, S, S) with mean 0 and norm 1; zeros for a picture without structure.
+    """
+    inside: Floats = (~_frame(thumbnails)).astype(np.float32)
+    levels: Floats = np.log(
+        thumbnails.astype(np.float32) + np.float32(16)
+    )  # light multiplies; 16 keeps black's noise small
+    mean = _smooth(levels * inside, sigma) / np.maximum(_smooth(inside, sigma), 1e-3)
+    detail: NDArray = (levels - mean) * inside
+    if blur:
+        detail = _smooth(detail, blur) * inside
+    count = np.maximum(inside.sum((1, 2), keepdims=True), 1)
+    deviation = np.sqrt((detail**2).sum((1, 2), keepdims=True) / count)
+    detail = np.clip(detail / (deviation + 1e-3), -3, 3)  # no hair or ruler decides alone
+    detail = (detail - detail.sum((1, 2), keepdims=True) / count) * inside
+    norm = np.linalg.norm(detail, axis=(1, 2), keepdims=True)
+    return np.where(deviation > 2e-3, detail / np.maximum(norm, 1e-9), 0).astype(np.float32)
+
+
+def _smooth(stack: NDArray, sigma: float) -> NDArray:
+    return ndimage.gaussian_filter(stack, (0, sigma, sigma), mode="reflect")
+
+
+def _frame(thumbnails: Thumbnails) -> NDArray[np.bool_]:
+    """Mark what is black and connected to the border, two pixels wider."""
+    black = thumbnails < FRAME_LEVEL
+    frame = np.zeros_like(black)
+    for index in np.flatnonzero(black.any((1, 2))):
+        regions, _ = ndimage.label(black[index])
+        border = np.unique(np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]]))
+        frame[index] = np.isin(regions, border[border > 0])
+    return ndimage.binary_dilation(frame, np.ones((1, 3, 3), bool), iterations=2)
+
+
+def _turned(stack: NDArray, orientation: int) -> NDArray:
+    """Bring (N, S, S) into one of the eight orientations of the square."""
+    flipped = stack[:, :, ::-1] if orientation >= 4 else stack
+    return np.ascontiguousarray(np.rot90(flipped, orientation % 4, (1, 2)))
+
+
+def _zoom_matrix(zoom: float) -> Floats:
+    """Matrix (COARSE, COARSE) that magnifies one axis about its centre."""
+    centre = (COARSE - 1) / 2
+    where = (np.arange(COARSE) - centre) / zoom + centre
+    left = np.clip(where.astype(int), 0, COARSE - 2)
+    matrix = np.zeros((COARSE, COARSE), np.float32)
+    matrix[np.arange(COARSE), left] = left + 1 - where
+    matrix[np.arange(COARSE), left + 1] = where - left
+    return matrix
+
+
+def _hashes(structure: Floats, zoom: float) -> Floats:
+    """Signs (+1, -1) of the low frequencies of (N, COARSE, COARSE), zoomed."""
+    basis = fft.dct(np.eye(COARSE), axis=0, norm="ortho")[:FREQUENCIES].astype(np.float32) @ _zoom_matrix(zoom)
+    coefficients = (basis @ structure @ basis.T).reshape(len(structure), FREQUENCIES**2)[:, 1:]
+    return np.where(coefficients > 0, 1, -1).astype(np.float32)
+
+
+def _coarse_structure(thumbnails: Thumbnails) -> Floats:
+    """Fine structure above a mean over a tenth of the picture, on the coarse grid."""
+    parts = [np.zeros((0, COARSE, COARSE), np.float32)]
+    for start in range(0, len(thumbnails), _ROWS):
+        detail = fine_structure(thumbnails[start : start + _ROWS], sigma=6.0)
+        parts.append(detail.reshape(-1, COARSE, THUMBNAIL // COARSE, COARSE, THUMBNAIL // COARSE).mean((2, 4)))
+    coarse = np.concatenate(parts)
+    return coarse / np.maximum(np.linalg.norm(coarse, axis=(1, 2), keepdims=True), 1e-9)
+
+
+def _candidates(thumbnails: Thumbnails) -> Iterator[tuple[NDArray, NDArray, int, Floats]]:
+    """Propose pairs whose hashes and coarse structures are alike.
+
+    Yields:
+        First and second indices (M,), the orientation of the second, and the affine parameters (M, 6) so far.
+    """
+    structure = _coarse_structure(thumbnails)
+    flat: NDArray = ~np.any(structure, axis=(1, 2))
+    plain = [_hashes(structure, zoom) for zoom in ZOOMS]
+    probes = [(0, 0), *[(zoom, 0) for zoom in range(1, len(ZOOMS))], *[(0, zoom) for zoom in range(1, len(ZOOMS))]]
+    least = FREQUENCIES**2 - 1 - 2 * HAMMING  # of the product of two hashes
+    for orientation in range(8):
+        turned = _turned(structure, orientation)
+        others = [_hashes(turned, zoom) for zoom in ZOOMS]
+        for top in range(0, len(structure), _ROWS):
+            rows = slice(top, top + _ROWS)
+            best = np.full((len(structure[rows]), len(structure) - top), least - 1, np.float32)
+            scale = np.zeros(best.shape, np.int8)
+            for number, (mine, theirs) in enumerate(probes):
+                product = plain[mine][rows] @ others[theirs][top:].T
+                better = product > best
+                best[better] = product[better]
+                scale[better] = number
+            first, second = np.nonzero(np.triu(best >= least, 1))
+            factor = np.array([ZOOMS[theirs] / ZOOMS[mine] for mine, theirs in probes], np.float32)
+            zoom = factor[scale[first, second]]
+            first, second = first + top, second + top
+            keep = ~(flat[first] | flat[second])
+            if not keep.any():
+                continue
+            for part in np.array_split(np.flatnonzero(keep), max(1, keep.sum() // _PAIRS)):
+                yield _roughly(structure, turned, first[part], second[part], orientation, zoom[part])
+
+
+def _roughly(
+    structure: Floats, turned: Floats, first: NDArray, second: NDArray, orientation: int, zoom: Floats
+) -> tuple[NDArray, NDArray, int, Floats]:
+    """Find shift and affine registration of candidates on the coarse grid; drop those that stay unlike."""
+    start = np.zeros((len(first), 6), np.float32)
+    start[:, 0] = start[:, 4] = 1 / zoom - 1
+    best, shift = _best_shift(structure[first], turned[second])
+    start[:, 2], start[:, 5] = shift.T
+    keep = best >= GATES[0]
+    first, second, start = first[keep], second[keep], start[keep]
+    start = register(structure[first], turned[second], start, steps=6)
+    keep = correlation(structure[first], turned[second], start) >= GATES[1]
+    scale = np.array([1, 1, 2, 1, 1, 2], np.float32)  # shifts in pixels of the thumbnail
+    return first[keep], second[keep], orientation, start[keep] * scale
+
+
+def _best_shift(first: Floats, second: Floats) -> tuple[Floats, Floats]:
+    """Correlation (M,) and shift (M, 2) at which `second` fits best, cyclic."""
+    product = fft.rfft2(first) * fft.rfft2(second).conj()
+    surface = np.roll(fft.irfft2(product, s=first.shape[1:]), (SHIFT, SHIFT), (1, 2))
+    side = 2 * SHIFT + 1
+    window = surface[:, :side, :side].reshape(len(first), side * side)
+    where = window.argmax(1)
+    shift = SHIFT - np.stack(np.divmod(where, side), 1)
+    return window[np.arange(len(first)), where], shift.astype(np.float32)
+
+
+def _confirm(
+    thumbnails: Thumbnails, first: NDArray, second: NDArray, orientation: int, start: Floats
+) -> Iterator[tuple[int, float]]:
+    """Register candidates to a fraction of a pixel and correlate their finest structure; yields (position, value)."""
+    if not len(first):
+        return
+    one, other = thumbnails[first], _turned(thumbnails[second], orientation)
+    left, right = fine_structure(one, 4.0, blur=1.0), fine_structure(other, 4.0, blur=1.0)
+    start = register(left, right, start, steps=8)
+    keep = np.flatnonzero(correlation(left, right, start) >= GATES[2])
+    left, right = fine_structure(one[keep], 2.0), fine_structure(other[keep], 2.0)
+    start = register(left, right, start[keep], steps=4)
+    yield from zip(keep.tolist(), correlation(left, right, start).tolist(), strict=True)

@@ -1,0 +1,327 @@
+"""`sgdnet check`: every error and warning on a file that has it, the table, the JSON, the sheet and the exit codes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from custom_networks.data.checking.findings import Kind
+from custom_networks.data.checking.read import read_data_set
+from custom_networks.data.checking.run import Report, run_check
+from custom_networks.errors import UserError
+
+Run = Callable[..., tuple[int, str, str]]
+SIDE = 96
+
+
+def picture(seed: int, side: int = SIDE) -> Image.Image:
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((side, side)), 3)
+    grey = np.clip(128 + 400 * noise, 30, 255)
+    return Image.fromarray((grey[..., None] * [1, 0.8, 0.7]).astype(np.uint8))
+
+
+def square(value: int = 255, low: int = 20, high: int = 60, dtype: Any = np.uint8) -> np.ndarray:
+    mask = np.zeros((SIDE, SIDE), dtype)
+    mask[low:high, low:high] = value
+    return mask
+
+
+class Folder:
+    """A data set that a test writes pair by pair."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.number = path, 0
+        self.content: dict[str, Any] = {"name": path.name, "training": []}
+        path.mkdir()
+
+    def add(
+        self, name: str, image: Image.Image | None = None, mask: Any = None, split: str = "training", **columns: Any
+    ):
+        self.number += 1
+        (image or picture(len(self.path.name) * 100 + self.number)).save(self.path / f"{name}.png")
+        Image.fromarray(square() if mask is None else mask).save(self.path / f"{name}_mask.png")
+        item = {"id": name, "image": f"{name}.png", "label": f"{name}_mask.png", **columns}
+        self.content.setdefault(split, []).append(item)
+        return item
+
+    def write(self) -> Path:
+        path = self.path / "datalist.json"
+        path.write_text(json.dumps(self.content), encoding="utf-8")
+        return path
+
+    def check(self, **options: Any) -> Report:
+        return run_check([read_data_set(self.write())], **options)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    made = Folder(tmp_path / "peau é")
+    made.add("good one")
+    made.add("good two", fold=1)
+    made.content["training"][0]["fold"] = 0
+    return made
+
+
+def kinds(report: Report) -> list[Kind]:
+    return [finding.kind for finding in report.findings]
+
+
+def only_finding(folder: Folder) -> Any:
+    report = folder.check()
+    assert len(report.findings) == 1, report.findings
+    return report.findings[0]
+
+
+def test_a_good_set_has_no_finding(folder: Folder) -> None:
+    report = folder.check()
+    assert report.findings == []
+    assert report.data_sets == [("peau é", {"training": 2, "validation": 0, "test": 0})]
+    assert report.shares == [[pytest.approx(1600 / SIDE**2)] * 2]
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.write_bytes(b""), "the file is empty (0 bytes)"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-600]), "damaged or cut short"),
+        (lambda path: path.unlink(), "no such file"),
+        (lambda path: picture(1).save(path, save_all=True, append_images=[picture(2)]), "2 frames in one file"),
+    ],
+)
+@pytest.mark.parametrize("name", ["bad.png", "bad_mask.png"])
+def test_unreadable_files(folder: Folder, name: str, damage: Callable[[Path], Any], words: str) -> None:
+    folder.add("bad", mask=np.asarray(picture(5).convert("L").point(lambda level: 255 * (level > 128))))
+    damage(folder.path / name)
+    finding = only_finding(folder)
+    assert finding.kind is Kind.FILE
+    assert words in finding.sentence
+    assert finding.sentence.startswith(str(folder.path / name))
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [((48, 48), "save the mask at the size of its image"), ((48, 96), "the aspect ratio differs too")],
+)
+def test_size(folder: Folder, shape: tuple[int, int], words: str) -> None:
+    folder.add("bad", mask=np.eye(*shape, dtype=np.uint8) * 255)
+    finding = only_finding(folder)
+    assert finding.kind is Kind.SIZE
+    assert words in finding.sentence
+
+
+def test_aspect_is_not_blamed_where_it_is_kept(folder: Folder) -> None:
+    folder.add("bad", mask=np.eye(48, dtype=np.uint8) * 255)
+    assert only_finding(folder).sentence.endswith("is 96 x 96; save the mask at the size of its image")
+
+
+def test_coloured_mask(folder: Folder) -> None:
+    folder.add("bad", mask=np.asarray(picture(3)))
+    assert "the mask is coloured" in only_finding(folder).sentence
+
+
+def test_undeclared_class(folder: Folder) -> None:
+    folder.content |= {"label_kind": "classes", "classes": {"255": "lesion", "2": "other"}}
+    bad = square()
+    bad[50:90, 50:90] = 2
+    folder.add("good", mask=bad)
+    bad = bad.copy()
+    bad[0, 0] = 7
+    folder.add("bad", mask=bad)
+    finding = next(finding for finding in folder.check().findings if finding.kind is Kind.VALUES)
+    assert finding.sentence.startswith(f"{folder.path / 'bad_mask.png'}: holds 7, which is no declared class (2, 255)")
+
+
+def test_instances_and_their_types(folder: Folder) -> None:
+    folder.content |= {"label_kind": "instances", "classes": {"1": "a", "2": "b"}}
+    for value, name in ((1, "fine"), (4, "bad")):
+        folder.add(name, mask=square(70, dtype=np.uint16), types=f"{name}_types.png")
+        types = square(value)
+        types[30:32, 30:32] = 2
+        Image.fromarray(types).save(folder.path / f"{name}_types.png")
+    report = folder.check()
+    assert kinds(report)[0] is Kind.VALUES
+    assert "bad_types.png: holds 4" in report.findings[0].sentence
+    assert [finding.detail for finding in report.findings[1:]] == ["class 1 has 399 times the pixels of class 2"]
+
+
+def test_repeated_id(folder: Folder) -> None:
+    folder.add("third")["id"] = "good one"
+    finding = only_finding(folder)
+    assert finding.kind is Kind.SAME_ID
+    assert "its id 'good one'" in finding.sentence
+    assert "good one.png" in finding.sentence
+
+
+def test_item_without_label_or_file_name(folder: Folder) -> None:
+    folder.content["training"] += [{"image": "good one.png"}, "text"]
+    report = folder.check()
+    assert [finding.sentence.split(": ", 1)[1] for finding in report.errors] == [
+        'item 3 of "training" has no "label"; give one file name in quotes',
+        'item 4 of "training" has no "image"; give one file name in quotes',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("split", "columns", "kind"),
+    [
+        ("test", {}, Kind.LEAK),
+        ("training", {"fold": 0}, Kind.SAME_PICTURE),
+        ("training", {"fold": 1}, Kind.SAME_FOLDS),
+    ],
+)
+def test_the_same_pixels_twice(folder: Folder, split: str, columns: dict[str, int], kind: Kind) -> None:
+    folder.add("copy", Image.open(folder.path / "good one.png"), split=split, **columns)
+    finding = only_finding(folder)
+    assert finding.kind is kind
+    assert {Path(finding.path).name, Path(finding.other).name} == {"copy.png", "good one.png"}
+
+
+@pytest.mark.parametrize(
+    ("split", "columns", "kind"),
+    [
+        ("test", {}, Kind.NEAR_SPLITS),
+        ("training", {"fold": 0}, Kind.NEAR),
+        ("training", {"fold": 1}, Kind.NEAR_FOLDS),
+    ],
+)
+def test_near_duplicates(folder: Folder, split: str, columns: dict[str, int], kind: Kind) -> None:
+    darker = Image.open(folder.path / "good one.png").point([int(level * 0.8) for level in range(256)] * 3)
+    folder.add("copy", darker, split=split, **columns)
+    assert only_finding(folder).kind is kind
+    assert folder.check(near_duplicates=False).findings == []
+
+
+def test_near_duplicates_across_data_sets(folder: Folder, tmp_path: Path) -> None:
+    other = Folder(tmp_path / "other")
+    other.add("mirrored", Image.open(folder.path / "good two.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    other.add("copied", Image.open(folder.path / "good one.png"))
+    report = run_check([read_data_set(folder.write()), read_data_set(other.write())])
+    assert kinds(report) == [Kind.NEAR_SETS] * 2
+
+
+def jpeg_like() -> np.ndarray:
+    mask = square().astype(int)
+    mask[19] = mask[:, 19] = np.arange(SIDE) % 12
+    return mask.astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("mask", "kind"),
+    [
+        (square(0), Kind.EMPTY),
+        (square(3), Kind.FAINT),
+        (square(255, 0, SIDE), Kind.FULL),
+        (square(255, 40, 42), Kind.TINY),
+        (square(255, 0, 40), Kind.CUT),
+        (square(180), Kind.GREY),
+        (jpeg_like(), Kind.JPEG),
+    ],
+)
+def test_masks_worth_a_warning(folder: Folder, mask: np.ndarray, kind: Kind) -> None:
+    folder.add("odd", mask=mask)
+    finding = only_finding(folder)
+    assert finding.kind is kind
+    assert not finding.kind.is_error
+
+
+def test_sha256(folder: Folder) -> None:
+    digest = hashlib.sha256((folder.path / "good one.png").read_bytes()).hexdigest()
+    folder.content["training"][0]["sha256"] = digest
+    assert folder.check().findings == []
+    folder.content["training"][0]["sha256"] = "0" * 64
+    assert only_finding(folder).kind is Kind.HASH
+
+
+def test_missing_class(folder: Folder) -> None:
+    folder.content |= {"label_kind": "classes", "classes": {"255": "lesion", "2": "other"}}
+    assert only_finding(folder).detail == "class 2 has no pixel"
+
+
+@pytest.mark.parametrize("change", [{"label_kind": "mesk"}, {"classes": {"lesion": 1}}, {"training": {"a": 1}}])
+def test_malformed_datalists(folder: Folder, change: dict[str, Any]) -> None:
+    folder.content |= change
+    with pytest.raises(UserError, match=r"datalist\.json: "):
+        folder.check()
+
+
+def test_files_may_lie_in_another_folder(folder: Folder, tmp_path: Path) -> None:
+    moved = tmp_path / "list.json"
+    folder.write().rename(moved)
+    assert run_check([read_data_set(moved, folder.path)]).findings == []
+    assert kinds(run_check([read_data_set(moved)])) == [Kind.FILE] * 2
+
+
+def test_command(sgdnet: Run, folder: Folder, tmp_path: Path) -> None:
+    outputs = "--json", tmp_path / "out" / "report.json", "--sheet", tmp_path / "out" / "sheet.png"
+    code, out, err = sgdnet("check", folder.write(), *outputs)
+    assert (code, err) == (0, "")
+    assert "peau é: 2 training; foreground 17.4% of the median image" in out
+    assert "0 errors, 0 warnings" in out
+    folder.add("odd", mask=square(0))
+    code, out, _ = sgdnet("check", folder.write())
+    assert code == 0
+    assert "     1  empty masks (no foreground): check that there is nothing to segment" in out
+    folder.add("bad")
+    (folder.path / "bad.png").write_bytes(b"")
+    code, out, _ = sgdnet("check", folder.write(), *outputs)
+    assert code == 1
+    assert "1 error, 1 warning" in out
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert [(finding["kind"], finding["error"]) for finding in report["findings"]] == [("empty", False), ("file", True)]
+    with Image.open(tmp_path / "out" / "sheet.png") as sheet:
+        assert sheet.size[0] > 4 * 160
+
+
+def test_sheet_is_bounded_and_shows_the_outline(folder: Folder, tmp_path: Path) -> None:
+    from custom_networks.data.checking.sheet import CELL, MARGIN, OUTLINE, write_contact_sheet
+
+    report = folder.check()
+    write_contact_sheet(tmp_path / "small.png", report)
+    pixels = np.asarray(Image.open(tmp_path / "small.png"))
+    assert (pixels == OUTLINE).all(2).sum() > 100
+    report.places = report.places * 100
+    write_contact_sheet(tmp_path / "large.png", report)
+    assert Image.open(tmp_path / "large.png").size[0] == MARGIN + 10 * (CELL + MARGIN)
+    assert Image.open(tmp_path / "large.png").size[1] < 6 * 220
+
+
+def test_command_on_folders_and_mistakes(sgdnet: Run, dataset: Path, tmp_path: Path) -> None:
+    assert sgdnet("check", dataset, "--near_duplicates", "false")[0] == 0
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    picture(0).save(tmp_path / "images" / "a.png")
+    picture(0).save(tmp_path / "masks" / "b.png")
+    code, out, _ = sgdnet("check", tmp_path)
+    assert code == 1
+    assert "no mask for this image" in out
+    for words, sentence in (
+        ((), "needs a datalist or a folder"),
+        ((dataset, "--jsn", "a.json"), "did you mean 'json'?"),
+        ((dataset, "--sheet", "a.txt"), "--sheet a.txt: give the name of a file that ends in .png"),
+        ((dataset, "--num_workers", "0"), "--num_workers 0: must be a whole number from 1 up"),
+        ((tmp_path / "nowhere",), "no such folder"),
+        ((tmp_path / "nowhere.json",), "no such datalist file"),
+    ):
+        code, _, err = sgdnet("check", *words)
+        assert code == 1
+        assert sentence in err
+        assert len(err.strip().splitlines()) == 1
+
+
+def test_train_refuses_with_the_same_sentence(sgdnet: Run, folder: Folder, tmp_path: Path) -> None:
+    folder.add("copy", Image.open(folder.path / "good one.png"), split="validation")
+    sentence = folder.check().errors[0].sentence
+    code, _, err = sgdnet(
+        *("train", "--dataset_dir", folder.path, "--datalist", folder.write(), "--image_size", 64),
+        *("--output_dir", tmp_path / "run", "--tracking", "false"),
+    )
+    assert code == 1
+    assert err.strip().splitlines()[-1] == f"Error: {sentence}"

@@ -1,0 +1,129 @@
+"""Copies are found whatever was done to them, and unrelated lesions are not."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy import ndimage
+
+from custom_networks.data.duplicates import (
+    THUMBNAIL,
+    find_near_duplicates,
+    near_duplicate_thumbnails,
+    thumbnail,
+)
+from custom_networks.data.registration import correlation, register
+from custom_networks.errors import UserError
+
+
+def lesion(seed: int, side: int = 200) -> Image.Image:
+    """A dark blob in the centre of skin, each with a texture of its own."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side] / side - 0.5
+    angle = np.arctan2(y, x)
+    edge = 0.25 + 0.05 * np.sin(generator.integers(2, 6) * angle + generator.uniform(0, 6))
+    inside = 1 / (1 + np.exp((np.hypot(x, y) - edge) * 40))
+    texture = sum(
+        ndimage.gaussian_filter(generator.standard_normal((side, side)), scale) * scale * weight
+        for scale, weight in ((4, 60), (10, 60))
+    )
+    grey = 190 - 110 * inside + texture * (0.3 + inside)
+    return Image.fromarray(np.clip(grey[..., None] * [1, 0.8, 0.7], 0, 255).astype(np.uint8))
+
+
+def recompressed(picture: Image.Image) -> Image.Image:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=40)
+    return Image.open(buffer).convert("RGB")
+
+
+def recoloured(picture: Image.Image) -> Image.Image:
+    levels = np.asarray(picture) / 255
+    return Image.fromarray(np.clip(255 * levels**1.3 * [0.9, 1.1, 0.8], 0, 255).astype(np.uint8))
+
+
+CHANGES = {
+    "recompressed": recompressed,
+    "smaller": lambda picture: picture.resize((96, 80)),
+    "darker": lambda picture: picture.point([int(level * 0.7) for level in range(256)] * 3),
+    "recoloured": recoloured,
+    "cropped": lambda picture: picture.crop((8, 4, 196, 194)),
+    "flipped": lambda picture: picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    "turned": lambda picture: picture.transpose(Image.Transpose.ROTATE_90),
+    "tilted": lambda picture: picture.rotate(3, Image.Resampling.BICUBIC).crop((10, 10, 190, 190)),
+}
+
+
+@pytest.fixture(scope="module")
+def lesions() -> list[Image.Image]:
+    return [lesion(seed) for seed in range(24)]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_copy_is_found_and_nothing_else(lesions: list[Image.Image], change: str) -> None:
+    copies = [CHANGES[change](picture) for picture in lesions[:6]]
+    found = near_duplicate_thumbnails(np.stack([thumbnail(picture) for picture in [*lesions, *copies]]))
+    assert {(i, j) for i, j, _ in found} == {(number, len(lesions) + number) for number in range(6)}
+    assert all(0.82 <= value <= 1.001 for _, _, value in found)
+
+
+def test_different_lesions_are_not_duplicates() -> None:
+    stack = np.stack([thumbnail(lesion(seed)) for seed in range(100, 220)])
+    assert near_duplicate_thumbnails(stack) == []
+
+
+def test_the_same_black_frame_makes_no_duplicate(lesions: list[Image.Image]) -> None:
+    y, x = np.mgrid[:200, :200] - 99.5
+    outside = np.hypot(x, y) > 98
+    framed = [Image.fromarray(np.where(outside[..., None], 0, np.asarray(picture))) for picture in lesions]
+    assert near_duplicate_thumbnails(np.stack([thumbnail(picture) for picture in framed])) == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_pictures_without_structure_are_in_no_pair(count: int) -> None:
+    flat = np.full((count, THUMBNAIL, THUMBNAIL), 200, np.uint8)
+    assert near_duplicate_thumbnails(flat) == []
+
+
+def test_files(lesions: list[Image.Image], tmp_path: Path) -> None:
+    paths = [str(tmp_path / name) for name in ("a.png", "b.png", "c.jpg")]
+    for path, picture in zip(paths, (lesions[0], lesions[1], lesions[0]), strict=True):
+        picture.save(path)
+    assert [(i, j) for i, j, _ in find_near_duplicates(paths)] == [(0, 2)]
+    assert find_near_duplicates([]) == []
+    with pytest.raises(UserError, match="no such file"):
+        find_near_duplicates([str(tmp_path / "missing.png")])
+
+
+@settings(max_examples=12, deadline=None)
+@given(order=st.permutations(range(8)), brightness=st.floats(0.7, 1.2))
+def test_the_order_of_the_files_does_not_matter(order: list[int], brightness: float) -> None:
+    pictures = [lesion(seed) for seed in range(7)]
+    pictures.append(pictures[2].point([min(255, int(level * brightness)) for level in range(256)] * 3))
+    stack = np.stack([thumbnail(pictures[index]) for index in order])
+    found = near_duplicate_thumbnails(stack)
+    assert [{order[i], order[j]} for i, j, _ in found] == [{2, 7}]
+    assert all(i < j for i, j, _ in found)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.tuples(*[st.floats(-0.06, 0.06)] * 4), st.tuples(*[st.floats(-3, 3)] * 2))
+def test_registration_recovers_a_known_map(linear: tuple[float, ...], shift: tuple[float, ...]) -> None:
+    generator = np.random.default_rng(3)
+    moving = ndimage.gaussian_filter(generator.standard_normal((64, 64)), 4).astype(np.float32)
+    matrix = np.eye(2) + np.reshape(linear, (2, 2))
+    centre = np.full(2, 31.5)
+    fixed = ndimage.affine_transform(moving, matrix, centre - matrix @ centre + shift, order=1, mode="nearest").astype(
+        np.float32
+    )
+    found = register(fixed[None], moving[None], np.zeros((1, 6), np.float32), steps=20)
+    assert correlation(fixed[None], moving[None], found)[0] > 0.97
+    a, b, c, d, e, f = found[0]
+    assert np.allclose([a, b, d, e], linear, atol=0.02)
+    assert np.allclose([c, f], shift, atol=0.4)
