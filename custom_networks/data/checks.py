@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from monai.utils import ensure_tuple
 from PIL import Image
 
 from custom_networks.data.images import (
@@ -17,9 +20,12 @@ from custom_networks.data.images import (
     mask_levels,
     orientation,
     read_picture,
+    to_labels,
     to_rgb,
 )
 from custom_networks.errors import UserError
+
+Examined = UserError | list[tuple[str, str]]  # of one pair: its error, or its findings as (what, path)
 
 _BATCH = 512  # pairs handed to the threads at once, so that memory does not grow with the data set
 
@@ -36,15 +42,21 @@ _DARK = "16-bit images without a value above 255 (read as black; if they hold 8-
 _GREY = f"grey-valued masks (value above {MASK_THRESHOLD} is foreground)"
 _FAINT = f"masks with values, but none above {MASK_THRESHOLD} (read as empty; save foreground as 255)"
 _EMPTY = "empty masks (no foreground)"
+_NO_LABELS = "empty label maps (background alone)"
 _FULL = "full masks (no background)"
 
 
-def check_pairs(items: Sequence[Mapping[str, str]], num_workers: int | None = None) -> list[str]:
+def check_pairs(
+    items: Sequence[Mapping[str, Any]], num_workers: int | None = None, label_kind: str = "mask", classes: int = 1
+) -> list[str]:
     """Decode every image and mask once, in threads, and check that each pair fits.
 
     Args:
-        items: `{"image": path, "label": path}` each, as from `load_datalist`; without "label", only the image is read.
+        items: `{"image": path, "label": path}` each, as from `load_datalist`; without "label", only the image is read;
+            "label" may be a list of paths, instances and their classes.
         num_workers: threads; None takes one for each core this process may use, 8 at most.
+        label_kind: "mask", "instances" or "classes".
+        classes: how many are told apart, background included; 1 for object or background.
 
     Returns:
         Notices, one for each kind of finding: what it is and how it is read, how often, and an example.
@@ -52,14 +64,15 @@ def check_pairs(items: Sequence[Mapping[str, str]], num_workers: int | None = No
     Raises:
         UserError: for the first bad pair in the order of `items`, with the count of the others: a file missing,
             empty, damaged, too large, not an image or of several frames; values that cannot be read as an image or
-            as a mask; or a mask whose size differs from its image's.
+            as a label of its kind; or a label whose size differs from its image's.
     """
     problems: list[UserError] = []
     counts: dict[str, int] = {}
     examples: dict[str, str] = {}
     with warnings.catch_warnings():  # around the threads: the filters are global to the process
         warnings.simplefilter("ignore")
-        for result in _examine_all(items, num_workers or min(8, _cores())):
+        examine = partial(_examine, label_kind=label_kind, classes=classes)
+        for result in _examine_all(examine, items, num_workers or min(8, _cores())):
             if isinstance(result, UserError):
                 problems.append(result)
                 continue
@@ -76,20 +89,26 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _examine_all(items: Sequence[Mapping[str, str]], num_workers: int) -> Iterator[UserError | list[tuple[str, str]]]:
+def _examine_all(
+    examine: Callable[[Mapping[str, Any]], Examined], items: Sequence[Mapping[str, Any]], num_workers: int
+) -> Iterator[Examined]:
     with ThreadPoolExecutor(num_workers) as threads:
         for start in range(0, len(items), _BATCH):
-            yield from threads.map(_examine, items[start : start + _BATCH])
+            yield from threads.map(examine, items[start : start + _BATCH])
 
 
-def _examine(item: Mapping[str, str]) -> UserError | list[tuple[str, str]]:
+def _examine(item: Mapping[str, Any], label_kind: str, classes: int) -> Examined:
     """Check one pair; returns its error, or its findings as (what, path)."""
     try:
         size, image_findings = _examine_image(item["image"])
         findings = [(finding, item["image"]) for finding in image_findings]
-        if "label" in item:
-            mask_findings = _examine_mask(item["label"], item["image"], size)
-            findings += [(finding, item["label"]) for finding in mask_findings]
+        labels = ensure_tuple(item.get("label", ()))
+        for number, label in enumerate(labels, start=1):
+            if label_kind == "mask":
+                label_findings = _examine_mask(label, item["image"], size)
+            else:
+                label_findings = _examine_labels(label, item["image"], size, classes if number == len(labels) else 1)
+            findings += [(finding, label) for finding in label_findings]
     except UserError as error:
         return error
     return findings
@@ -117,6 +136,17 @@ def _examine_mask(path: str, image_path: str, size: tuple[int, int]) -> list[str
     if levels.size != size:
         raise UserError(_size_error(path, levels.size, image_path, size))
     return _mask_findings(levels)
+
+
+def _examine_labels(path: str, image_path: str, size: tuple[int, int], classes: int) -> list[str]:
+    """Check one instance or class map against the upright size (W, H) of its image; returns its findings."""
+    labels = to_labels(read_picture(path))
+    if labels.size != size:
+        raise UserError(_size_error(path, labels.size, image_path, size))
+    highest = int(np.asarray(labels).max())
+    if highest >= classes > 1:
+        raise UserError(f"{path}: class {highest} in it, but the {classes} classes are 0 to {classes - 1}; declare it")
+    return [] if highest else [_NO_LABELS]
 
 
 def _size_error(path: str, mask: tuple[int, int], image_path: str, image: tuple[int, int]) -> str:
