@@ -193,8 +193,8 @@ def _translate(transform: Any) -> list[Step]:
         by_channel = transform.normalizer.channel_wise and not transform.normalizer.nonzero
         if by_channel and mean is not None and std is not None:
             return [BatchNormalization(keys, tuple(map(float, mean)), tuple(map(float, std)))]
-    if isinstance(transform, EnsureTyped) and transform.converter.dtype in (None, torch.float32):
-        return [] if transform.converter.dtype is None else [BatchFloat(keys)]
+    if isinstance(transform, EnsureTyped) and set(transform.dtype) <= {None, torch.float32}:
+        return [BatchFloat(tuple(key for key, dtype in zip(keys, transform.dtype, strict=True) if dtype is not None))]
     raise UserError(
         f"--data_on_device true: {type(transform).__name__} as configured cannot run on whole batches, only RandFlipd "
         "of one axis, RandRotated, NormalizeIntensityd and EnsureTyped can; set --data_on_device false"
