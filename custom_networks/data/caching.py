@@ -40,7 +40,7 @@ FORMAT = "1"  # of the files; another number makes new ones
 def cached_dataset(
     data: Sequence[dict[str, Any]],
     transform: Compose,
-    cache: str = "auto",
+    cache: str | None = "auto",
     cache_dir: PathLike = "cache",
     num_workers: int = 2,
 ) -> Dataset:
@@ -53,7 +53,7 @@ def cached_dataset(
     Args:
         data: items of a data list.
         transform: all transforms; those before the first random one are done once.
-        cache: one of `CACHES`.
+        cache: one of `CACHES`; None, as which a command line reads "none", is the same.
         cache_dir: folder for "disk", made where it is used.
         num_workers: threads that fill the memory.
 
@@ -63,6 +63,7 @@ def cached_dataset(
     Raises:
         UserError: for another `cache`, or a folder that cannot be written.
     """
+    cache = cache or "none"
     if cache not in CACHES:
         raise UserError(f"--cache {cache}: must be one of {', '.join(CACHES)}{nearest(str(cache), CACHES)}")
     reason = ASKED

@@ -59,7 +59,16 @@ def test_nuclei_train(sgdnet: Callable[..., tuple[int, str, str]], tmp_path: Pat
 def test_masks_with_classes_are_one_sentence(
     sgdnet: Callable[..., tuple[int, str, str]], dataset: Path, tmp_path: Path
 ) -> None:
-    words = ["--output_dir", tmp_path / "run", "--config_file", CONFIGS / "multi_class.json", "--classes", 3]
+    words = [
+        "--cache",
+        "none",
+        "--output_dir",
+        tmp_path / "run",
+        "--config_file",
+        CONFIGS / "multi_class.json",
+        "--classes",
+        3,
+    ]
     code, _, error = sgdnet("train", "--dataset_dir", dataset, "--image_size", 64, *words)
     assert code == 1
     assert error.splitlines()[-1].startswith("Error: 3 classes, but the labels are masks")

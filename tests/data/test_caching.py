@@ -47,7 +47,7 @@ def content(dataset: Dataset) -> list[torch.Tensor]:
 @pytest.mark.parametrize("part", ["train", "validate"])
 def test_every_cache_gives_the_same_items(items: list[dict[str, Any]], tmp_path: Path, part: str) -> None:
     expected = content(Dataset(items, transform(part)))
-    for cache in ("memory", "disk", "disk", "none", "auto"):
+    for cache in ("memory", "disk", "disk", "none", None, "auto"):
         dataset = cached_dataset(items, transform(part), cache, tmp_path / "cache")
         for _ in range(2):
             for ours, theirs in zip(content(dataset), expected, strict=True):
