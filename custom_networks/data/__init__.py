@@ -1,8 +1,19 @@
-"""Data: phantoms, pairs and folds, checks, reading, normalisation."""
+"""Data: phantoms, pairs and folds, checks, reading, caches, normalisation."""
 
+from custom_networks.data.caching import cached_dataset
 from custom_networks.data.folder import find_images, find_pairs, load_datalist
-from custom_networks.data.images import StrictPILReader, to_mask, to_rgb
+from custom_networks.data.images import StrictPILReader, to_labels, to_mask, to_rgb
+from custom_networks.data.labels import (
+    class_count,
+    foreground_channels,
+    label_converter,
+    label_kind,
+    last_channel,
+    to_binary,
+    to_whole_numbers,
+)
 from custom_networks.data.normalization import Normalization
+from custom_networks.data.on_device import training_loader
 from custom_networks.data.sources import (
     checked_datalist,
     checked_images,
@@ -15,15 +26,25 @@ from custom_networks.data.sources import (
 __all__ = [
     "Normalization",
     "StrictPILReader",
+    "cached_dataset",
     "checked_datalist",
     "checked_images",
     "checked_size",
     "choose",
+    "class_count",
     "find_images",
     "find_pairs",
+    "foreground_channels",
     "image_metas",
+    "label_converter",
+    "label_kind",
+    "last_channel",
     "load_datalist",
+    "to_binary",
+    "to_labels",
     "to_mask",
     "to_rgb",
     "to_uint8",
+    "to_whole_numbers",
+    "training_loader",
 ]

@@ -18,6 +18,7 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MASK_SUFFIXES = ("_segmentation", "_mask", "_lesion")
 IMAGE_FOLDER = "images"
 MASK_FOLDERS = ("masks", "labels")
+PARTS = ("image", "label", "types")  # files of a datalist's item; "types" is the class map of an instance map
 LAYOUT = "images/ and masks/ with files of the same name, or NAME.jpg beside NAME_mask.png"
 
 Item = dict[str, str]
@@ -70,8 +71,8 @@ def load_datalist(
         seed: the seed of that deal.
 
     Returns:
-        (training, validation), each a list of `{"image": path, "label": path}` with absolute paths. A datalist's other
-        keys are left out.
+        (training, validation), each a list of `{"image": path, "label": path}` with absolute paths, and "types" where
+        the datalist has it. Its other keys are left out.
 
     Raises:
         UserError: for a folder as in `find_pairs`; for a datalist that cannot be read, lacks keys, names missing files
@@ -248,8 +249,19 @@ def _more(found: list[Any]) -> str:
 # ---------------------------------------------------------------------------------------------- datalists
 
 
-def read_datalist(source: Path) -> dict[str, Any]:
-    """Read a datalist file; raises UserError where it is missing, not JSON, or without the key "training"."""
+def read_datalist(datalist: PathLike) -> dict[str, Any]:
+    """Read a MONAI datalist as it stands.
+
+    Args:
+        datalist: a JSON file with a list under "training".
+
+    Returns:
+        Its content.
+
+    Raises:
+        UserError: when it is missing, no JSON, or has no such list.
+    """
+    source = Path(os.path.expanduser(datalist))  # noqa: PTH111
     try:
         content = json.loads(source.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -277,7 +289,8 @@ def _listed_items(
         raise UserError(f'{source}: "{key}" must be a list of at least one pair; list image and label of each')
     for number, item in enumerate(listed, start=1):
         _check_item(item, f'{source}: item {number} of "{key}"')
-    names = [item[part] for item in listed for part in ("image", "label")]
+    parts = [(number, part) for number, item in enumerate(listed) for part in PARTS if part in item]
+    names = [listed[number][part] for number, part in parts]
     root = Path() if all(os.path.isabs(name) for name in names) else _folder(dataset_dir)  # noqa: PTH117
     paths = [os.path.normpath(root / name) for name in names]
     missing = [path for path in paths if not os.path.isfile(path)]  # noqa: PTH113  strings: 20,000 of them in 0.1 s
@@ -286,7 +299,9 @@ def _listed_items(
             f"{missing[0]}: listed in {source}, but no such file{_more(missing)}; correct the list (relative paths "
             f"start from {dataset_dir}) or put the file there"
         )
-    pairs = [{"image": image, "label": label} for image, label in zip(paths[::2], paths[1::2], strict=True)]
+    pairs: list[Item] = [{} for _ in listed]
+    for (number, part), path in zip(parts, paths, strict=True):
+        pairs[number][part] = path
     return pairs, [item.get("fold") for item in listed]
 
 
@@ -296,7 +311,8 @@ def _check_item(item: Any, where: str) -> None:
     for part in ("image", "label"):
         if part not in item:
             raise UserError(f'{where} has no "{part}"; {_rename(part, item)}')
-        if not isinstance(item[part], str) or not item[part]:
+    for part in PARTS:
+        if part in item and (not isinstance(item[part], str) or not item[part]):
             raise UserError(f'{where}: "{part}" is not a file name; give one file name in quotes')
     if type(item.get("fold", 0)) is not int:
         raise UserError(f'{where}: "fold" is {item["fold"]!r}; give a whole number, without quotes')

@@ -1,6 +1,6 @@
-"""Read 2-D pictures with PIL: any mode becomes 8-bit RGB (images) or 0/255 grey (binary masks).
+"""Read 2-D pictures with PIL: 8-bit RGB (images), 0/255 grey (binary masks), or integers (instances, classes).
 
-In a config, give `LoadImaged` a `StrictPILReader` with `to_rgb` or `to_mask` as converter, here for masks:
+In a config, give `LoadImaged` a `StrictPILReader` with `to_rgb`, `to_mask` or `to_labels` as converter, here for masks:
 
     {"_target_": "LoadImaged", "keys": "label", "reader": {
         "_target_": "custom_networks.data.images.StrictPILReader",
@@ -25,6 +25,8 @@ from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 from custom_networks.errors import UserError
 
 MASK_FIX = "save it as 8-bit grey, 0 for background and 255 for foreground"
+LABELS_FIX = "save it as one grey channel of whole numbers, 0 for background (16-bit PNG holds 65,535 of them)"
+LARGEST_LABEL = 2**24  # float32, in which MONAI resamples, holds every whole number up to it
 MASK_THRESHOLD = 127  # on the 8-bit scale; foreground lies above it
 WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # 16-bit grey, also when PIL keeps it in 32 bits
 
@@ -171,6 +173,31 @@ def mask_levels(image: Image.Image) -> Image.Image:
     return levels.point([0] + [255] * 255) if levels.getextrema()[1] == 1 else levels
 
 
+def to_labels(image: Image.Image) -> Image.Image:
+    """Convert an instance or class map of any mode to upright whole numbers, each as the file has it.
+
+    Args:
+        image: a label map as opened by PIL, of size (W, H); of a palette picture the indices are the labels.
+
+    Returns:
+        The map in mode "I" (32 bits), of size (W, H), or (H, W) when EXIF turns it.
+
+    Raises:
+        UserError: when the map is coloured or partly transparent, or holds fractions or values outside 0..2^24.
+    """
+    name = _name(image)
+    image = _upright(image)
+    if image.mode not in ("P", "F", *WIDE_MODES):
+        image = _grey(image, name, LABELS_FIX)
+    values = np.asarray(image)
+    if image.mode == "F" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
+        raise UserError(f"{name}: the labels are not all whole numbers; {LABELS_FIX}")
+    low, high = values.min(), values.max()
+    if low < 0 or high > LARGEST_LABEL:
+        raise UserError(f"{name}: labels from {low:g} to {high:g}, outside 0..{LARGEST_LABEL}; {LABELS_FIX}")
+    return Image.fromarray(values.astype(np.int32))
+
+
 class StrictPILReader(PILReader):
     """MONAI's PIL reader with errors that arrive, each in one sentence that names the file.
 
@@ -178,7 +205,7 @@ class StrictPILReader(PILReader):
     that `to_mask` refuses would come back unconverted. Only errors from `get_data` pass, so the files are opened there.
 
     Args:
-        converter: makes of each decoded picture the one to load, such as `to_rgb` or `to_mask`.
+        converter: makes of each decoded picture the one to load, such as `to_rgb`, `to_mask` or `to_labels`.
         reverse_indexing: give arrays as (W, H[, C]), MONAI's order, rather than (H, W[, C]).
     """
 
@@ -204,7 +231,8 @@ class StrictPILReader(PILReader):
             img: the paths from `read`.
 
         Returns:
-            The uint8 array, (W, H) or (W, H, C), and its metadata.
+            The array, uint8 or (of `to_labels`) int32, (W, H) or (W, H, C), or (N, W, H) of N grey files, and its
+            metadata.
 
         Raises:
             UserError: when a file cannot be read or converted.
@@ -227,17 +255,17 @@ def _upright(image: Image.Image) -> Image.Image:
     return turned
 
 
-def _grey(image: Image.Image, name: str) -> Image.Image:
+def _grey(image: Image.Image, name: str, fix: str = MASK_FIX) -> Image.Image:
     """Reduce a mask of an 8-bit mode to its one grey channel; refuse colour and transparency."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema()[0] != 255:
-            raise UserError(f"{name}: the mask is partly transparent; {MASK_FIX}, without an alpha channel")
+            raise UserError(f"{name}: the mask is partly transparent; {fix}, without an alpha channel")
     if image.mode in ("1", "L"):
         return image.convert("L")
     red, green, blue = image.convert("RGB").split()
     if ImageChops.difference(red, green).getbbox() or ImageChops.difference(red, blue).getbbox():
-        raise UserError(f"{name}: the mask is coloured; {MASK_FIX}")
+        raise UserError(f"{name}: the mask is coloured; {fix}")
     return red
 
 

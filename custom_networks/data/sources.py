@@ -9,7 +9,9 @@ import torch
 from monai.config import PathLike
 
 from custom_networks.data.checking import check_items
+from custom_networks.data.checking.examine import Labels
 from custom_networks.data.folder import Item, find_images, load_datalist
+from custom_networks.data.labels import with_classes
 from custom_networks.errors import UserError, nearest
 from custom_networks.network.sgdnet import SIZE_FACTOR
 from custom_networks.training.processes import rank
@@ -18,8 +20,13 @@ logger = logging.getLogger(__name__)
 
 
 def checked_datalist(
-    dataset_dir: PathLike, datalist: PathLike | None = None, fold: int = 0, seed: int = 0
-) -> dict[str, list[Item]]:
+    dataset_dir: PathLike,
+    datalist: PathLike | None = None,
+    fold: int = 0,
+    seed: int = 0,
+    label_kind: str = "mask",
+    classes: int = 1,
+) -> dict[str, list[dict[str, Any]]]:
     """List training and validation pairs and read every file once, so that a bad one is told before the first epoch.
 
     Args:
@@ -27,20 +34,25 @@ def checked_datalist(
         datalist: see `load_datalist`.
         fold: see `load_datalist`.
         seed: see `load_datalist`.
+        label_kind: "mask", "instances" or "classes", see `label_kind`.
+        classes: how many to tell apart, background included; 1 for object or background.
 
     Returns:
-        `{"training": [...], "validation": [...], "all": [...]}`.
+        `{"training": [...], "validation": [...], "all": [...]}`, lists of `{"image": path, "label": path}`; "label" is
+        `[instances, types]` where the classes of instances are told apart.
 
     Raises:
         UserError: for whatever is wrong with the folder, the list or a file.
     """
-    training, validation = load_datalist(dataset_dir, datalist, fold=fold, seed=seed)
-    _report(check_items({"training": training, "validation": validation}))
+    lists = load_datalist(dataset_dir, datalist, fold=fold, seed=seed)
+    labels = Labels(label_kind, frozenset(range(1, classes)) if classes > 1 else None)
+    _report(check_items(dict(zip(("training", "validation"), lists, strict=True)), labels))
+    training, validation = (with_classes(items, label_kind, classes) for items in lists)
     _report([f"{len(training)} training and {len(validation)} validation pairs from {dataset_dir}"], logging.INFO)
     return {"training": training, "validation": validation, "all": [*training, *validation]}
 
 
-def choose(pairs: dict[str, list[Item]], split: str) -> list[Item]:
+def choose(pairs: dict[str, list[dict[str, Any]]], split: str) -> list[dict[str, Any]]:
     """Return one list of `checked_datalist`; raises UserError for a split that does not exist."""
     if split not in pairs:
         raise UserError(f"--split {split}: must be one of {', '.join(pairs)}{nearest(str(split), pairs)}")

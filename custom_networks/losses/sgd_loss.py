@@ -52,7 +52,9 @@ class SGDNetLoss(nn.Module):
         Args:
             outputs: logits as `SGDNet` gives them in `train()`: fine, middle, coarse (B, classes, H, W) and edge
                 (B, 1, H, W); or the one map it gives in `eval()`.
-            labels: (B, 1, H, W); for one class every value above 0 is foreground, for several the class number.
+            labels: (B, 1, H, W), or (B, 2, H, W) with instances first and their classes second. The last channel is
+                segmented: for one class every value above 0 is foreground, for several it is the class number. The
+                boundary is that of the first: instances that touch keep the border between them.
 
         Returns:
             Scalar float32.
@@ -64,14 +66,14 @@ class SGDNetLoss(nn.Module):
         if any(logits.shape[2:] != labels.shape[2:] for logits in maps):
             sizes = ", ".join(str(tuple(logits.shape)) for logits in maps)
             raise ValueError(f"outputs and labels differ in size: {sizes} against {tuple(labels.shape)}")
-        target = labels if self.softmax else (labels > 0).float()
+        target = labels[:, -1:] if self.softmax else (labels[:, -1:] > 0).float()
         terms = {
             f"segmentation_{scale}": self.segmentation(logits.float(), target)
             for scale, logits in zip(SCALES, maps, strict=False)
         }
         loss = torch.stack(list(terms.values())).sum()
         if len(maps) > len(SCALES):
-            boundary = morphological_gradient(labels, self.boundary_thickness)
+            boundary = morphological_gradient(labels[:, :1], self.boundary_thickness)
             terms["edge"] = self.edge(maps[-1].float(), boundary)
             loss = loss + self.edge_weight * terms["edge"]
         self.terms = {name: term.detach() for name, term in terms.items()}

@@ -18,6 +18,7 @@ KNOBS = {
 COMBINATIONS = {
     "train": ("train.json",),
     "evaluate": ("train.json", "evaluate.json"),
+    "multi_class": ("train.json", "multi_class.json"),
     "multi_gpu": ("train.json", "multi_gpu_train.json"),
     "inference": ("inference.json",),
 }

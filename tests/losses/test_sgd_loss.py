@@ -156,3 +156,32 @@ def test_sizes_that_differ():
 def test_negative_edge_weight():
     with pytest.raises(ValueError, match="edge_weight must be 0 or more, got -1"):
         SGDNetLoss(-1)
+
+
+def test_two_channels_are_instances_and_their_classes():
+    """The second channel is segmented, the first draws the boundary: instances of one class keep their border."""
+    torch.manual_seed(0)
+    instances = torch.tensor([[1000, 1000, 1001, 1001, 0, 0, 0, 0]] * 8).view(1, 1, 8, 8)
+    types = torch.tensor([[2, 2, 2, 2, 0, 0, 0, 0]] * 8).view(1, 1, 8, 8)
+    maps = [torch.randn(1, 3, 8, 8) for _ in range(3)] + [torch.randn(1, 1, 8, 8)]
+    criterion, by_class = SGDNetLoss(softmax=True), SGDNetLoss(softmax=True)
+    criterion(maps, torch.cat([instances, types], dim=1).float())
+    by_class(maps, types)
+    for name in list(criterion.terms)[:3]:
+        assert torch.equal(criterion.terms[name], by_class.terms[name])
+    by_instance = SGDNetLoss()
+    by_instance([torch.zeros(1, 1, 8, 8)] * 3 + maps[3:], instances)
+    assert torch.equal(criterion.terms["edge"], by_instance.terms["edge"])
+    assert not torch.equal(criterion.terms["edge"], by_class.terms["edge"])
+
+
+@pytest.mark.parametrize("number", [1, 7, 255, 40000])
+def test_one_instance_costs_what_its_mask_costs(number):
+    torch.manual_seed(0)
+    maps = [torch.randn(2, 1, 16, 16, requires_grad=True) for _ in range(4)]
+    mask = torch.zeros(2, 1, 16, 16)
+    mask[:, :, 3:9, 4:12] = 1
+    as_mask, as_instance = SGDNetLoss()(maps, mask), SGDNetLoss()(maps, number * mask)
+    assert torch.equal(as_mask, as_instance)
+    for ours, theirs in zip(torch.autograd.grad(as_mask, maps), torch.autograd.grad(as_instance, maps), strict=True):
+        assert torch.equal(ours, theirs)

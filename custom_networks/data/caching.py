@@ -1,0 +1,186 @@
+"""Keep decoded and resized images: in memory where they fit, else on disk.
+
+What is kept is what comes before the first random transform (`RandIdentity` ends it where nothing is random), so
+that images stay in 8 bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import pickle
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import monai
+import torch
+from monai.config import PathLike
+from monai.data import CacheDataset, Dataset, MetaTensor, PersistentDataset
+from monai.data.utils import pickle_hashing
+from monai.transforms import Compose, RandomizableTrait, Transform
+from monai.utils import convert_to_tensor, ensure_tuple
+
+from custom_networks.data.memory import free_memory
+from custom_networks.errors import UserError, nearest
+from custom_networks.training.processes import rank
+from custom_networks.training.record import write_atomically
+
+logger = logging.getLogger(__name__)
+
+CACHES = ("auto", "memory", "disk", "none")
+SHARE = 0.5  # of the free memory, or of the free disk, that a cache may take by itself
+ASKED = "as asked"
+FORMAT = "1"  # of the files; another number makes new ones
+
+
+def cached_dataset(
+    data: Sequence[dict[str, Any]],
+    transform: Compose,
+    cache: str | None = "auto",
+    cache_dir: PathLike = "cache",
+    num_workers: int = 2,
+) -> Dataset:
+    """Make a data set that decodes each picture once, and say in one line where it keeps them.
+
+    "auto" keeps them in memory when they take half of what is free at most, counting every process of this machine
+    that trains along; else on disk when they take half of what is free there at most; else nowhere. What one item
+    takes is measured on the first.
+
+    Args:
+        data: items of a data list.
+        transform: all transforms; those before the first random one are done once.
+        cache: one of `CACHES`; None, as which a command line reads "none", is the same.
+        cache_dir: folder for "disk", made where it is used.
+        num_workers: threads that fill the memory.
+
+    Returns:
+        `CacheDataset`, `DiskCacheDataset` or `Dataset`.
+
+    Raises:
+        UserError: for another `cache`, or a folder that cannot be written.
+    """
+    cache = cache or "none"
+    if cache not in CACHES:
+        raise UserError(f"--cache {cache}: must be one of {', '.join(CACHES)}{nearest(str(cache), CACHES)}")
+    reason = ASKED
+    if cache == "auto" and data:
+        cache, reason = _choose(len(data) * item_bytes(data[0], transform), Path(cache_dir))
+    if rank() == 0 and not (cache == "none" and reason == ASKED):
+        where = {"memory": "in memory", "disk": f"on disk in {cache_dir}"}.get(cache, "nowhere")
+        logger.info("%d decoded images kept %s: %s", len(data), where, reason)
+    if cache == "disk":
+        return DiskCacheDataset(data, transform, cache_dir)
+    if cache == "none":
+        return Dataset(data, transform)
+    return CacheDataset(data, transform, num_workers=num_workers, progress=False)
+
+
+def first_random(transform: Compose) -> int | None:
+    """Position of the first transform whose result MONAI's caches do not keep; None where they keep all."""
+    return transform.get_index_of_first(lambda t: isinstance(t, RandomizableTrait) or not isinstance(t, Transform))
+
+
+def item_bytes(item: dict[str, Any], transform: Compose) -> int:
+    """Bytes that one item takes in a cache, its metadata included."""
+    return len(pickle.dumps(transform(item, end=first_random(transform))))
+
+
+def _choose(needed: int, folder: Path) -> tuple[str, str]:
+    """Choose a cache for as many bytes; returns it and the reason."""
+    free = free_memory()
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if free is None:
+        return "memory", f"{_size(needed)}, free memory unknown"
+    reason = f"{_size(needed)}{f' in each of {processes} processes' if processes > 1 else ''}, {_size(free)} are free"
+    if needed * processes <= SHARE * free:
+        return "memory", reason
+    existing = next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
+    disk = shutil.disk_usage(existing).free
+    return ("disk" if needed <= SHARE * disk else "none"), f"{reason}, {_size(disk)} on the disk"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.1f} MB"
+
+
+class DiskCacheDataset(PersistentDataset):
+    """MONAI's `PersistentDataset` with files that are named by content and never half written.
+
+    A file's name is a hash of the pictures' bytes and of the transforms with all their settings: a changed picture, or
+    another size, is another file. A damaged file is made anew. Nothing is ever deleted; the folder may be, at any time.
+
+    Args:
+        data: items with "image" and perhaps "label", each a path or a list of paths.
+        transform: those before the first random one are done once.
+        cache_dir: folder of the files.
+
+    Raises:
+        UserError: when a picture cannot be read or the folder cannot be made.
+    """
+
+    def __init__(self, data: Sequence[dict[str, Any]], transform: Compose, cache_dir: PathLike) -> None:
+        try:
+            super().__init__(data, transform, Path(cache_dir), hash_transform=pickle_hashing, track_meta=True)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{cache_dir}: no folder for decoded images ({error}); set another --cache_dir, or --cache none"
+            ) from None
+        self.keys = self._content_keys()
+
+    def set_data(self, data: Sequence[dict[str, Any]]) -> None:
+        """Take other items; unlike MONAI's, this leaves the folder as it is."""
+        self.data = data
+        self.keys = self._content_keys()
+
+    def _content_keys(self) -> list[str]:
+        with ThreadPoolExecutor() as threads:
+            return list(threads.map(self._content_key, self.data))
+
+    def _content_key(self, item: dict[str, Any]) -> str:
+        digest = hashlib.sha256(f"{FORMAT} {monai.__version__} {self.transform_hash}".encode())
+        for part in ("image", "label"):
+            for path in ensure_tuple(item.get(part, ())):
+                try:
+                    digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
+                except OSError as error:
+                    raise UserError(f"{path}: cannot be read ({error.strerror}); check the data set") from None
+        return digest.hexdigest()
+
+    def _transform(self, index: int) -> Any:
+        return self._post_transform(self._kept(index))
+
+    def _kept(self, index: int) -> dict[str, Any]:
+        """Load what comes before the random transforms, or compute and write it."""
+        item = self.data[index]
+        assert self.cache_dir is not None
+        file = self.cache_dir / f"{self.keys[index]}.pt"
+        try:
+            tensors = torch.load(file, weights_only=True)
+        except FileNotFoundError:
+            tensors = None
+        except Exception as error:  # a damaged file raises nearly anything
+            logger.warning("%s: damaged (%s); made anew", file, type(error).__name__)
+            tensors = None
+        if tensors is None:
+            computed = self._pre_transform(dict(item))
+            tensors = {
+                key: convert_to_tensor(value, track_meta=False).contiguous()
+                for key, value in computed.items()
+                if isinstance(value, torch.Tensor)
+            }
+            self._write(file, tensors)
+        metas = {key: {"filename_or_obj": str(ensure_tuple(item[key])[0])} for key in tensors}
+        return {**item, **{key: MetaTensor(tensor, meta=metas[key]) for key, tensor in tensors.items()}}
+
+    def _write(self, file: Path, tensors: dict[str, torch.Tensor]) -> None:
+        try:
+            write_atomically(file, lambda stream: torch.save(tensors, stream))
+        except UserError as error:
+            reason = getattr(error.__cause__, "strerror", None) or error
+            raise UserError(
+                f"{file.parent}: cannot be written ({reason}); set another --cache_dir, or --cache none"
+            ) from None

@@ -1,0 +1,197 @@
+"""The caches give the same items, choose by what is free, and never mix up what they keep."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import CacheDataset, DataLoader, Dataset
+from monai.data.utils import set_rnd
+from monai.transforms import Compose
+from pipelines import save, training_config
+
+from custom_networks import UserError
+from custom_networks.data import caching
+from custom_networks.data.caching import DiskCacheDataset, cached_dataset, item_bytes
+
+GIGA = 2**30
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> list[dict[str, Any]]:
+    generator = np.random.default_rng(0)
+    return [
+        {
+            "image": save(tmp_path / f"images/{number}.png", generator.integers(0, 256, (50, 70, 3), np.uint8)),
+            "label": save(tmp_path / f"masks/{number}.png", generator.integers(0, 2, (50, 70), np.uint8) * 255),
+        }
+        for number in range(5)
+    ]
+
+
+def transform(part: str = "train", image_size: int = 64) -> Compose:
+    return training_config(image_size=image_size).get_parsed_content(f"{part}#preprocessing")
+
+
+def content(dataset: Dataset) -> list[torch.Tensor]:
+    set_rnd(dataset, 7)
+    return [torch.as_tensor(item[key]) for item in dataset for key in ("image", "label")]
+
+
+@pytest.mark.parametrize("part", ["train", "validate"])
+def test_every_cache_gives_the_same_items(items: list[dict[str, Any]], tmp_path: Path, part: str) -> None:
+    expected = content(Dataset(items, transform(part)))
+    for cache in ("memory", "disk", "disk", "none", None, "auto"):
+        dataset = cached_dataset(items, transform(part), cache, tmp_path / "cache")
+        for _ in range(2):
+            for ours, theirs in zip(content(dataset), expected, strict=True):
+                assert ours.dtype == theirs.dtype
+                assert torch.equal(ours, theirs)
+        if part == "validate":  # a saver of figures, and the sheet, name their images by it
+            assert [item["image"].meta["filename_or_obj"] for item in dataset] == [item["image"] for item in items]
+
+
+@pytest.mark.parametrize("part", ["train", "validate"])
+def test_images_are_kept_in_8_bits(items: list[dict[str, Any]], tmp_path: Path, part: str) -> None:
+    memory = cached_dataset(items, transform(part), "memory")
+    assert isinstance(memory, CacheDataset)
+    assert {item[key].dtype for item in memory._cache for key in ("image", "label")} == {torch.uint8}
+    content(cached_dataset(items, transform(part), "disk", tmp_path / "cache"))
+    (kept, *_) = [torch.load(path, weights_only=True) for path in (tmp_path / "cache").iterdir()]
+    assert {key: (tensor.dtype, tuple(tensor.shape)) for key, tensor in kept.items()} == {
+        "image": (torch.uint8, (3, 64, 64)),
+        "label": (torch.uint8, (1, 64, 64)),
+    }
+    assert 4 * 64 * 64 <= item_bytes(items[0], transform(part)) < 4 * 64 * 64 + 20_000
+
+
+@pytest.mark.parametrize(
+    ("free", "disk", "processes", "kind", "words"),
+    [
+        (GIGA, GIGA, 1, CacheDataset, "kept in memory: 0.1 MB, 1.0 GB are free"),
+        (None, GIGA, 1, CacheDataset, "kept in memory: 0.1 MB, free memory unknown"),
+        (1000, GIGA, 1, DiskCacheDataset, "kept on disk in "),
+        (300_000, GIGA, 1, CacheDataset, "kept in memory"),
+        (300_000, GIGA, 8, DiskCacheDataset, "in each of 8 processes, 0.3 MB are free, 1.0 GB on the disk"),
+        (1000, 1000, 1, Dataset, "kept nowhere: 0.1 MB, 0.0 MB are free, 0.0 MB on the disk"),
+    ],
+)
+def test_auto_chooses_by_what_is_free_and_says_so(
+    items: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    free: int | None,
+    disk: int,
+    processes: int,
+    kind: type,
+    words: str,
+) -> None:
+    monkeypatch.setattr(caching, "free_memory", lambda: free)
+    monkeypatch.setattr(caching.shutil, "disk_usage", lambda path: type("Usage", (), {"free": disk}))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    caplog.set_level("INFO", logger=caching.__name__)
+    dataset = cached_dataset(items, transform(), "auto", tmp_path / "new" / "cache")
+    assert type(dataset) is kind
+    said = [record.getMessage() for record in caplog.records if record.name == caching.__name__]
+    assert [words in line for line in said] == [True], said
+
+
+def test_another_size_or_a_changed_picture_is_another_file(items: list[dict[str, Any]], tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    content(DiskCacheDataset(items, transform(), folder))
+    first = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert len(first) == len(items)
+    content(DiskCacheDataset(items[::-1], transform(), folder))
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == first, "nothing is made twice"
+
+    larger = content(DiskCacheDataset(items, transform(image_size=128), folder))
+    assert larger[0].shape == (3, 128, 128)
+    assert len(list(folder.iterdir())) == 2 * len(items)
+
+    before = content(DiskCacheDataset(items, transform(), folder))
+    status = Path(items[0]["image"]).stat()
+    save(Path(items[0]["image"]), np.full((50, 70, 3), 9, np.uint8))
+    os.utime(items[0]["image"], ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = content(DiskCacheDataset(items, transform(), folder))
+    assert not torch.equal(after[0], before[0])
+    assert torch.equal(after[2], before[2])
+    assert len(list(folder.iterdir())) == 2 * len(items) + 1
+
+
+def test_another_kind_of_label_is_another_file(items: list[dict[str, Any]], tmp_path: Path) -> None:
+    content(DiskCacheDataset(items, transform(), tmp_path / "cache"))
+    instances = training_config(image_size=64, label_kind="instances").get_parsed_content("validate#preprocessing")
+    labels = content(DiskCacheDataset(items, instances, tmp_path / "cache"))[1]
+    assert set(labels.unique().tolist()) == {0, 255}
+
+
+def test_another_process_finds_the_files(items: list[dict[str, Any]], tmp_path: Path) -> None:
+    """Names do not depend on the process: not on addresses, not on Python's seed of hashes."""
+    content(DiskCacheDataset(items, transform("validate"), tmp_path / "cache"))
+    names = {path.name for path in (tmp_path / "cache").iterdir()}
+    program = (
+        "from pipelines import training_config; from custom_networks.data.caching import DiskCacheDataset\n"
+        "transform = training_config(image_size=64).get_parsed_content('validate#preprocessing')\n"
+        f"print(*DiskCacheDataset({items!r}, transform, {str(tmp_path / 'cache')!r}).keys)"
+    )
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join([str(root), str(root / "tests")])
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "12345"}
+    result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert {f"{key}.pt" for key in result.stdout.splitlines()[-1].split()} == names
+
+
+@pytest.mark.parametrize("damage", [b"", b"no tensor", None], ids=["empty", "other bytes", "cut short"])
+def test_a_damaged_file_is_made_anew(
+    items: list[dict[str, Any]], tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: bytes | None
+) -> None:
+    dataset = DiskCacheDataset(items, transform(), tmp_path / "cache")
+    expected = content(dataset)
+    file = tmp_path / "cache" / f"{dataset.keys[2]}.pt"
+    intact = file.read_bytes()
+    file.write_bytes(intact[:-300] if damage is None else damage)
+    for ours, theirs in zip(content(dataset), expected, strict=True):
+        assert torch.equal(ours, theirs)
+    assert "damaged" in caplog.text
+    assert "made anew" in caplog.text
+    assert len(file.read_bytes()) == len(intact)
+
+
+def test_workers_fill_and_read_the_folder(items: list[dict[str, Any]], tmp_path: Path) -> None:
+    dataset = cached_dataset(items, transform("validate"), "disk", tmp_path / "cache")
+    for _ in range(2):
+        batches = list(DataLoader(dataset, batch_size=2, num_workers=2))
+        assert [len(batch["image"]) for batch in batches] == [2, 2, 1]
+    assert len(list((tmp_path / "cache").iterdir())) == len(items)
+
+
+def test_other_data_leave_the_folder_alone(items: list[dict[str, Any]], tmp_path: Path) -> None:
+    dataset = DiskCacheDataset(items[:2], transform("validate"), tmp_path / "cache")
+    content(dataset)
+    dataset.set_data(items[2:])
+    assert len(content(dataset)) == 6
+    assert len(list((tmp_path / "cache").iterdir())) == len(items)
+
+
+def test_mistakes_are_one_sentence(items: list[dict[str, Any]], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--cache memry: must be one of .*did you mean 'memory'"):
+        cached_dataset(items, transform(), "memry")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file.*: no folder for decoded images .*--cache_dir"):
+        cached_dataset(items, transform(), "disk", tmp_path / "file")
+    dataset = cached_dataset(items, transform(), "disk", tmp_path / "cache")
+    (tmp_path / "cache").rmdir()
+    (tmp_path / "cache").write_text("")
+    with pytest.raises((UserError, RuntimeError), match=r"cache: cannot be written .*--cache_dir"):
+        content(dataset)
+    Path(items[1]["image"]).unlink()
+    with pytest.raises(UserError, match=r"1\.png: cannot be read"):
+        cached_dataset(items, transform(), "disk", tmp_path / "other")

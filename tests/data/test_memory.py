@@ -1,0 +1,84 @@
+"""Free memory, read from trees like those that Linux shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from custom_networks.data.memory import free_memory
+
+KB, MB = 1024, 2**20
+
+
+def tree(folder: Path, files: dict[str, object]) -> Path:
+    for name, content in {"proc/meminfo": "MemTotal: 9000 kB\nMemAvailable:    4096 kB\n", **files}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(str(content))
+    return folder
+
+
+TWO = "sys/fs/cgroup"
+ONE = "sys/fs/cgroup/memory"
+
+
+@pytest.mark.parametrize(
+    ("files", "free"),
+    [
+        pytest.param({}, 4 * MB, id="no control groups"),
+        pytest.param(
+            {"proc/self/cgroup": "0::/\n", f"{TWO}/memory.max": "max", f"{TWO}/memory.current": MB},
+            4 * MB,
+            id="no limit",
+        ),
+        pytest.param(
+            {"proc/self/cgroup": "0::/\n", f"{TWO}/memory.max": 3 * MB, f"{TWO}/memory.current": MB},
+            2 * MB,
+            id="a container's limit",
+        ),
+        pytest.param(
+            {
+                "proc/self/cgroup": "0::/\n",
+                f"{TWO}/memory.max": 3 * MB,
+                f"{TWO}/memory.current": MB,
+                f"{TWO}/memory.stat": f"anon 5\ninactive_file {512 * KB}\n",
+            },
+            2 * MB + 512 * KB,
+            id="unused file cache is free",
+        ),
+        pytest.param(
+            {
+                "proc/self/cgroup": "0::/jobs/mine\n",
+                f"{TWO}/jobs/memory.max": 2 * MB,
+                f"{TWO}/jobs/memory.current": MB,
+                f"{TWO}/jobs/mine/memory.max": "max",
+                f"{TWO}/jobs/mine/memory.current": KB,
+            },
+            MB,
+            id="limit of the group around",
+        ),
+        pytest.param(
+            {
+                "proc/self/cgroup": "5:cpu:/a\n4:memory:/a\n0::/\n",
+                f"{ONE}/a/memory.limit_in_bytes": 3 * MB,
+                f"{ONE}/a/memory.usage_in_bytes": 2 * MB,
+                f"{ONE}/a/memory.stat": f"total_inactive_file {MB}\n",
+                f"{ONE}/memory.limit_in_bytes": 2**63 - 4096,
+                f"{ONE}/memory.usage_in_bytes": 7 * MB,
+            },
+            2 * MB,
+            id="version 1",
+        ),
+        pytest.param(
+            {"proc/self/cgroup": "0::/\n", f"{TWO}/memory.max": MB, f"{TWO}/memory.current": 2 * MB}, 0, id="over it"
+        ),
+    ],
+)
+def test_the_least_of_machine_and_container(tmp_path: Path, files: dict[str, object], free: int) -> None:
+    assert free_memory(tree(tmp_path, files)) == free
+
+
+def test_this_machine_has_some() -> None:
+    free = free_memory()
+    assert free is None or 0 < free < 2**50
