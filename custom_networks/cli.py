@@ -7,6 +7,7 @@ mistake in one sentence.
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import logging
 import os
@@ -76,6 +77,72 @@ def phantoms(output_dir: str = "data/phantoms", count: int = 64, size: int = 256
     print(f"{count} phantoms in {write_phantoms(str(output_dir), count=count, size=size, seed=seed)}")
 
 
+def prepare(
+    kind: str = "",
+    source: str = "",
+    output: str = "",
+    image_size: int = 0,
+    fit: str = "short",
+    split: str = "",
+    folds: int = 5,
+    fractions: str = "",
+    seed: int = 0,
+    group_by: str = "",
+    near_duplicates: bool = True,
+    test_datalist: str = "",
+    table: str = "",
+    label_kind: str = "",
+    axis: int = 2,
+    num_workers: int = 0,
+    overwrite: bool = False,
+) -> None:
+    """Make a datalist of a data set: isic2016, isic2018, ph2, conic, consep, folder, csv, nifti or dicom.
+
+    Args:
+        kind: of the data set, one of the above.
+        source: its folder as downloaded, with folders or zip archives; a CSV file of the kind csv.
+        output: folder that gets datalist.json, data_card.md and copies of pictures.
+        image_size: side in pixels of resized copies; 0 leaves the size.
+        fit: short (the short side gets that size, the aspect is kept) or exact (a square).
+        split: official, kfold, fractions or test; the kind's own by default.
+        folds: how many, of the training list.
+        fractions: of training, validation and test, such as 7:1:2.
+        seed: of the split.
+        group_by: column, or regular expression with one group on the id; a group stays in one fold.
+        near_duplicates: true keeps images that show the same in one fold.
+        test_datalist: datalist of another prepared data set whose images become the test list.
+        table: CSV with further columns; its first column holds the ids.
+        label_kind: mask, instances or classes, of your own data.
+        axis: 0, 1 or 2, along which the slices of NIfTI volumes are counted.
+        num_workers: processes; 0 takes one for each core.
+        overwrite: true replaces what was prepared there with other settings.
+    """
+    from custom_networks.data.prepare import Settings, prepare_dataset
+    from custom_networks.errors import UserError
+    from custom_networks.training.processes import flag
+
+    if not kind or not source or not output:
+        missing = next(name for name, value in (("KIND", kind), ("SOURCE", source), ("--output", output)) if not value)
+        raise UserError(f"{missing} is missing; write `sgdnet prepare KIND SOURCE --output DIR`")
+    settings = Settings(
+        kind=kind,
+        source=source,
+        image_size=image_size,
+        fit=fit,
+        label_kind=label_kind,
+        axis=axis,
+        split=split,
+        folds=folds,
+        fractions=fractions,
+        seed=seed,
+        group_by=group_by,
+        near_duplicates=flag(near_duplicates),
+        table=table,
+        test_datalist=test_datalist,
+    )
+    prepare_dataset(settings, output, num_workers=num_workers, overwrite=flag(overwrite) is True)
+
+
 def train(tracking: bool = True, **knobs: Any) -> None:
     """Train SGD-Net on a folder of images and masks.
 
@@ -110,10 +177,14 @@ def predict(**knobs: Any) -> None:
 
 VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "phantoms": (phantoms, ()),
+    "prepare": (prepare, ()),
     "train": (train, ("train.json",)),
     "evaluate": (evaluate, ("train.json", "evaluate.json")),
     "predict": (predict, ("inference.json",)),
 }
+TEXTS = ("kind", "source", "output", "fractions", "group_by", "test_datalist", "table")
+POSITIONALS = {"prepare": ("kind", "source")}  # arguments that need no flag
+GOES_ON = {"prepare": "the same command goes on where it was."}
 
 
 def help_of(verb: str) -> str:
@@ -122,7 +193,12 @@ def help_of(verb: str) -> str:
 
     function, files = VERBS[verb]
     first, *_ = (function.__doc__ or "").splitlines()
-    lines = [f"sgdnet {verb} [--KNOB VALUE ...]", "", first, ""]
+    lines = [
+        " ".join(["sgdnet", verb, *map(str.upper, POSITIONALS.get(verb, ())), "[--KNOB VALUE ...]"]),
+        "",
+        first,
+        "",
+    ]
     if files:
         configs = default_bundle() / "configs"
         config = read_config([configs / name for name in files])
@@ -154,9 +230,12 @@ def check_flags(verb: str, words: list[str]) -> None:
 
     function, files = VERBS[verb]
     known = list(inspect.signature(function).parameters)
-    if words and not words[0].startswith("--"):
-        first = "dataset_dir" if files else known[0]
-        raise UserError(f"{words[0]}: give a name before the value, as in `sgdnet {verb} --{first} {words[0]}`")
+    places = POSITIONALS.get(verb, ())
+    unnamed = list(itertools.takewhile(lambda word: not word.startswith("--"), words))
+    if len(unnamed) > len(places):
+        first = "dataset_dir" if files else known[len(places)]
+        word = unnamed[len(places)]
+        raise UserError(f"{word}: give a name before the value, as in `sgdnet {verb} --{first} {word}`")
     for word in words:
         name = word[2:].split("=")[0]
         if word.startswith("--") and not files and name not in known:
@@ -184,6 +263,7 @@ def _as_typed(value: Any) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the `sgdnet` command; exits with 1 after a user's mistake, 2 for an unknown verb."""
     import fire
+    from fire.decorators import SetParseFn
 
     from custom_networks.errors import nearest
     from custom_networks.training.setup import find_user_error
@@ -200,9 +280,11 @@ def main(arguments: list[str] | None = None) -> None:
         return
     try:
         check_flags(words[0], words[1:])
+        SetParseFn(str, *TEXTS)(prepare)  # a path or a pattern is never a number or a tuple
         fire.Fire({verb: function for verb, (function, _) in VERBS.items()}, words, name="sgdnet")
     except KeyboardInterrupt:
-        print("\nStopped; `sgdnet train --resume true ...` goes on from the last complete epoch.", file=sys.stderr)
+        hint = "`sgdnet train --resume true ...` goes on from the last complete epoch."
+        print(f"\nStopped; {GOES_ON.get(words[0], hint)}", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         found = find_user_error(error)
