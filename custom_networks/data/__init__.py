@@ -1,6 +1,6 @@
 """Data: phantoms, pairs and folds, checks, reading, normalisation."""
 
-from custom_networks.data.folder import find_images, find_pairs, load_datalist
+from custom_networks.data.folder import find_images, find_pairs, load_datalist, load_test_list
 from custom_networks.data.images import StrictPILReader, to_mask, to_rgb
 from custom_networks.data.normalization import Normalization
 from custom_networks.data.sources import (
@@ -23,6 +23,7 @@ __all__ = [
     "find_pairs",
     "image_metas",
     "load_datalist",
+    "load_test_list",
     "to_mask",
     "to_rgb",
     "to_uint8",

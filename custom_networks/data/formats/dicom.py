@@ -127,7 +127,8 @@ def read_segmentation(path: PathLike, image_uid: str = "") -> tuple[np.ndarray, 
     frames = _pixels(dataset, path, several=True)
     frames = frames if frames.ndim == 3 else frames[None]
     groups = list(dataset.get("PerFrameFunctionalGroupsSequence", [])) or [Dataset()] * len(frames)
-    mine = [i for i, group in enumerate(groups) if image_uid in (_frame_sources(group) or [image_uid])]
+    sources = [_frame_sources(group) for group in groups]
+    mine = [i for i, uids in enumerate(sources) if not image_uid or not uids or image_uid in uids]
     if not mine:
         raise UserError(f"{path}: drawn on other images than its partner; pair it with the image that it refers to")
     if dataset.SegmentationType == "LABELMAP":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import nibabel as nib
@@ -66,7 +67,7 @@ def read_nifti_image(path: PathLike, at: Slice | None = None) -> tuple[Image.Ima
     Raises:
         UserError: for a damaged file, a volume without `at`, or values that are not finite.
     """
-    values, low, high = _volume(str(path))
+    values, low, high = _volume(str(path), _stamp(path))
     plane = _plane(values, path, at)
     if plane.dtype.names:  # the RGB24 type of NIfTI
         plane = np.stack([plane[name] for name in plane.dtype.names], axis=-1)
@@ -89,7 +90,7 @@ def read_nifti_labels(path: PathLike, at: Slice | None = None) -> tuple[np.ndarr
     Raises:
         UserError: as `read_nifti_image`.
     """
-    plane = _plane(_volume(str(path))[0], path, at)
+    plane = _plane(_volume(str(path), _stamp(path))[0], path, at)
     if plane.dtype.names:
         raise UserError(f"{path}: the mask is coloured; save whole numbers, 0 for background")
     return plane, _spacing(path, at)
@@ -109,9 +110,17 @@ def _damaged(path: PathLike, error: Exception) -> UserError:
     return UserError(f"{path}: not a NIfTI file, damaged or cut short ({reason}); copy it again from the source")
 
 
+def _stamp(path: PathLike) -> tuple[int, int]:
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return 0, 0  # `_open` says what is wrong
+    return status.st_size, status.st_mtime_ns
+
+
 @lru_cache(maxsize=2)  # an image and its mask: a volume is decoded once for all of its slices
-def _volume(path: str) -> tuple[np.ndarray, float, float]:
-    """Array of a file, and the values that become black and white."""
+def _volume(path: str, stamp: tuple[int, int]) -> tuple[np.ndarray, float, float]:
+    """Array of a file, and the values that become black and white; the stamp makes a changed file another one."""
     opened = _open(path)
     try:
         values = np.asanyarray(opened.dataobj).reshape(volume_shape(path))

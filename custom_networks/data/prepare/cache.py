@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from custom_networks.data.formats import Opened
-from custom_networks.data.prepare.cases import Case
+from custom_networks.data.prepare.cases import Case, stamp
 from custom_networks.errors import UserError
 from custom_networks.training.record import write_atomically
 
@@ -104,7 +104,7 @@ def read_case(job: Job) -> Facts:
     Returns:
         "id"; "image", "label" and "types", the files for the datalist, relative to the folder where they are copies;
         "sha256" of the image's file; "size" (width, height) before resizing; "share" of the foreground; "objects" of an
-        instance map; "spacing" in mm (rows, columns) of the file; "copied"; "stamp" of the sources.
+        instance map; "spacing" in mm (rows, columns) of the file; "copied"; "stamps" of the sources.
 
     Raises:
         UserError: for a file that cannot be read, sizes that differ, or a file that cannot be written.
@@ -134,7 +134,7 @@ def read_case(job: Job) -> Facts:
     spacing = _spacing_after(image, label, job)
     if spacing is not None:
         facts["spacing"] = spacing
-    return facts | {"copied": copied, "stamp": stamp(case)}
+    return facts | {"copied": copied, "stamps": stamps(case)}
 
 
 def needs_copy(job: Job) -> bool:
@@ -150,10 +150,9 @@ def copies(job: Job) -> dict[str, str]:
     return {part: f"{FOLDERS[part]}/{name}.png" for part in _sources(job.case)}
 
 
-def stamp(case: Case) -> list[list[int]]:
-    """Size and time of the files that a case is read from, by which a change is noticed."""
-    paths = {source.path for source in _sources(case).values() if hasattr(source, "path")}
-    return [[status.st_size, status.st_mtime_ns] for status in map(os.stat, sorted(paths))]
+def stamps(case: Case) -> list[list[int]]:
+    """Size and time of the files that a case is read from."""
+    return [list(stamp(path)) for path in sorted({source.path for source in _sources(case).values()})]
 
 
 def resize(picture: Image.Image, size: tuple[int, int], part: str, label_kind: str) -> Image.Image:

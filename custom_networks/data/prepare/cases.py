@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -76,7 +77,7 @@ class Stored:
         if not self.member:
             return None
         try:
-            return _archive(self.path).read(self.member)
+            return _archive(self.path, stamp(self.path)).read(self.member)
         except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
             raise UserError(f"{self.name}: cannot be unpacked ({error}); download the archive again") from None
 
@@ -107,24 +108,30 @@ class ArrayEntry:
 
     def image(self) -> Opened:
         """See `Picture`."""
-        return Opened(Image.fromarray(np.asarray(_stack(self.path)[self.index], np.uint8)))
+        return Opened(Image.fromarray(np.asarray(_stack(self.path, stamp(self.path))[self.index], np.uint8)))
 
     def label(self, kind: str) -> Opened:
         """See `Picture`."""
-        values = _stack(self.path)[self.index, ..., self.channel]
+        values = _stack(self.path, stamp(self.path))[self.index, ..., self.channel]
         if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
             raise UserError(f"{self.name}: values from {values.min()} to {values.max()} are no labels; use 0 to 65535")
         numbers = values.astype(np.uint16)
         return Opened(Image.fromarray(np.where(numbers, np.uint8(255), np.uint8(0)) if kind == "mask" else numbers))
 
 
+def stamp(path: str) -> tuple[int, int]:
+    """Size and time of a file, by which a change of it is noticed."""
+    status = os.stat(path)  # noqa: PTH116
+    return status.st_size, status.st_mtime_ns
+
+
 @lru_cache(maxsize=4)
-def _archive(path: str) -> zipfile.ZipFile:
+def _archive(path: str, version: tuple[int, int]) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
 @lru_cache(maxsize=4)
-def _stack(path: str) -> np.ndarray:
+def _stack(path: str, version: tuple[int, int]) -> np.ndarray:
     return np.load(path, mmap_mode="r")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from custom_networks.data.checks import check_pairs
-from custom_networks.data.prepare.cache import Facts, Job, copies, needs_copy, read_all, stamp
+from custom_networks.data.prepare.cache import Facts, Job, copies, needs_copy, read_all, stamps
 from custom_networks.data.prepare.card import write_card
 from custom_networks.data.prepare.cases import SPLITS, Case
 from custom_networks.data.prepare.folders import read_table
@@ -26,6 +26,7 @@ from custom_networks.data.prepare.splits import group_names
 from custom_networks.errors import UserError
 
 DATALIST, CARD = "datalist.json", "data_card.md"
+RESERVED = ("id", "image", "label", "types", "fold", "group", "source", "sha256", "spacing")  # no column of a table
 IdPair = tuple[str, str]
 
 
@@ -127,7 +128,7 @@ def _read(jobs: Sequence[Job], journal: Journal, num_workers: int) -> dict[str, 
 
 def _is_done(job: Job, journal: Journal) -> bool:
     facts = journal.cases.get(job.case.id)
-    if facts is None or facts["stamp"] != stamp(job.case) or facts["copied"] != needs_copy(job):
+    if facts is None or facts["stamps"] != stamps(job.case) or facts["copied"] != needs_copy(job):
         return False
     return all((journal.folder / name).is_file() for name in copies(job).values()) if facts["copied"] else True
 
@@ -177,7 +178,7 @@ def _item(case: Case, group: str, facts: Facts, fold: int | None, kind: str, out
     item |= {"fold": fold} if fold is not None else {}
     item |= {"group": group, "source": kind, "sha256": facts["sha256"]}
     item |= {"spacing": facts["spacing"]} if "spacing" in facts else {}
-    return {**case.columns, **item} | item
+    return item | {name: value for name, value in case.columns.items() if name not in RESERVED}
 
 
 def _pictures(datalist: dict[str, Any], output: Path, label_kind: str) -> list[dict[str, str]]:
