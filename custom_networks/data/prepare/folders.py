@@ -76,9 +76,7 @@ def find_listed(source: Path, axis: int = 2) -> list[Case]:
     """
     table = read_table(source)
     if table.shape[1] < 2 or not len(table):
-        raise UserError(
-            f"{source}: a table of {table.shape[1]} columns and {len(table)} rows; list image and label of each"
-        )
+        raise UserError(f"{source}: no pairs in it; list image and label of each in two columns")
     names = {name.lower(): name for name in table.columns}
     image_column = next((names[name] for name in IMAGE_COLUMNS if name in names), table.columns[0])
     label_column = next((names[name] for name in LABEL_COLUMNS if name in names), table.columns[1])

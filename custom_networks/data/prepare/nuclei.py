@@ -34,9 +34,9 @@ def find_conic(source: Path, axis: int = 2) -> list[Case]:
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
         raise UserError(f"{source / 'images.npy'}: {images.dtype} of {images.shape}; CoNIC has uint8 (N, 256, 256, 3)")
     if labels.shape != (*images.shape[:3], 2):
-        shape = (*images.shape[:3], 2)
+        wanted = (*images.shape[:3], 2)
         raise UserError(
-            f"{source / 'labels.npy'}: shape {labels.shape} beside images of {images.shape}; it must be {shape}"
+            f"{source / 'labels.npy'}: shape {labels.shape}, but its images want {wanted}; download it again"
         )
     columns: list[dict[str, object]] = [{} for _ in range(len(images))]
     for path in (source / "counts.csv", source / "patch_info.csv"):

@@ -10,8 +10,6 @@ import numpy as np
 from dicoms import write_dicom, write_segmentation
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "formats"))
-
 
 def test_dicom_with_seg_and_png_masks(tmp_path: Path, sgdnet: Callable[..., tuple[int, str, str]]) -> None:
     source = tmp_path / "dicom"
