@@ -35,9 +35,7 @@ def find_conic(source: Path, axis: int = 2) -> list[Case]:
         raise UserError(f"{source / 'images.npy'}: {images.dtype} of {images.shape}; CoNIC has uint8 (N, 256, 256, 3)")
     if labels.shape != (*images.shape[:3], 2):
         wanted = (*images.shape[:3], 2)
-        raise UserError(
-            f"{source / 'labels.npy'}: shape {labels.shape}, but its images want {wanted}; download it again"
-        )
+        raise UserError(f"{source / 'labels.npy'}: shape {labels.shape}, but images want {wanted}; download it again")
     columns: list[dict[str, object]] = [{} for _ in range(len(images))]
     for path in (source / "counts.csv", source / "patch_info.csv"):
         if not path.is_file():

@@ -129,7 +129,7 @@ def test_conic_arrays_that_do_not_fit(tmp_path: Path, sgdnet: Run) -> None:
     (source / "labels.npy").write_bytes(whole[:2000])
     assert "labels.npy: not a whole NumPy array" in sgdnet(*words)[2]
     np.save(source / "labels.npy", np.zeros((5, 16, 16, 2), np.uint16))
-    assert "labels.npy: shape (5, 16, 16, 2), but its images want (6, 16, 16, 2)" in sgdnet(*words)[2]
+    assert "labels.npy: shape (5, 16, 16, 2), but images want (6, 16, 16, 2)" in sgdnet(*words)[2]
     (source / "labels.npy").write_bytes(whole)
     (source / "counts.csv").write_text("neutrophil\n1\n")
     assert "counts.csv: 1 rows for 6 patches" in sgdnet(*words)[2]
