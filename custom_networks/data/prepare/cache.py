@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Job:
     fit: str = "short"
 
 
-def read_all(jobs: Sequence[Job], num_workers: int = 0) -> Iterator[Facts | UserError]:
+def read_all(jobs: Sequence[Job], num_workers: int = 0) -> Generator[Facts | UserError, None, None]:
     """Do the jobs and give their results in order.
 
     Args:
@@ -70,16 +70,23 @@ def read_all(jobs: Sequence[Job], num_workers: int = 0) -> Iterator[Facts | User
         return
     # forking saves the seconds that importing torch takes in each process; elsewhere it is unsafe or unknown
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+    results = pool.map(_attempt, jobs, chunksize=4)
+    processes = [process for process in multiprocessing.active_children() if process not in others]
     try:
-        yield from pool.map(_attempt, jobs, chunksize=4)
+        yield from results
     except BrokenProcessPool:
         raise UserError(
             f"{jobs[0].folder}: a process was killed, perhaps for want of memory; run the command again with fewer "
             "--num_workers, and it goes on"
         ) from None
+    except BaseException:  # interrupted: waiting for the processes would wait for ever if Ctrl-C is pressed twice
+        for process in processes:
+            process.terminate()
+        raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _leave_interrupts_to_the_parent() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,8 +114,8 @@ def _read(jobs: Sequence[Job], journal: Journal, num_workers: int) -> dict[str, 
     journal.start()
     errors = []
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(to_do), unit="image", disable=not sys.stderr.isatty())
-    with bar:
-        for result in read_all(to_do, num_workers):
+    with bar, closing(read_all(to_do, num_workers)) as results:
+        for result in results:
             if isinstance(result, UserError):
                 errors.append(result)
             else:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -195,3 +199,29 @@ def test_near_duplicates_come_through_one_function(tmp_path: Path, monkeypatch: 
     fold_of = {item["id"]: item["fold"] for item in json.loads(path.read_text())["training"]}
     assert fold_of["a é 01"] == fold_of["a é 08"] == fold_of["a é 05"]
     assert lines[0].startswith("2 pairs of near-duplicates: a é 01 and a é 08, a é 08 and a é 05")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
+def test_ctrl_c_twice_ends_the_processes_at_once(tmp_path: Path) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    picture, mask = trees.picture(0, (900, 700)), trees.square(300, (900, 700))
+    for folder, image in (("images", picture), ("masks", mask)):
+        path = trees.save(image, source / folder / "000.png")
+        for number in range(1, 200):
+            (path.parent / f"{number:03d}.png").symlink_to(path)
+    words = ["prepare", "folder", str(source), "--output", str(output), "--image_size", "600", "--num_workers", "2"]
+    command = [sys.executable, "-m", "custom_networks.cli", *words, "--near_duplicates", "false"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        deadline = time.monotonic() + 120
+        while not (output / "images").exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for _ in range(2):
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.02)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT), err
+    lines = (output / "prepare.jsonl").read_text().splitlines()
+    assert len(lines) < 150
+    for path in [*output.glob("images/[!.]*"), *output.glob("masks/[!.]*")]:
+        Image.open(path).load()
+    assert not (output / "datalist.json").exists()
