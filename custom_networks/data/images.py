@@ -12,6 +12,7 @@ In a config, give `LoadImaged` a `StrictPILReader` with `to_rgb`, `to_mask` or `
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,14 +42,15 @@ _TURNS = {
 }
 
 
-def read_picture(path: PathLike) -> Image.Image:
+def read_picture(path: PathLike, data: bytes | None = None) -> Image.Image:
     """Open and fully decode one picture, and close its file.
 
     PIL maps an uncompressed BMP or TIFF into memory, and its file is let go with the picture. A JPEG with embedded
     previews (MPO, as phones write it) counts as one picture: its first frame is the photograph.
 
     Args:
-        path: a file PIL can read.
+        path: a file PIL can read, or what messages shall call it where `data` is given.
+        data: the bytes of the file where it lies in an archive.
 
     Returns:
         The decoded picture in the mode of its file, before any EXIF orientation.
@@ -58,7 +60,7 @@ def read_picture(path: PathLike) -> Image.Image:
             holds several frames.
     """
     try:
-        with Image.open(path) as picture:
+        with Image.open(path if data is None else io.BytesIO(data)) as picture:
             frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
             if frames == 1:
                 picture.load()
@@ -72,7 +74,8 @@ def read_picture(path: PathLike) -> Image.Image:
             "scale it down"
         ) from None
     except UnidentifiedImageError:
-        what = "not an image PIL can read" if os.path.getsize(path) else "the file is empty (0 bytes)"  # noqa: PTH202
+        size = os.path.getsize(path) if data is None else len(data)  # noqa: PTH202
+        what = "not an image PIL can read" if size else "the file is empty (0 bytes)"
         raise UserError(f"{path}: {what}; replace it with a PNG, JPEG, BMP, TIFF or WebP file") from None
     except Exception as error:  # PIL's decoders raise nearly anything on damaged bytes
         if isinstance(error, OSError) and error.errno is not None:
@@ -81,6 +84,8 @@ def read_picture(path: PathLike) -> Image.Image:
         raise UserError(f"{path}: damaged or cut short ({reason}); copy it again from the source") from None
     if frames != 1:
         raise UserError(f"{path}: {frames} frames in one file; save each frame as a file of its own")
+    if data is not None:
+        picture.filename = str(path)  # as PIL sets it for files, for later messages
     return picture
 
 
@@ -117,7 +122,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         UserError: when 32-bit or floating-point values lie outside these ranges.
     """
     name = _name(image)
-    image = _upright(image)
+    image = upright(image)
     if image.mode == "F":
         return _from_float(image, name).convert("RGB")
     if image.mode in WIDE_MODES:
@@ -160,7 +165,7 @@ def mask_levels(image: Image.Image) -> Image.Image:
         UserError: as `to_mask`.
     """
     name = _name(image)
-    image = _upright(image)
+    image = upright(image)
     if image.mode == "F":
         return _from_float(image, name)
     if image.mode in WIDE_MODES:
@@ -186,7 +191,7 @@ def to_labels(image: Image.Image) -> Image.Image:
         UserError: when the map is coloured or partly transparent, or holds fractions or values outside 0..2^24.
     """
     name = _name(image)
-    image = _upright(image)
+    image = upright(image)
     if image.mode not in ("P", "F", *WIDE_MODES):
         image = _grey(image, name, LABELS_FIX)
     values = np.asarray(image)
@@ -245,8 +250,17 @@ def _name(image: Image.Image) -> str:
     return str(getattr(image, "filename", "") or "the picture")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn the pixels as EXIF says. `ImageOps.exif_transpose` also rewrites the EXIF block, and fails on odd tags."""
+def upright(image: Image.Image) -> Image.Image:
+    """Turn the pixels as EXIF says.
+
+    `ImageOps.exif_transpose` also rewrites the EXIF block, and fails on odd tags.
+
+    Args:
+        image: a picture as opened by PIL.
+
+    Returns:
+        The same picture, or a turned copy of it.
+    """
     turn = _TURNS.get(orientation(image))
     if turn is None:
         return image

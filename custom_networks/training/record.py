@@ -31,7 +31,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:32]}-", dir=path.parent)  # 255 bytes a name
         with os.fdopen(descriptor, "wb") as file:
             write(file)
             file.flush()

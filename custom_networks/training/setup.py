@@ -101,6 +101,9 @@ def readable_errors() -> None:
     sys.excepthook = _print_sentence
     for name in ("monai", "py.warnings"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # MONAI tells of a GPU decoder for DICOM that is absent, for every LoadImaged, wherever pydicom is installed
+    logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
     logging.getLogger("ignite").setLevel(logging.CRITICAL)  # the exception itself says what ignite would
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)

@@ -59,6 +59,20 @@ def test_every_knob_is_recorded_and_used(files: tuple[str, ...]) -> None:
     assert not unused, f"described, never read: {unused}"
 
 
+@pytest.mark.parametrize("name", sorted(path.name for path in CONFIGS.glob("data_*.json")))
+def test_protocols_set_existing_knobs_to_the_papers_values(name: str, tmp_path: Path) -> None:
+    overlay = load(name)
+    assert set(overlay) <= set(load("train.json")["_knobs_"])
+    config = merged(("train.json", name))
+    parser = ConfigParser(config)
+    parser["bundle_root"] = "/bundle"
+    folder = parser.get_parsed_content("dataset_dir")
+    assert parser.get_parsed_content("datalist") == f"{folder}/datalist.json"
+    assert folder == f"/bundle/../data/{name.removeprefix('data_').removesuffix('.json')}"
+    values = {key: config[key] for key in ("image_size", "batch_size", "max_epochs", "learning_rate")}
+    assert values == {"image_size": 256, "batch_size": 16, "max_epochs": 50, "learning_rate": 1e-4}
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in CONFIGS.glob("*.json")))
 def test_expressions_are_short_and_plain(name: str) -> None:
     for text in strings(load(name)):

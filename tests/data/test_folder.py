@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from custom_networks.data import folder as folder_module
-from custom_networks.data.folder import find_pairs, load_datalist
+from custom_networks.data.folder import find_pairs, load_datalist, load_test_list
 from custom_networks.errors import UserError
 
 
@@ -355,3 +355,24 @@ def test_a_different_spelling_is_the_same_image(tmp_path):
     other = item(0) | {"image": "masks/../images/./p 00.png"}
     listed = write(tmp_path, {"training": [item(0)], "validation": [other]})
     assert "keep it in one of them" in error_of(load_datalist, tmp_path, listed)
+
+
+def test_relative_paths_start_beside_the_datalist_first(tmp_path):
+    beside, elsewhere = tmp_path / "list", tmp_path / "data"
+    touch(beside, "images/p 00.png", "masks/p 00.png")
+    many(elsewhere, 3)
+    listed = write(beside, {"training": [item(0), item(1)], "validation": [item(2)]})
+    training, validation = load_datalist(elsewhere, listed)
+    assert [Path(pair["image"]).parents[1] for pair in training + validation] == [beside, elsewhere, elsewhere]
+
+
+def test_the_test_list(tmp_path):
+    many(tmp_path, 4)
+    listed = write(tmp_path, {"training": [item(0), item(1)], "test": [item(2), item(3)]})
+    assert names(load_test_list(tmp_path, listed)) == [("p 02.png", "p 02.png"), ("p 03.png", "p 03.png")]
+    listed = write(tmp_path, {"training": [], "test": [item(2)]})
+    assert len(load_test_list(tmp_path, listed)) == 1
+    listed = write(tmp_path, {"training": [item(2)], "test": [item(2)]})
+    assert "for training and for testing; keep it in one" in error_of(load_test_list, tmp_path, listed)
+    listed = write(tmp_path, {"training": [item(2)], "tset": [item(2)]})
+    assert "under the key \"test\"; rename 'tset' to 'test'" in error_of(load_test_list, tmp_path, listed)

@@ -1,0 +1,237 @@
+"""DICOM pictures of one frame, colour or grey, and DICOM SEG masks."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.config import PathLike
+from PIL import Image
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
+from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, get_decoder, pixel_array
+
+from custom_networks.errors import UserError
+
+EXTENSIONS = (".dcm", ".dicom", ".ima")
+_PREAMBLE = 128
+_SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+
+
+def is_dicom(path: PathLike) -> bool:
+    """Tell by the extension, or in a file without one by its first bytes, whether a file is DICOM."""
+    suffix = Path(path).suffix.lower()
+    if suffix in EXTENSIONS:
+        return True
+    if suffix and not suffix[1:].isdigit():  # names such as 1.2.840.10008 end in numbers, not in an extension
+        return False
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(_PREAMBLE + 4)[_PREAMBLE:] == b"DICM"
+    except OSError:
+        return False
+
+
+def read_header(path: PathLike) -> Dataset:
+    """Read everything but the pixels.
+
+    Raises:
+        UserError: when the file is missing or no DICOM.
+    """
+    return _read(path, stop_before_pixels=True)
+
+
+def is_segmentation(path: PathLike) -> bool:
+    """Tell whether a DICOM file is a SEG object."""
+    return read_header(path).get("SOPClassUID") in _SEGMENTATIONS
+
+
+def references(header: Dataset) -> list[str]:
+    """SOP Instance UIDs of the images that a SEG object says it was drawn on."""
+    found = [
+        instance.ReferencedSOPInstanceUID
+        for series in header.get("ReferencedSeriesSequence", [])
+        for instance in series.get("ReferencedInstanceSequence", [])
+    ]
+    found += [uid for frame in header.get("PerFrameFunctionalGroupsSequence", []) for uid in _frame_sources(frame)]
+    return list(dict.fromkeys(map(str, found)))
+
+
+def read_dicom_image(path: PathLike) -> tuple[Image.Image, tuple[float, float] | None]:
+    """Read a picture as it would be shown.
+
+    Grey values pass rescale and the first window (or VOI table) of the file; where there is none, 8-bit values stay and
+    wider ones are stretched from the smallest to the largest. MONOCHROME1 is inverted. Colours become RGB.
+
+    Args:
+        path: a file of one frame.
+
+    Returns:
+        The picture, mode "L" or "RGB", and its spacing (rows, columns) in mm, None where the file does not say.
+
+    Raises:
+        UserError: when the file is missing, damaged, holds no picture or several frames, or is compressed in a way for
+            which no decoder is installed.
+    """
+    dataset = _read(path)
+    values = _pixels(dataset, path)
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        values = apply_color_lut(values, dataset)
+    if values.ndim == 3:
+        bits = 8 * values.itemsize if dataset.PhotometricInterpretation == "PALETTE COLOR" else dataset.BitsStored
+        values = values if bits == 8 else np.rint(values / (2**bits - 1) * 255)
+        return Image.fromarray(values.astype(np.uint8)), _spacing(dataset)
+    shown = _window(values, dataset)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        shown = 255 - shown
+    return Image.fromarray(np.rint(shown).astype(np.uint8)), _spacing(dataset)
+
+
+def read_dicom_levels(path: PathLike) -> tuple[Image.Image, tuple[float, float] | None]:
+    """Read the stored values of a grey picture that serves as a mask, without window.
+
+    Args:
+        path: a file of one frame.
+
+    Returns:
+        The picture, mode "L" or "I;16", and its spacing as `read_dicom_image`.
+
+    Raises:
+        UserError: as `read_dicom_image`; for colours and for negative values.
+    """
+    dataset = _read(path)
+    values = _pixels(dataset, path)
+    if values.ndim == 3:
+        raise UserError(f"{path}: the mask is coloured; save it as grey, 0 for background")
+    if values.min() < 0:
+        raise UserError(f"{path}: the mask has negative values; save it as grey, 0 for background")
+    return Image.fromarray(values.astype(np.uint8 if values.max() <= 255 else np.uint16)), _spacing(dataset)
+
+
+def read_segmentation(path: PathLike, image_uid: str = "") -> tuple[np.ndarray, tuple[float, float] | None]:
+    """Read the segments that a SEG object has for one image.
+
+    Args:
+        path: the SEG file: binary, fractional (half of the maximum and more counts) or a label map.
+        image_uid: SOP Instance UID of the image; empty takes all frames.
+
+    Returns:
+        Segment number of each pixel (H, W), 0 for none, the higher one where segments overlap; and the spacing.
+
+    Raises:
+        UserError: when the file is damaged, refers to other images only, or has several frames of one segment.
+    """
+    dataset = _read(path)
+    frames = _pixels(dataset, path, several=True)
+    frames = frames if frames.ndim == 3 else frames[None]
+    groups = list(dataset.get("PerFrameFunctionalGroupsSequence", [])) or [Dataset()] * len(frames)
+    sources = [_frame_sources(group) for group in groups]
+    mine = [i for i, uids in enumerate(sources) if not image_uid or not uids or image_uid in uids]
+    if not mine:
+        raise UserError(f"{path}: drawn on other images than its partner; pair it with the image that it refers to")
+    if dataset.SegmentationType == "LABELMAP":
+        numbers = [0] * len(frames)
+    else:
+        numbers = [_segment_number(group, dataset, i) for i, group in enumerate(groups)]
+    if len({numbers[i] for i in mine}) < len(mine):
+        raise UserError(f"{path}: several frames of one segment; save a SEG of one frame a segment for each image")
+    if dataset.SegmentationType == "LABELMAP":
+        return frames[mine[0]], _spacing(dataset)
+    least = dataset.MaximumFractionalValue / 2 if dataset.SegmentationType == "FRACTIONAL" else 1
+    labels = np.zeros(frames.shape[1:], np.uint16)
+    for i in sorted(mine, key=lambda i: numbers[i]):
+        labels[frames[i] >= least] = numbers[i]
+    return labels, _spacing(dataset)
+
+
+def _read(path: PathLike, **options: Any) -> Dataset:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return dcmread(path, **options)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; put it there or take the pair out of the data set") from None
+    except InvalidDicomError:
+        raise UserError(f"{path}: not a DICOM file; replace it, or give it the extension of its format") from None
+    except Exception as error:  # pydicom raises nearly anything on damaged bytes
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: PathLike, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return UserError(f"{path}: damaged or cut short ({reason}); copy it again from the source")
+
+
+def _pixels(dataset: Dataset, path: PathLike, several: bool = False) -> np.ndarray:
+    """Decoded values: (H, W) or (H, W, 3) of one frame, with `several` also (frames, H, W)."""
+    if "PixelData" not in dataset:
+        raise UserError(
+            f"{path}: a DICOM file without a picture ({dataset.get('Modality', 'no modality')}); take it out"
+        )
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames > 1 and not several:
+        raise UserError(f"{path}: {frames} frames in one file; save each frame as a file of its own")
+    syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
+    if syntax is None:
+        raise UserError(f"{path}: does not say how its pixels are stored (no Transfer Syntax UID); export it again")
+    try:
+        missing = not get_decoder(syntax).is_available
+    except NotImplementedError:
+        missing = True
+    if missing:
+        raise UserError(
+            f"{path}: compressed as {syntax.name}, for which no decoder is installed; `pip install pylibjpeg "
+            "pylibjpeg-libjpeg pylibjpeg-openjpeg`, or export it uncompressed"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return pixel_array(dataset)
+    except Exception as error:
+        raise _damaged(path, error) from None
+
+
+def _window(values: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Grey levels 0..255, as float, of stored values (H, W)."""
+    from highdicom.pixels import apply_voi_window  # takes a second to import
+
+    levels = apply_modality_lut(values, dataset)
+    if dataset.get("VOILUTSequence"):
+        table = dataset.VOILUTSequence[0]
+        return apply_voi(levels, dataset) / (2 ** int(table.LUTDescriptor[2]) - 1) * 255
+    centres, widths = (np.atleast_1d(dataset.get(name) or []) for name in ("WindowCenter", "WindowWidth"))
+    if len(centres) and len(widths):
+        function = dataset.get("VOILUTFunction") or "LINEAR"
+        return apply_voi_window(levels, float(centres[0]), float(widths[0]), function, output_range=(0, 255))
+    low, high = float(levels.min()), float(levels.max())
+    if low >= 0 and high <= 255 and dataset.BitsStored <= 8:
+        return levels.astype(np.float64)
+    return (levels - low) / (high - low or 1.0) * 255
+
+
+def _spacing(dataset: Dataset) -> tuple[float, float] | None:
+    """Millimetres between rows and columns, of the picture or of what all frames share."""
+    shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    for place in (dataset, *(shared[0].get("PixelMeasuresSequence") or [])):
+        spacing = place.get("PixelSpacing")
+        if spacing and all(float(value) > 0 for value in spacing):
+            return float(spacing[0]), float(spacing[1])
+    return None
+
+
+def _frame_sources(frame: Dataset) -> list[str]:
+    return [
+        str(source.ReferencedSOPInstanceUID)
+        for derivation in frame.get("DerivationImageSequence", [])
+        for source in derivation.get("SourceImageSequence", [])
+    ]
+
+
+def _segment_number(group: Dataset, dataset: Dataset, position: int) -> int:
+    shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    for place in (group, shared[0]):
+        if place.get("SegmentIdentificationSequence"):
+            return int(place.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+    return position + 1

@@ -1,0 +1,156 @@
+"""What a data set kind finds: cases, each an image with its label, wherever their pixels lie."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from custom_networks.data.folder import EXTENSIONS
+from custom_networks.data.formats import Opened, Slice, read_image, read_labels, read_mask
+from custom_networks.errors import UserError
+
+LABEL_KINDS = ("mask", "instances", "classes")
+SPLITS = ("training", "validation", "test")
+
+
+class Picture(Protocol):
+    """Something that can be read as an image, a mask or a label map; it travels to other processes."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    @property
+    def file(self) -> str | None:
+        """The file that a datalist may name; None where the pixels must be copied out first."""
+
+    def image(self) -> Opened:
+        """Upright 8-bit RGB."""
+
+    def label(self, kind: str) -> Opened:
+        """Mode "L", 0 and 255, of kind "mask"; else mode "I;16" with whole numbers."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A picture in a file, in a zip archive, or one slice of a volume.
+
+    Args:
+        path: the file or the archive.
+        member: name within the archive.
+        at: the slice of a NIfTI volume.
+        image_uid: of the image that a DICOM SEG belongs to.
+    """
+
+    path: str
+    member: str = ""
+    at: Slice | None = None
+    image_uid: str = ""
+
+    @property
+    def name(self) -> str:
+        """See `Picture`."""
+        return f"{self.path}/{self.member}" if self.member else self.path
+
+    @property
+    def file(self) -> str | None:
+        """See `Picture`."""
+        return None if self.member or not self.path.lower().endswith(EXTENSIONS) else self.path
+
+    def image(self) -> Opened:
+        """See `Picture`."""
+        return read_image(self.name, self._data(), self.at)
+
+    def label(self, kind: str) -> Opened:
+        """See `Picture`."""
+        read = read_mask if kind == "mask" else read_labels
+        return read(self.name, self._data(), self.at, self.image_uid)
+
+    def _data(self) -> bytes | None:
+        if not self.member:
+            return None
+        try:
+            return _archive(self.path, stamp(self.path)).read(self.member)
+        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+            raise UserError(f"{self.name}: cannot be unpacked ({error}); download the archive again") from None
+
+
+@dataclass(frozen=True)
+class ArrayEntry:
+    """One entry of a NumPy stack, mapped into memory and never read whole.
+
+    Args:
+        path: .npy file of shape (N, H, W, C).
+        index: of the entry.
+        channel: of a label map; None takes all channels, an RGB image.
+    """
+
+    path: str
+    index: int
+    channel: int | None = None
+
+    @property
+    def name(self) -> str:
+        """See `Picture`."""
+        return f"{self.path}[{self.index}]"
+
+    @property
+    def file(self) -> str | None:
+        """See `Picture`."""
+        return None
+
+    def image(self) -> Opened:
+        """See `Picture`."""
+        return Opened(Image.fromarray(np.asarray(_stack(self.path, stamp(self.path))[self.index], np.uint8)))
+
+    def label(self, kind: str) -> Opened:
+        """See `Picture`."""
+        values = _stack(self.path, stamp(self.path))[self.index, ..., self.channel]
+        if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
+            raise UserError(f"{self.name}: values from {values.min()} to {values.max()} are no labels; use 0 to 65535")
+        numbers = values.astype(np.uint16)
+        return Opened(Image.fromarray(np.where(numbers, np.uint8(255), np.uint8(0)) if kind == "mask" else numbers))
+
+
+def stamp(path: str) -> tuple[int, int]:
+    """Size and time of a file, by which a change of it is noticed."""
+    status = os.stat(path)  # noqa: PTH116
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=4)
+def _archive(path: str, version: tuple[int, int]) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
+
+
+@lru_cache(maxsize=4)
+def _stack(path: str, version: tuple[int, int]) -> np.ndarray:
+    return np.load(path, mmap_mode="r")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image with its label.
+
+    Args:
+        id: unique in the data set.
+        image: the image.
+        label: the mask, instance map or class map.
+        types: per-pixel class map beside an instance map.
+        split: official list it belongs to, one of `SPLITS`.
+        columns: further facts for the datalist, such as "diagnosis".
+    """
+
+    id: str
+    image: Picture
+    label: Picture
+    types: Picture | None = None
+    split: str = "training"
+    columns: Mapping[str, Any] = field(default_factory=dict)

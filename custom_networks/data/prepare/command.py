@@ -1,0 +1,194 @@
+"""Prepare a data set: find its cases, read each once, split them, and write the datalist and the data card."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from custom_networks.data.checks import check_pairs
+from custom_networks.data.prepare.cache import Facts, Job, copies, needs_copy, read_all, stamps
+from custom_networks.data.prepare.card import write_card
+from custom_networks.data.prepare.cases import SPLITS, Case
+from custom_networks.data.prepare.folders import read_table
+from custom_networks.data.prepare.journal import Journal
+from custom_networks.data.prepare.kind import Kind
+from custom_networks.data.prepare.kinds import kind_of
+from custom_networks.data.prepare.lists import Split, external_test, make_lists, relative
+from custom_networks.data.prepare.settings import Settings
+from custom_networks.data.prepare.splits import group_names
+from custom_networks.errors import UserError
+
+DATALIST, CARD = "datalist.json", "data_card.md"
+RESERVED = ("id", "image", "label", "types", "fold", "group", "source", "sha256", "spacing")  # no column of a table
+IdPair = tuple[str, str]
+
+
+def prepare_dataset(
+    settings: Settings,
+    output: str | Path,
+    num_workers: int = 0,
+    overwrite: bool = False,
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Write `datalist.json` and `data_card.md` of a data set, and copies of its pictures where they are needed.
+
+    Pictures are copied as PNG when a size is wanted, and when no datalist could name them (archives, NumPy stacks,
+    DICOM, NIfTI). Interrupted and run again it goes on; run once more it reads nothing twice.
+
+    Args:
+        settings: what to prepare, and how.
+        output: folder that gets the files.
+        num_workers: processes; 0 takes one for each core.
+        overwrite: replace what an earlier run with other settings wrote.
+        say: called with each line that a user should read.
+
+    Returns:
+        Path of the datalist.
+
+    Raises:
+        UserError: for a data set in which something is wrong, or an output folder that holds other files of these names
+            or the work of other settings.
+    """
+    kind, output = kind_of(settings.kind), Path(output).expanduser()
+    journal = Journal(output, settings.as_dict(), overwrite)
+    cases = _find(kind, settings)
+    jobs = [Job(case, output, settings.label_kind, settings.image_size, settings.fit) for case in cases]
+    inside = Path(settings.source).resolve() in (output.resolve(), *output.resolve().parents)
+    if inside and any(map(needs_copy, jobs)):
+        raise UserError(f"{output}: lies in the data set, whose pictures are to be copied; give a folder outside")
+    for name in (DATALIST, CARD):
+        journal.refuse_foreign(name)
+    facts = _read(jobs, journal, num_workers)
+    duplicates = _near_duplicates(cases, facts, output, num_workers) if settings.near_duplicates else []
+    datalist, notices = _split(cases, facts, duplicates, settings, output)
+    notices += check_pairs(_pictures(datalist, output, settings.label_kind), num_workers or None)
+    card = write_card(kind, datalist, facts, settings.as_dict(), notices)
+    for name, text in ((CARD, card), (DATALIST, json.dumps(datalist, indent=1, ensure_ascii=False) + "\n")):
+        journal.write(name, text.encode())
+    journal.close()
+    counts = [f"{len(datalist[name])} {name}" for name in SPLITS if name in datalist]
+    for line in (*notices, f"{output / DATALIST}: {', '.join(counts)}; {CARD} beside it"):
+        say(line)
+    return output / DATALIST
+
+
+def _find(kind: Kind, settings: Settings) -> list[Case]:
+    """List the cases, with the columns of a table, and check their ids."""
+    cases = kind.find(Path(settings.source), settings.axis)
+    if settings.label_kind == "mask":
+        cases = [replace(case, types=None) for case in cases]
+    seen: dict[str, Case] = {}
+    for case in cases:
+        if not case.id or any(sign in case.id for sign in "/\\\0"):
+            raise UserError(f"{case.image.name}: its id {case.id!r} is no file name; give another")
+        if case.id in seen:
+            raise UserError(f"{case.image.name}: has the same id {case.id} as {seen[case.id].image.name}; rename one")
+        seen[case.id] = case
+    if not settings.table:
+        return cases
+    rows = read_table(Path(settings.table))
+    column = rows.columns[0]
+    facts = {str(row.pop(column)).strip(): {str(k): v for k, v in row.items()} for row in rows.to_dict("records")}
+    lacking = next((case.id for case in cases if case.id not in facts), None)
+    if lacking is not None:
+        raise UserError(f"{settings.table}: no row for {lacking} in its first column, {column}; add it")
+    return [replace(case, columns={**case.columns, **facts[case.id]}) for case in cases]
+
+
+def _read(jobs: Sequence[Job], journal: Journal, num_workers: int) -> dict[str, Facts]:
+    """Facts of every case by its id; those that an earlier run has read are not read again."""
+    wanted = {job.case.id for job in jobs}
+    journal.cases = {name: facts for name, facts in journal.cases.items() if name in wanted}
+    to_do = [job for job in jobs if not _is_done(job, journal)]
+    for job in to_do:
+        for name in copies(job).values() if needs_copy(job) else ():
+            journal.refuse_foreign(name)
+    journal.start()
+    errors = []
+    bar = tqdm(total=len(jobs), initial=len(jobs) - len(to_do), unit="image", disable=not sys.stderr.isatty())
+    with bar, closing(read_all(to_do, num_workers)) as results:
+        for result in results:
+            if isinstance(result, UserError):
+                errors.append(result)
+            else:
+                journal.add(result)
+            bar.update()
+    if errors:
+        others = f" (and {len(errors) - 1} more with errors)" if len(errors) > 1 else ""
+        raise UserError(f"{errors[0]}{others}")
+    return journal.cases
+
+
+def _is_done(job: Job, journal: Journal) -> bool:
+    facts = journal.cases.get(job.case.id)
+    if facts is None or facts["stamps"] != stamps(job.case) or facts["copied"] != needs_copy(job):
+        return False
+    return all((journal.folder / name).is_file() for name in copies(job).values()) if facts["copied"] else True
+
+
+def _near_duplicates(cases: Sequence[Case], facts: dict[str, Facts], output: Path, workers: int) -> list[IdPair]:
+    """Pairs of ids whose images show the same."""
+    from custom_networks.data.duplicates import find_near_duplicates
+
+    paths = [os.path.join(output, facts[case.id]["image"]) for case in cases]  # noqa: PTH118
+    return [(cases[one].id, cases[other].id) for one, other, _ in find_near_duplicates(paths, workers or None)]
+
+
+def _split(
+    cases: Sequence[Case], facts: dict[str, Facts], duplicates: Sequence[IdPair], settings: Settings, output: Path
+) -> tuple[dict[str, Any], list[str]]:
+    """Make the datalist, and notices about it."""
+    kind = kind_of(settings.kind)
+    own = kind.group_by if all(kind.group_by in case.columns for case in cases) else ""
+    columns = [case.columns for case in cases]
+    groups = group_names([case.id for case in cases], columns, settings.group_by or own, duplicates)
+    how = Split(settings.split, settings.folds, tuple(map(float, settings.fractions)), settings.seed)
+    lists, notices = make_lists(cases, groups, [facts[case.id]["share"] for case in cases], how)
+    by_id = {case.id: (case, group) for case, group in zip(cases, groups, strict=True)}
+    datalist = _head(kind, settings.label_kind)
+    for name, entries in lists.items():
+        datalist[name] = [_item(*by_id[case], facts[case], fold, kind.name, output) for case, fold in entries]
+    if settings.test_datalist:
+        datalist["test"] = external_test(Path(settings.test_datalist), output)
+        notices.append(f"the test list is that of {settings.test_datalist}: {len(datalist['test'])} images")
+    if settings.near_duplicates:
+        notices.append(f"{len(duplicates)} pairs of near-duplicates{_examples(duplicates)}")
+    return datalist, notices
+
+
+def _head(kind: Kind, label_kind: str) -> dict[str, Any]:
+    head: dict[str, Any] = {"name": kind.name, "description": kind.title, "licence": kind.licence}
+    head |= {"reference": kind.reference, "label_kind": label_kind}
+    return head | ({"classes": dict(kind.classes)} if kind.classes and label_kind != "mask" else {})
+
+
+def _item(case: Case, group: str, facts: Facts, fold: int | None, kind: str, output: Path) -> dict[str, Any]:
+    """One entry of the datalist."""
+    item: dict[str, Any] = {"id": case.id}
+    for part in ("image", "label", "types"):
+        if part in facts:
+            item[part] = facts[part] if facts["copied"] else relative(facts[part], output)
+    item |= {"fold": fold} if fold is not None else {}
+    item |= {"group": group, "source": kind, "sha256": facts["sha256"]}
+    item |= {"spacing": facts["spacing"]} if "spacing" in facts else {}
+    return item | {name: value for name, value in case.columns.items() if name not in RESERVED}
+
+
+def _pictures(datalist: dict[str, Any], output: Path, label_kind: str) -> list[dict[str, str]]:
+    """Pairs for `check_pairs`; of label maps that are no masks the image alone."""
+    parts = ("image", "label") if label_kind == "mask" else ("image",)
+    items = [item for name in SPLITS for item in datalist.get(name, ())]
+    return [{part: os.path.join(output, item[part]) for part in parts} for item in items]  # noqa: PTH118
+
+
+def _examples(pairs: Sequence[IdPair]) -> str:
+    shown = ", ".join(f"{one} and {other}" for one, other in pairs[:5])
+    return f": {shown}{', ...' if len(pairs) > 5 else ''} (each kept in one fold)" if pairs else ""

@@ -1,0 +1,100 @@
+"""Your own data: a folder of pairs, or a CSV file that lists them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from custom_networks.data.folder import IMAGE_FOLDER, MASK_FOLDERS, find_pairs
+from custom_networks.data.formats import stem
+from custom_networks.data.prepare.cases import SPLITS, Case, Stored
+from custom_networks.data.prepare.kind import Kind
+from custom_networks.data.prepare.tree import key_of
+from custom_networks.errors import UserError
+
+IMAGE_COLUMNS = ("image", "image_path", "input", "path", "file")
+LABEL_COLUMNS = ("label", "mask", "label_path", "mask_path", "segmentation")
+_SPLIT_NAMES = {"train": "training", "val": "validation", "valid": "validation", **{name: name for name in SPLITS}}
+
+
+def has_pairs_layout(folder: Path) -> bool:
+    """Tell whether a folder has images/ beside masks/ or labels/."""
+    names = {entry.name.lower() for entry in folder.iterdir() if entry.is_dir()} if folder.is_dir() else set()
+    return IMAGE_FOLDER in names and bool(names & set(MASK_FOLDERS))
+
+
+def find_folder(source: Path, axis: int = 2) -> list[Case]:
+    """List the pairs of a folder as `sgdnet train` finds them; raises UserError as `find_pairs`."""
+    pairs = [(Stored(pair["image"]), Stored(pair["label"])) for pair in find_pairs(source)]
+    return [Case(key_of(image), image, label) for image, label in pairs]
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV file as text, whatever its separator.
+
+    Args:
+        path: UTF-8, with or without byte order mark; separated by commas, semicolons or tabs.
+
+    Returns:
+        The table; empty cells are empty texts.
+
+    Raises:
+        UserError: when there is no such file or it is no table.
+    """
+    try:
+        header = path.read_text(encoding="utf-8-sig").split("\n", 1)[0]
+        separator = max(",;\t", key=header.count)
+        table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such table; give a CSV file") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file in UTF-8; save the table as CSV in UTF-8") from None
+    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
+        raise UserError(f"{path}: cannot be read as a table ({error}); save it as CSV in UTF-8") from None
+    table.columns = [name.strip() for name in table.columns]
+    return table
+
+
+def find_listed(source: Path, axis: int = 2) -> list[Case]:
+    """List the pairs that a CSV file names.
+
+    Its columns "image" and "label" (or "mask"), else the first two, hold paths that start at the file's own folder. A
+    column "id" names the cases (else the image's file name does), "split" gives the official list, and all others are
+    passed on.
+
+    Args:
+        source: the CSV file.
+        axis: unused.
+
+    Returns:
+        The cases in the order of the rows.
+
+    Raises:
+        UserError: for a table without two columns or rows, a missing file, or an unknown split.
+    """
+    table = read_table(source)
+    if table.shape[1] < 2 or not len(table):
+        raise UserError(f"{source}: no pairs in it; list image and label of each in two columns")
+    names = {name.lower(): name for name in table.columns}
+    image_column = next((names[name] for name in IMAGE_COLUMNS if name in names), table.columns[0])
+    label_column = next((names[name] for name in LABEL_COLUMNS if name in names), table.columns[1])
+    special = {names.get("id", ""), names.get("split", ""), image_column, label_column}
+    cases = []
+    for line, row in enumerate(table.to_dict("records"), start=2):
+        paths = [os.path.normpath(source.parent / row[column].strip()) for column in (image_column, label_column)]
+        for path, column in zip(paths, (image_column, label_column), strict=True):
+            if not row[column].strip() or not os.path.isfile(path):  # noqa: PTH113  20,000 of them
+                raise UserError(f"{source}: line {line}, column {column!r}: no such file as {path}; correct the line")
+        split = row[names["split"]].strip().lower() if "split" in names else "training"
+        if split not in _SPLIT_NAMES:
+            raise UserError(f"{source}: line {line}: split {split!r}; use one of {', '.join(SPLITS)}")
+        columns = {str(name): value for name, value in row.items() if name not in special}
+        name = row[names["id"]].strip() if "id" in names else stem(paths[0])
+        cases.append(Case(name, Stored(paths[0]), Stored(paths[1]), split=_SPLIT_NAMES[split], columns=columns))
+    return cases
+
+
+FOLDER = Kind("folder", "images/ and masks/ with files of the same name, or NAME.jpg beside NAME_mask.png", find_folder)
+CSV = Kind("csv", "a CSV file with the columns image and label, and any others to keep", find_listed)

@@ -1,0 +1,113 @@
+"""Record of what `prepare` did in a folder, a line for each case: it goes on from there and overwrites nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from custom_networks.data.prepare.cache import FOLDERS
+from custom_networks.errors import UserError
+from custom_networks.training.record import write_atomically
+
+NAME = "prepare.jsonl"
+OF_THE_PICTURES = ("kind", "source", "label_kind", "image_size", "fit", "axis")  # the others concern the lists alone
+
+
+class Journal:
+    """The record of an output folder.
+
+    Args:
+        folder: output folder.
+        settings: of this run, which decide whether the work of an earlier one counts.
+        overwrite: replace what an earlier run with other settings wrote.
+
+    Raises:
+        UserError: when the folder is a file, or was prepared with other settings and `overwrite` is False.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], overwrite: bool = False) -> None:
+        self.folder, self.path, self.settings = folder, folder / NAME, dict(settings)
+        self.overwrite = overwrite
+        self.cases: dict[str, dict[str, Any]] = {}
+        self.written: dict[str, str] = {}
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder}: this is a file; give a folder as --output")
+        lines = self._read()
+        earlier = next((line["settings"] for line in lines if "settings" in line), None)
+        for line in lines:
+            self.cases |= {line["id"]: line} if "id" in line else {}
+            self.written |= line.get("written", {})
+        if earlier is not None and earlier != self.settings:
+            self._replace(earlier)
+
+    def start(self) -> None:
+        """Write the record anew, with the settings of this run and the cases that still count."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lines = [{"settings": self.settings}, {"written": self.written}, *self.cases.values()]
+        part = self.path.with_name(f".{NAME}.part")
+        part.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+        part.replace(self.path)
+        self._file = self.path.open("a", encoding="utf-8")
+
+    def add(self, facts: dict[str, Any]) -> None:
+        """Record one case."""
+        self.cases[facts["id"]] = facts
+        self._append(facts)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a list or card, and record it."""
+        self._append({"written": {name: hashlib.sha256(content).hexdigest()}})
+        write_atomically(self.folder / name, lambda file: file.write(content))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def refuse_foreign(self, name: str) -> None:
+        """Raise UserError if a file of that name is there that `prepare` did not write, or that was changed since."""
+        path = self.folder / name
+        if self.overwrite or not path.exists():
+            return
+        if name not in self.written and not any(name in facts.values() for facts in self.cases.values()):
+            raise UserError(f"{path}: not written by `sgdnet prepare`; choose another --output")
+        if name in self.written and hashlib.sha256(path.read_bytes()).hexdigest() != self.written[name]:
+            raise UserError(f"{path}: was changed since it was prepared; rename it, or replace it by --overwrite true")
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        self._file.write(f"{json.dumps(line)}\n")
+        self._file.flush()
+
+    def _read(self) -> list[dict[str, Any]]:
+        """Lines of an earlier run; a last line that it could not finish is left out."""
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be read ({error.strerror}); check its permissions") from None
+        lines = []
+        for line in text.splitlines():
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                continue
+        return lines
+
+    def _replace(self, earlier: Mapping[str, Any]) -> None:
+        """Drop an earlier run's pictures where they were made otherwise, and nothing that it did not write."""
+        changed = [name for name in self.settings if earlier.get(name) != self.settings[name]]
+        if not self.overwrite:
+            was = ", ".join(f"{name} {earlier.get(name)!r} (now {self.settings[name]!r})" for name in changed)
+            raise UserError(
+                f"{self.folder}: was prepared with {was}; choose another --output, or replace it by --overwrite true"
+            )
+        if set(changed) & set(OF_THE_PICTURES):
+            for facts in self.cases.values():
+                if facts["copied"]:
+                    for part in FOLDERS:
+                        if part in facts:
+                            (self.folder / facts[part]).unlink(missing_ok=True)
+            self.cases = {}

@@ -1,0 +1,88 @@
+"""What a user asks of `sgdnet prepare`, checked before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from custom_networks.data.prepare.cache import FITS
+from custom_networks.data.prepare.cases import LABEL_KINDS
+from custom_networks.data.prepare.kinds import kind_of
+from custom_networks.data.prepare.splits import METHODS, parse_fractions
+from custom_networks.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides what is written; empty texts take the kind's own value.
+
+    Args:
+        kind: a name of `KINDS`.
+        source: the data set as downloaded.
+        image_size: short side (or both sides) of the copies in pixels; 0 keeps their size.
+        fit: "short" or "exact".
+        label_kind: "mask", "instances" or "classes".
+        axis: of NIfTI volumes, along which slices are counted.
+        split: one of `METHODS`.
+        folds: of the training list.
+        fractions: of training, validation and test, such as "7:1:2".
+        seed: of the split.
+        group_by: column or pattern, see `group_names`.
+        near_duplicates: keep images that show the same in one fold.
+        table: CSV file with further columns, whose first column holds the ids.
+        test_datalist: datalist of another prepared data set whose images become the test list.
+
+    Raises:
+        UserError: for a value that cannot be.
+    """
+
+    kind: str
+    source: str
+    image_size: int = 0
+    fit: str = "short"
+    label_kind: str = ""
+    axis: int = 2
+    split: str = ""
+    folds: int = 5
+    fractions: str | Sequence[float] = ""
+    seed: int = 0
+    group_by: str = ""
+    near_duplicates: bool = True
+    table: str = ""
+    test_datalist: str = ""
+
+    def __post_init__(self) -> None:
+        known = kind_of(self.kind)
+        source = Path(self.source).expanduser().absolute()
+        if not self.source or not source.exists():
+            raise UserError(f"{self.source or 'SOURCE'}: no such file or folder; give the data set: {known.layout}")
+        if source.is_file() != (self.kind == "csv") and source.suffix.lower() != ".zip":
+            what = "a CSV file" if self.kind == "csv" else "the folder of the data set"
+            raise UserError(f"{self.source}: kind {self.kind} needs {what}: {known.layout}")
+        text = ":".join(map(str, self.fractions)) if not isinstance(self.fractions, str) else self.fractions
+        filled = {
+            "source": str(source),
+            "label_kind": self.label_kind or known.label_kind,
+            "split": self.split or known.split,
+            "fractions": parse_fractions(text) if text else known.fractions,
+        }
+        for name, value in filled.items():
+            object.__setattr__(self, name, value)
+        for name, allowed in (("split", METHODS), ("fit", FITS), ("label_kind", LABEL_KINDS)):
+            value = str(getattr(self, name))
+            if value not in allowed:
+                raise UserError(f"--{name} {value}: must be one of {', '.join(allowed)}{nearest(value, allowed)}")
+        for name, least in (("image_size", 0), ("folds", 2), ("seed", 0)):
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, int) or number < least:
+                raise UserError(f"--{name} {number}: must be a whole number from {least} up")
+        if self.axis not in (0, 1, 2):
+            raise UserError(f"--axis {self.axis}: must be 0, 1 or 2, along which a volume's slices are counted")
+        if not isinstance(self.near_duplicates, bool):
+            raise UserError(f"--near_duplicates {self.near_duplicates}: must be true or false")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every setting, as JSON gives it back."""
+        return asdict(self) | {"fractions": list(self.fractions)}

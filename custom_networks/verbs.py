@@ -1,0 +1,221 @@
+"""What `sgdnet` can do, a function for each verb.
+
+Those that train or predict run the bundle's JSON files, with their knobs as arguments.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+TEXT_KNOBS = (
+    *("bundle_root", "dataset_dir", "datalist", "output_dir", "pretrained_encoder", "device", "checkpoint"),
+    "cache_dir",
+)
+
+
+def default_bundle() -> Path:
+    """Folder of the bundle: beside the package in a checkout, else `bundle/` or the present folder."""
+    candidates = [Path(__file__).resolve().parents[1] / "bundle", Path("bundle"), Path()]
+    return next((path for path in candidates if (path / "configs" / "train.json").is_file()), candidates[0])
+
+
+def run_config(files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any]) -> None:
+    """Run configuration files of the bundle with some knobs set.
+
+    Args:
+        files: names in `configs/`, overlays after what they overlay.
+        workflow_type: "train" or "infer", as MONAI's `ConfigWorkflow` takes it.
+        knobs: names and values; `config_file` adds overlays, paths of further JSON files.
+
+    Raises:
+        UserError: for a knob that does not exist.
+    """
+    from monai.bundle import ConfigWorkflow
+
+    from custom_networks.training.processes import flag
+    from custom_networks.training.setup import check_overrides, read_config, readable_errors, remember_config
+
+    readable_errors()
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message="parsing config_file")  # these are our own files
+    knobs = {name: flag(value) for name, value in knobs.items()}
+    knobs |= {name: str(knobs[name]) for name in TEXT_KNOBS if knobs.get(name) is not None}
+    root = Path(knobs.get("bundle_root") or default_bundle())
+    knobs["bundle_root"] = str(root)
+    overlays = knobs.pop("config_file", ())
+    paths = [str(root / "configs" / name) for name in files]
+    paths += [overlays] if isinstance(overlays, str) else list(overlays)
+    config = read_config(paths)
+    check_overrides(knobs, config)
+    remember_config(config, knobs)
+    metadata, logging_file = (str(root / "configs" / name) for name in ("metadata.json", "logging.conf"))
+    workflow = ConfigWorkflow(paths, metadata, logging_file, workflow_type=workflow_type, **knobs)
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+
+
+def phantoms(output_dir: str = "data/phantoms", count: int = 64, size: int = 256, seed: int = 0) -> None:
+    """Draw dermoscopy phantoms: sample images with masks, the same bytes for the same seed.
+
+    Args:
+        output_dir: folder that gets images/ and masks/.
+        count: how many pairs.
+        size: side in pixels.
+        seed: of everything drawn.
+    """
+    from custom_networks.data.phantoms import write_phantoms
+
+    print(f"{count} phantoms in {write_phantoms(str(output_dir), count=count, size=size, seed=seed)}")
+
+
+def prepare(
+    kind: str,
+    source: str,
+    *,
+    output: str,
+    image_size: int = 0,
+    fit: str = "short",
+    split: str = "",
+    folds: int = 5,
+    fractions: str = "",
+    seed: int = 0,
+    group_by: str = "",
+    near_duplicates: bool = True,
+    test_datalist: str = "",
+    table: str = "",
+    label_kind: str = "",
+    axis: int = 2,
+    num_workers: int = 0,
+    overwrite: bool = False,
+) -> None:
+    """Make a datalist of a data set: isic2016, isic2018, ph2, conic, consep, folder, csv, nifti or dicom.
+
+    Args:
+        kind: of the data set, one of the above.
+        source: its folder as downloaded, with folders or zip archives; a CSV file of the kind csv.
+        output: folder that gets datalist.json, data_card.md and copies of pictures.
+        image_size: side in pixels of resized copies; 0 leaves the size.
+        fit: short (the short side gets that size, the aspect is kept) or exact (a square).
+        split: official, kfold, fractions or test; the kind's own by default.
+        folds: how many, of the training list.
+        fractions: of training, validation and test, such as 7:1:2.
+        seed: of the split.
+        group_by: column, or regular expression with one group on the id; a group stays in one fold.
+        near_duplicates: true keeps images that show the same in one fold.
+        test_datalist: datalist of another prepared data set whose images become the test list.
+        table: CSV with further columns; its first column holds the ids.
+        label_kind: mask, instances or classes, of your own data.
+        axis: 0, 1 or 2, along which the slices of NIfTI volumes are counted.
+        num_workers: processes; 0 takes one for each core.
+        overwrite: true replaces what was prepared there with other settings.
+    """
+    from custom_networks.data.prepare import Settings, prepare_dataset
+    from custom_networks.training.processes import flag
+
+    settings = Settings(
+        kind=kind,
+        source=source,
+        image_size=image_size,
+        fit=fit,
+        label_kind=label_kind,
+        axis=axis,
+        split=split,
+        folds=folds,
+        fractions=fractions,
+        seed=seed,
+        group_by=group_by,
+        near_duplicates=flag(near_duplicates),
+        table=table,
+        test_datalist=test_datalist,
+    )
+    prepare_dataset(settings, output, num_workers=num_workers, overwrite=flag(overwrite) is True)
+
+
+def check(
+    *data: str,
+    json: str | None = None,
+    sheet: str | None = None,
+    near_duplicates: bool = True,
+    num_workers: int | None = None,
+    dataset_dir: str | None = None,
+) -> None:
+    """Check data sets: every file, every label, duplicates within and across them.
+
+    Args:
+        data: datalists or folders, as in `sgdnet check A.json B`; exit code 1 when one has errors.
+        json: file that gets every finding.
+        sheet: PNG that gets a contact sheet, suspicious pairs first.
+        near_duplicates: false leaves out the search for pictures that are nearly the same.
+        num_workers: threads; one for each core by default, 8 at most.
+        dataset_dir: where a datalist's files lie that are not beside it.
+    """
+    from custom_networks.data.checking.command import check_command
+    from custom_networks.training.processes import flag
+
+    check_command(data, json, sheet, flag(near_duplicates) is not False, num_workers, dataset_dir)
+
+
+def train(tracking: bool = True, **knobs: Any) -> None:
+    """Train SGD-Net on a folder of images and masks.
+
+    Args:
+        tracking: whether the run is kept in MLflow.
+        knobs: see below.
+    """
+    from custom_networks.training.processes import flag
+
+    if flag(tracking) is False:
+        knobs["tracking_uri"] = ""
+    run_config(("train.json",), "train", knobs)
+
+
+def evaluate(**knobs: Any) -> None:
+    """Measure Dice, IoU and HD95 of trained weights, per image and in sum, at the network's size.
+
+    Args:
+        knobs: see below.
+    """
+    run_config(("train.json", "evaluate.json"), "train", knobs)
+
+
+def predict(**knobs: Any) -> None:
+    """Write a mask for every image of a folder.
+
+    Args:
+        knobs: see below.
+    """
+    run_config(("inference.json",), "infer", knobs)
+
+
+def compare(
+    run_a: str, run_b: str, output_dir: str = "comparison", metrics: str = "", resamples: int = 5000, seed: int = 0
+) -> None:
+    """Compare two evaluated runs on the same images: paired tests, effect sizes, a table and a picture.
+
+    Args:
+        run_a: folder of the first run, which holds per_image.csv.
+        run_b: folder of the second.
+        output_dir: new folder for comparison.csv, comparison.json and comparison.png.
+        metrics: names separated by commas; all that both runs hold by default.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    from custom_networks.statistics.compare_runs import compare_runs
+
+    print(compare_runs(str(run_a), str(run_b), str(output_dir), metrics, resamples, seed))
+
+
+VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
+    "phantoms": (phantoms, ()),
+    "prepare": (prepare, ()),
+    "check": (check, ()),
+    "train": (train, ("train.json",)),
+    "evaluate": (evaluate, ("train.json", "evaluate.json")),
+    "predict": (predict, ("inference.json",)),
+    "compare": (compare, ()),
+}
