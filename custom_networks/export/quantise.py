@@ -28,7 +28,7 @@ def quantise(path: Path, calibration: Sequence[Images], name: str) -> None:
         def __init__(self) -> None:
             self.images: Iterator[Images] = iter(calibration)
 
-        def get_next(self) -> dict[str, Any] | None:  # type: ignore[override]
+        def get_next(self) -> dict[str, Any] | None:
             """Return the next input, None after the last."""
             image = next(self.images, None)
             return None if image is None else {name: image[None]}

@@ -93,7 +93,7 @@ def check(agreement: Agreement, precision: str) -> None:
     for what, value, limit in limits:
         if limit is not None and not value <= limit:  # so that not-a-number is refused
             raise UserError(
-                f"the {precision} file differs from PyTorch: {what} difference of the probabilities {value:.1e}, at most "
-                f"{limit:.0e} passes; nothing was written, export another --precision"
+                f"the {precision} file differs from PyTorch: {what} difference of the probabilities {value:.1e}, at "
+                f"most {limit:.0e} passes; nothing was written, export another --precision"
                 + (" or give --calibration more images like yours" if precision == "int8" else "")
             )
