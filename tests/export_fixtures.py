@@ -1,3 +1,5 @@
+"""Weights and exported files for the tests in `export/`, each made once in a session."""
+
 from __future__ import annotations
 
 import json
@@ -7,14 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import BUNDLE
 
 from custom_networks import SGDNet
 from custom_networks.data.normalization import ISIC
 from custom_networks.data.phantoms import write_phantoms
-from custom_networks.export import Exported, export_model
+from custom_networks.export import FORMATS, Exported, export_model
 from custom_networks.export.source import listed_images, load_source
 
+BUNDLE = Path(__file__).resolve().parents[1] / "bundle"
 SIZE = 64
 
 
@@ -60,8 +62,6 @@ def exported(
 
     def export(name: str, precision: str) -> Exported:
         if (name, precision) not in done:
-            from custom_networks.export import FORMATS
-
             output = folder / precision / FORMATS[name].name
             calibration = pictures if precision == "int8" else None
             done[name, precision] = export_model(BUNDLE, name, checkpoint, output, precision, calibration)
