@@ -106,14 +106,14 @@ def test_zoo_directory(unzipped: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["train", "infer"])
-def test_zoo_properties(unzipped: Path, kind: str, pictures: Path) -> None:
+def test_zoo_properties(unzipped: Path, kind: str, dataset: Path) -> None:
     workflow = ConfigWorkflow(
         str(unzipped / "configs" / ("train.json" if kind == "train" else "inference.json")),
         str(unzipped / "configs" / "metadata.json"),
         str(unzipped / "configs" / "logging.conf"),
         workflow_type=kind,
         bundle_root=str(unzipped),
-        dataset_dir=str(pictures.parent),
+        dataset_dir=str(dataset),
         image_size=64,
     )
     workflow.initialize()
