@@ -28,7 +28,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[Path]:
-    """Weights with the statistics of phantoms, every branch of the network in use, masks neither empty nor full."""
+    """Weights with settled statistics, every branch of the network in use, masks neither empty nor full."""
     folder = tmp_path_factory.mktemp("weights")
     path = folder / "model.pt"
     torch.manual_seed(0)
@@ -43,12 +43,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iter
     path.with_suffix(".json").write_text(json.dumps(about))
     source = load_source(BUNDLE, path, None)
     batch = torch.stack([torch.from_numpy(source.prepare(name)) for name in listed_images(pictures)])
-    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    for norm in norms:
-        norm.momentum = None  # a plain average, so that one pass settles the statistics
-    with torch.no_grad():
-        network.train()(batch)
-        network.heads[0].bias -= network.eval()(batch).median()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # a plain average, so that one pass settles the statistics
+    head = network.heads[0]
+    with torch.no_grad():  # noise: statistics of four like images would amplify every rounding
+        network.train()(torch.randn(2, 3, 128, 128))
+        head.weight /= network.eval()(batch).std()
+        head.bias -= network(batch).median()
     torch.save(network.state_dict(), path)
     yield path
     shutil.rmtree(folder)
