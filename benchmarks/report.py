@@ -26,6 +26,9 @@ beyond the bare process.""",
     "input": """
 From the first batch of an epoch to its last; the time to the first batch (start of the workers) stands apart. cached:
 the data set as shipped, from its second epoch on; uncached: everything, from the file on.""",
+    "export": """
+One image a call, on the threads named above. Dice to float32: of the masks, to those of PyTorch in float32, mean and
+least over the images; a format that differs too much for its precision is refused, as `sgdnet export` does.""",
 }
 
 
@@ -135,6 +138,22 @@ TABLES: dict[str, list[tuple[str, str, list[Column]]]] = {
                 Column("min", "min_images_per_s", digits(1)),
                 Column("max", "max_images_per_s", digits(1)),
                 Column("first batch s", "first_batch_s", digits(2)),
+            ],
+        )
+    ],
+    "export": [
+        (
+            "rows",
+            "Exported files",
+            [
+                Column("format", "name"),
+                Column("precision", "precision"),
+                Column("MB", "mb", digits(1)),
+                *TIME,
+                Column("times eager's speed", "times_eager", digits(2)),
+                Column("Dice to float32", "dice", digits(4)),
+                Column("least", "min_dice", digits(4)),
+                Column("Dice to the truth", "truth_dice", digits(4)),
             ],
         )
     ],

@@ -210,6 +210,55 @@ def compare(
     print(compare_runs(str(run_a), str(run_b), str(output_dir), metrics, resamples, seed))
 
 
+def export(
+    format: str = "onnx",
+    checkpoint: str | None = None,
+    output: str | None = None,
+    precision: str = "float32",
+    calibration: str | None = None,
+    image_size: int | None = None,
+    overwrite: bool = False,
+    bundle_root: str | None = None,
+) -> None:
+    """Write trained weights as TorchScript, ONNX, torch.export, OpenVINO or TensorRT, checked against PyTorch.
+
+    Args:
+        format: torchscript, onnx, torch-export, openvino or tensorrt.
+        checkpoint: weights, model.pt of a run; models/model.pt of the bundle by default.
+        output: the file; in the bundle's models/ by default.
+        precision: float32, float16, bfloat16 or int8.
+        calibration: folder or datalist of some 32 images like yours, which int8 needs; three of them check the file.
+        image_size: side in pixels of the square the network sees, a multiple of 64; the training's by default.
+        overwrite: true replaces a file that is there.
+        bundle_root: folder of the bundle, the one that holds configs/.
+    """
+    from custom_networks.export import export_model
+    from custom_networks.training.processes import flag
+
+    root = bundle_root or default_bundle()
+    print(export_model(root, format, checkpoint, output, precision, calibration, image_size, bool(flag(overwrite))))
+
+
+def package(
+    output: str = "sgdnet_2d_segmentation.zip",
+    checkpoint: str | None = None,
+    overwrite: bool = False,
+    bundle_root: str | None = None,
+) -> None:
+    """Pack bundle, weights and code into one archive, which runs wherever it is unzipped.
+
+    Args:
+        output: the archive.
+        checkpoint: weights, model.pt of a run; models/model.pt of the bundle by default.
+        overwrite: true replaces an archive that is there.
+        bundle_root: folder of the bundle, the one that holds configs/.
+    """
+    from custom_networks.export import write_archive
+    from custom_networks.training.processes import flag
+
+    print(write_archive(bundle_root or default_bundle(), output, checkpoint, bool(flag(overwrite))))
+
+
 VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "phantoms": (phantoms, ()),
     "prepare": (prepare, ()),
@@ -218,4 +267,6 @@ VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "evaluate": (evaluate, ("train.json", "evaluate.json")),
     "predict": (predict, ("inference.json",)),
     "compare": (compare, ()),
+    "export": (export, ()),
+    "package": (package, ()),
 }

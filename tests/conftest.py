@@ -10,6 +10,8 @@ import pytest
 
 from custom_networks.data.phantoms import write_phantoms
 
+pytest_plugins = ["export_fixtures"]
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 BUNDLE = REPOSITORY / "bundle"
 CONFIGS = BUNDLE / "configs"

@@ -1,0 +1,139 @@
+"""`sgdnet package`: the bundle as one archive that runs wherever it is unzipped.
+
+`custom_networks` lies in the bundle's folder there: `python -m monai.bundle run`, started in that folder, finds it, and
+so does MONAI Label, which puts the folder of a bundle on Python's path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+import custom_networks
+from custom_networks.errors import UserError
+from custom_networks.export.source import Source, load_source
+from custom_networks.export.torchscript import open_
+from custom_networks.export.verify import check, compare
+from custom_networks.training.record import write_atomically
+
+NAME = "sgdnet_2d_segmentation"
+CHECKSUMS = "checksums.sha256"
+DATE = (1980, 1, 1, 0, 0, 0)  # the same for every file, so that the same files make the same archive
+STORED = (".pt", ".ts")  # weights do not shrink
+
+Files = dict[str, bytes | Path]
+
+
+def package_sources() -> Files:
+    """Return the package's own files by their names in the archive."""
+    root = Path(custom_networks.__file__).parent
+    wanted = (path for path in root.rglob("*") if path.suffix == ".py" or path.name == "py.typed")
+    return {f"custom_networks/{path.relative_to(root).as_posix()}": path for path in wanted}
+
+
+def requirements(metadata: dict[str, Any]) -> bytes:
+    """Write the versions that `metadata.json` names as a requirements file."""
+    pinned = {
+        "torch": metadata["pytorch_version"],
+        "monai": metadata["monai_version"],
+        "numpy": metadata["numpy_version"],
+        **metadata["required_packages_version"],
+    }
+    return "".join(f"{name}=={version}\n" for name, version in pinned.items()).encode()
+
+
+def about_weights(source: Source) -> bytes:
+    """Write how the weights were made and how their input is normalised, without any path of this machine."""
+    try:
+        stored = json.loads(source.checkpoint.with_suffix(".json").read_text())
+    except (OSError, ValueError):
+        stored = {}
+    settings = {name: value for name, value in stored.get("settings", {}).items() if not isinstance(value, str)}
+    settings["image_size"] = source.image_size
+    content = {
+        "normalization": source.normalization.as_dict(),
+        "metrics": stored.get("metrics", {}),
+        "settings": settings,
+    }
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def check_script(path: Path, source: Source) -> None:
+    """Raise UserError where a TorchScript file was made of other weights."""
+    image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0)).numpy()
+    try:
+        check(compare(open_(path, 1), source.network, [image], any_size=True), "float32")
+    except (UserError, RuntimeError):
+        raise UserError(
+            f"{path}: not made of {source.checkpoint}; make it again with `sgdnet export --format torchscript "
+            "--overwrite true`, or move it away"
+        ) from None
+
+
+def collect(bundle_root: Path, source: Source) -> Files:
+    """Return every file of the archive by name: bytes, or the path to copy."""
+    files: Files = {"LICENSE": bundle_root / "LICENSE", "requirements.txt": requirements(source.about)}
+    for folder in ("configs", "docs"):
+        files |= {
+            path.relative_to(bundle_root).as_posix(): path
+            for path in (bundle_root / folder).rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+        }
+    files |= {"models/model.pt": source.checkpoint, "models/model.json": about_weights(source)}
+    script = bundle_root / "models" / "model.ts"
+    if script.is_file():
+        check_script(script, source)
+        files["models/model.ts"] = script
+    return files | package_sources()
+
+
+def add(archive: zipfile.ZipFile, name: str, content: bytes | Path) -> str:
+    """Add one file, of fixed date and mode; returns its SHA-256."""
+    entry = zipfile.ZipInfo(f"{NAME}/{name}", DATE)
+    entry.compress_type = zipfile.ZIP_STORED if name.endswith(STORED) else zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o100644 << 16
+    entry.create_system = 3
+    data = content.read_bytes() if isinstance(content, Path) else content
+    archive.writestr(entry, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_archive(
+    bundle_root: str | Path,
+    output: str | Path = f"{NAME}.zip",
+    checkpoint: str | Path | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write the archive.
+
+    Args:
+        bundle_root: folder of the bundle.
+        output: the `.zip` file.
+        checkpoint: weights; None takes the bundle's `models/model.pt`.
+        overwrite: whether an archive that is there may be replaced.
+
+    Returns:
+        The archive.
+
+    Raises:
+        UserError: for missing or unfit weights, a TorchScript file of other weights, or a file in the way.
+    """
+    path, root = Path(output), Path(bundle_root)
+    if path.suffix != ".zip":
+        raise UserError(f"--output {path}: must end in .zip, as in {NAME}.zip")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path}: is there already; add --overwrite true, or give another --output")
+    files = collect(root, load_source(root, checkpoint, None))
+
+    def write(file: IO[bytes]) -> None:
+        with zipfile.ZipFile(file, "w") as archive:
+            sums = [f"{add(archive, name, files[name])}  {name}\n" for name in sorted(files)]
+            add(archive, CHECKSUMS, "".join(sums).encode())
+
+    write_atomically(path, write)
+    return path

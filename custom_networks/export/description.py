@@ -1,0 +1,75 @@
+"""What an exported file says about itself, so that it can be used with nothing else at hand."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from custom_networks.export.common import INPUT, OUTPUT, Metadata
+from custom_networks.export.source import Source, sha256
+
+PACKAGES = ("torch", "monai", "numpy", "onnx", "onnxruntime", "openvino")
+LICENCE = "Apache-2.0; weights also under the terms of the data they were trained on"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what wrote the file."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def describe(source: Source, name: str, precision: str, sizes: str) -> Metadata:
+    """Describe an export.
+
+    Args:
+        source: what is exported.
+        name: of the format.
+        precision: of the weights.
+        sizes: what X and Y may be, in words.
+
+    Returns:
+        What JSON can hold: licence, input, preprocessing, output, versions.
+    """
+    data_format: dict[str, Any] = source.about["network_data_format"]
+    channels = source.network.heads[0].out_channels
+    activation = "sigmoid" if channels == 1 else "softmax"
+    side = source.image_size
+    return {
+        "name": source.about["name"],
+        "version": source.about["version"],
+        "description": source.about["description"],
+        "intended_use": source.about["intended_use"],
+        "licence": LICENCE,
+        "format": name,
+        "precision": precision,
+        "checkpoint_sha256": sha256(source.checkpoint),
+        "input": {
+            "name": INPUT,
+            "dtype": "float32",
+            "axes": ["batch", "channel", "x", "y"],
+            "sizes": f"x = y = {side}" if sizes == "fixed" else f"x and y: {sizes}",
+        },
+        "preprocessing": {
+            "colour": "RGB, 0 to 255, upright as EXIF says",
+            "resize": f"to {side} x {side} pixels, bilinear, anti-aliased, rounded to whole numbers",
+            "size": side,
+            "mean": list(source.normalization.mean),
+            "std": list(source.normalization.std),
+            "order": "subtract mean, divide by std, put the channel first, x (width) before y (height)",
+        },
+        "output": {
+            "name": OUTPUT,
+            "dtype": "float32",
+            "axes": ["batch", "class", "x", "y"],
+            "meaning": f"logits; {activation} makes probabilities of them",
+            "activation": activation,
+            "threshold": source.threshold,
+            "classes": data_format["outputs"]["pred"]["channel_def"],
+        },
+        "versions": versions(),
+    }

@@ -1,0 +1,143 @@
+"""`sgdnet export`: write a file, compare it with the network at once, and only then put it in its place."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from custom_networks.data.phantoms import write_phantoms
+from custom_networks.errors import UserError, nearest
+from custom_networks.export.common import PRECISIONS, Format, Images, Job, Metadata, require
+from custom_networks.export.description import describe
+from custom_networks.export.registry import FORMATS
+from custom_networks.export.source import Source, listed_images, load_source, spread
+from custom_networks.export.verify import Agreement, check, compare
+
+VERIFIED_IMAGES = 3
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        files: the file, and those that belong to it.
+        agreement: with PyTorch.
+        metadata: inside the file.
+        remains: what is left to do elsewhere, "" where nothing is.
+    """
+
+    files: tuple[Path, ...]
+    agreement: Agreement
+    metadata: Metadata
+    remains: str = ""
+
+    def __str__(self) -> str:
+        size = sum(path.stat().st_size for path in self.files) / 1e6
+        lines = [
+            f"{self.files[0]}: {self.metadata['format']}, {self.metadata['precision']}, {size:.1f} MB, "
+            f"{self.metadata['input']['sizes']}",
+            f"verified against PyTorch on {VERIFIED_IMAGES} images: {self.agreement}",
+        ]
+        return "\n".join([*lines, self.remains] if self.remains else lines)
+
+
+def choose(name: str, precision: str) -> Format:
+    """Return a format that can hold a precision.
+
+    Raises:
+        UserError: for one that does not exist, or a precision it cannot hold.
+    """
+    if name not in FORMATS:
+        raise UserError(f"--format {name}: must be one of {', '.join(FORMATS)}{nearest(str(name), FORMATS)}")
+    if precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise UserError(f"--precision {precision}: must be one of {known}{nearest(str(precision), PRECISIONS)}")
+    if precision not in FORMATS[name].precisions:
+        able = [other for other, format_ in FORMATS.items() if precision in format_.precisions]
+        raise UserError(
+            f"--precision {precision}: {name} holds {', '.join(FORMATS[name].precisions)}; for {precision} use "
+            f"--format {' or '.join(able)}"
+        )
+    return FORMATS[name]
+
+
+def place(output: str | Path | None, bundle_root: Path, format_: Format, overwrite: bool) -> Path:
+    """Return where the file goes; raises UserError for a wrong ending, or a file in the way."""
+    path = Path(output) if output else bundle_root / "models" / format_.name
+    wanted = Path(format_.name).suffix
+    if path.suffix != wanted:
+        raise UserError(f"--output {path}: must end in {wanted}, as in {path.with_suffix(wanted).name}")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path}: is there already; add --overwrite true, or give another --output")
+    return path
+
+
+def images_to_verify(source: Source, paths: list[str]) -> list[Images]:
+    """Prepare three images: of those given, else drawn phantoms."""
+    if len(paths) >= VERIFIED_IMAGES:
+        return [source.prepare(path) for path in spread(paths, VERIFIED_IMAGES)]
+    with tempfile.TemporaryDirectory() as folder:
+        write_phantoms(folder, count=VERIFIED_IMAGES, size=source.image_size)
+        return [source.prepare(path) for path in listed_images(Path(folder) / "images")]
+
+
+def export_model(
+    bundle_root: str | Path,
+    format: str = "onnx",
+    checkpoint: str | Path | None = None,
+    output: str | Path | None = None,
+    precision: str = "float32",
+    calibration: str | Path | None = None,
+    image_size: int | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Export trained weights, and compare the file with PyTorch before it is put in its place.
+
+    Args:
+        bundle_root: folder of the bundle, whose `inference.json` has the network and its preprocessing.
+        format: one of `FORMATS`.
+        checkpoint: weights; None takes the bundle's `models/model.pt`.
+        output: the file; None puts it beside the bundle's weights.
+        precision: "float32", "float16", "bfloat16" or "int8".
+        calibration: folder or datalist of images; int8 needs it, and three of them verify the file.
+        image_size: side in pixels, a multiple of 64; None takes the training's.
+        overwrite: whether a file that is there may be replaced.
+
+    Returns:
+        What was written and how far it agrees.
+
+    Raises:
+        UserError: for a mistake in any of these, a package that is missing, or a file that differs from PyTorch.
+    """
+    format_ = choose(format, precision)
+    path = place(output, Path(bundle_root), format_, overwrite)
+    require(format_.packages, f"--format {format}")
+    if precision == "int8" and calibration is None:
+        raise UserError("--precision int8: needs --calibration, a folder or datalist with some 32 images like yours")
+    source = load_source(bundle_root, checkpoint, image_size)
+    paths = listed_images(calibration) if calibration is not None else []
+    images = images_to_verify(source, paths)
+    samples = tuple(source.prepare(name) for name in spread(paths)) if precision == "int8" else ()
+    metadata = describe(source, format, precision, format_.sizes)
+    job = Job(source.network, precision, source.image_size, metadata, samples)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+            written = Path(folder) / path.name
+            format_.write(job, written)
+            run = format_.open(written, torch.get_num_threads())
+            agreement = compare(run, source.network, images, format_.any_size)
+            check(agreement, precision)
+            del run  # lets go of the file, which Windows would not rename otherwise
+            parts = sorted(Path(folder).iterdir(), key=lambda part: part.name == path.name)  # the named file last
+            files = tuple(part.replace(path.with_name(part.name)) for part in parts)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}); free some space or give another --output"
+        ) from error
+    remains = format_.remains(path, metadata) if format_.remains else ""
+    return Exported(files[::-1], agreement, metadata, remains)

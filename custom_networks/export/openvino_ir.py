@@ -1,0 +1,73 @@
+"""OpenVINO: a `.xml` and a `.bin` for Intel and AMD processors; bfloat16 and int8 where they compute in them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from custom_networks.export.common import INPUT, METADATA, Format, Images, Job, Metadata, Run
+from custom_networks.export.onnx_graph import trace
+from custom_networks.export.quantise import quantise
+
+HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "int8": "bf16"}
+"""What OpenVINO computes in, asked for as the file is compiled; for int8, what the rest of the graph computes in."""
+PLACE = ["sgdnet", METADATA]
+
+
+def write(job: Job, path: Path) -> None:
+    """Convert the ONNX graph; its weights take half the room unless they are float32 or int8."""
+    import openvino
+
+    graph = path.with_suffix(".onnx")
+    trace(job, graph, torch.float32)
+    if job.precision == "int8":
+        quantise(graph, job.calibration, INPUT)
+    model = openvino.convert_model(str(graph))
+    model.set_rt_info(json.dumps(job.metadata), PLACE)
+    openvino.save_model(model, str(path), compress_to_fp16=job.precision in ("float16", "bfloat16"))
+    graph.unlink()
+
+
+def open_(path: Path, threads: int) -> Run:
+    """Compile the file for the CPU, in the precision that it was exported for."""
+    import openvino
+
+    model = openvino.Core().read_model(str(path))
+    hint = HINTS[metadata_of(model)["precision"]]
+    settings = {
+        "INFERENCE_PRECISION_HINT": hint,
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    compiled = openvino.compile_model(model, "CPU", settings)
+
+    def run(images: Images) -> Images:
+        return compiled(images)[0].copy()
+
+    return run
+
+
+def metadata_of(model: object) -> Metadata:
+    """Read what `write` put into a model."""
+    return json.loads(model.get_rt_info(PLACE).astype(str))  # type: ignore[attr-defined]
+
+
+def metadata(path: Path) -> Metadata:
+    """Read what `write` put into a file."""
+    import openvino
+
+    return metadata_of(openvino.Core().read_model(str(path)))
+
+
+FORMAT = Format(
+    summary="OpenVINO, for Intel and AMD processors",
+    name="model.xml",
+    precisions=("float32", "float16", "bfloat16", "int8"),
+    sizes="multiples of 64",
+    packages=("onnx", "onnxruntime", "openvino"),
+    write=write,
+    open=open_,
+    metadata=metadata,
+)

@@ -1,0 +1,75 @@
+"""Weights and exported files for the tests in `export/`, each made once in a session."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from custom_networks import SGDNet
+from custom_networks.data.normalization import ISIC
+from custom_networks.data.phantoms import write_phantoms
+from custom_networks.export import FORMATS, Exported, export_model
+from custom_networks.export.source import listed_images, load_source
+
+BUNDLE = Path(__file__).resolve().parents[1] / "bundle"
+SIZE = 64
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of four phantoms of 96 x 96 pixels."""
+    return write_phantoms(tmp_path_factory.mktemp("pictures") / "set", count=4, size=96) / "images"
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[Path]:
+    """Weights with settled statistics, every branch of the network in use, masks neither empty nor full."""
+    folder = tmp_path_factory.mktemp("weights")
+    path = folder / "model.pt"
+    torch.manual_seed(0)
+    network = SGDNet()
+    network.dual_attention.position[1].scale.data.fill_(0.5)
+    network.dual_attention.channel[1].scale.data.fill_(0.5)
+    for refine in network.refine:
+        refine.mix_scale.data.fill_(0.5)
+        refine.ffn_scale.data.fill_(0.5)
+    torch.save(network.state_dict(), path)
+    about = {"normalization": ISIC.as_dict(), "settings": {"image_size": SIZE, "dataset_dir": "/home/someone/data"}}
+    path.with_suffix(".json").write_text(json.dumps(about))
+    source = load_source(BUNDLE, path, None)
+    batch = torch.stack([torch.from_numpy(source.prepare(name)) for name in listed_images(pictures)])
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # a plain average, so that one pass settles the statistics
+    head = network.heads[0]
+    with torch.no_grad():  # noise: statistics of four like images would amplify every rounding
+        network.train()(torch.randn(2, 3, 128, 128))
+        head.weight /= network.eval()(batch).std()
+        head.bias -= network(batch).median()
+    torch.save(network.state_dict(), path)
+    yield path
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def exported(
+    checkpoint: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str, str], Exported]]:
+    """Export, each format and precision once in a session."""
+    folder = tmp_path_factory.mktemp("exported")
+    done: dict[tuple[str, str], Exported] = {}
+
+    def export(name: str, precision: str) -> Exported:
+        if (name, precision) not in done:
+            output = folder / precision / FORMATS[name].name
+            calibration = pictures if precision == "int8" else None
+            done[name, precision] = export_model(BUNDLE, name, checkpoint, output, precision, calibration)
+        return done[name, precision]
+
+    yield export
+    shutil.rmtree(folder)
