@@ -13,7 +13,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from custom_networks.data.checks import check_pairs
+from custom_networks.data.checking import check_items
+from custom_networks.data.checking.examine import Labels
 from custom_networks.data.prepare.cache import Facts, Job, copies, needs_copy, read_all, stamps
 from custom_networks.data.prepare.card import write_card
 from custom_networks.data.prepare.cases import SPLITS, Case
@@ -69,7 +70,7 @@ def prepare_dataset(
     facts = _read(jobs, journal, num_workers)
     duplicates = _near_duplicates(cases, facts, output, num_workers) if settings.near_duplicates else []
     datalist, notices = _split(cases, facts, duplicates, settings, output)
-    notices += check_pairs(_pictures(datalist, output, settings.label_kind), num_workers or None)
+    notices += check_items(_pictures(datalist, output), _labels(datalist), num_workers or None, leaks_are_errors=False)
     card = write_card(kind, datalist, facts, settings.as_dict(), notices)
     for name, text in ((CARD, card), (DATALIST, json.dumps(datalist, indent=1, ensure_ascii=False) + "\n")):
         journal.write(name, text.encode())
@@ -182,11 +183,22 @@ def _item(case: Case, group: str, facts: Facts, fold: int | None, kind: str, out
     return item | {name: value for name, value in case.columns.items() if name not in RESERVED}
 
 
-def _pictures(datalist: dict[str, Any], output: Path, label_kind: str) -> list[dict[str, str]]:
-    """Pairs for `check_pairs`; of label maps that are no masks the image alone."""
-    parts = ("image", "label") if label_kind == "mask" else ("image",)
-    items = [item for name in SPLITS for item in datalist.get(name, ())]
-    return [{part: os.path.join(output, item[part]) for part in parts} for item in items]  # noqa: PTH118
+def _pictures(datalist: dict[str, Any], output: Path) -> dict[str, list[dict[str, Any]]]:
+    """Items of each list with the paths of their files, for the check."""
+
+    def located(item: dict[str, Any]) -> dict[str, Any]:
+        return {"fold": item.get("fold")} | {
+            part: os.path.join(output, item[part])  # noqa: PTH118
+            for part in ("image", "label", "types")
+            if part in item
+        }
+
+    return {name: [located(item) for item in datalist[name]] for name in SPLITS if name in datalist}
+
+
+def _labels(datalist: dict[str, Any]) -> Labels:
+    classes = datalist.get("classes")
+    return Labels(datalist["label_kind"], frozenset(map(int, classes)) if classes else None)
 
 
 def _examples(pairs: Sequence[IdPair]) -> str:
