@@ -11,6 +11,7 @@ import torch
 
 from benchmarks.measure import Settings
 from benchmarks.rooms import ROOMS, run_rooms
+from custom_networks.allocator import keep_freed_memory
 
 OUTPUT = Path("benchmarks/results")
 
@@ -26,6 +27,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="tiny sizes: checks the benchmark, measures nothing")
     parser.add_argument("--sweep", action="store_true", help="network: also sides 128 to 1024 and batches 1 to 16")
     parser.add_argument("--compile", action="store_true", help="network: also torch.compile")
+    parser.add_argument("--keep-memory", action="store_true", help="CPU: allocate as sgdnet's own commands do")
     parser.add_argument("--no-memory", action="store_true", help="leave peak memory out, which takes most of the time")
     return parser.parse_args(words)
 
@@ -36,6 +38,8 @@ def settings_of(arguments: argparse.Namespace, **others: Any) -> Settings:
         sys.exit("Error: no CUDA GPU to be had here; use --device cpu")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
+    if arguments.keep_memory:
+        keep_freed_memory()
     return Settings(
         device=arguments.device,
         threads=torch.get_num_threads(),
@@ -44,6 +48,7 @@ def settings_of(arguments: argparse.Namespace, **others: Any) -> Settings:
         sweep=arguments.sweep,
         compile=arguments.compile,
         memory=not arguments.no_memory,
+        keep_memory=arguments.keep_memory,
         **others,
     )
 

@@ -80,6 +80,7 @@ def describe(settings: Settings) -> Row:
         "processor_flags": flags,
         "cores": os.cpu_count(),
         "threads": settings.threads,
+        "keeps_freed_memory": settings.keep_memory,
         "memory_gib": _memory_gib(),
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "os": _system(),

@@ -2,7 +2,8 @@
 
 - dynamic convolution: the map unfolded into k*k copies (the authors' file);
 - edge modulation: two frozen dense C -> C convolutions (the authors' file);
-- StitchViT: computed everywhere, then resized.
+- StitchViT: computed everywhere, then resized;
+- SGE: the deep map upsampled and joined before it is convolved.
 
 Everything else is ours, and so are the weights.
 
@@ -21,6 +22,7 @@ from custom_networks.network import sgdc
 from custom_networks.network.layers import resize_to
 from custom_networks.network.sgdc import SGDC
 from custom_networks.network.sgdnet import SGDNet
+from custom_networks.network.sge import StructureGuidanceExtractor
 from custom_networks.network.stitch_vit import StitchViT
 from custom_networks.operators.edges import edge_kernels
 
@@ -69,6 +71,19 @@ class LiteralStitchViT(StitchViT):
         return resize_to(self(x), like)
 
 
+class LiteralSGE(StructureGuidanceExtractor):
+    """SGE whose fusion reads the upsampled deep map."""
+
+    def __init__(self, deep_channels: int, shallow_channels: int) -> None:
+        super().__init__(deep_channels, shallow_channels)
+        for stream in (self.deep, self.shallow):
+            stream[1] = DenseEdgeModulation(stream[0][0].out_channels)
+
+    def structure(self, deep: Tensor, shallow: Tensor) -> Tensor:
+        """Join, then convolve."""
+        return self.fuse(torch.cat([resize_to(deep, shallow), shallow], dim=1))
+
+
 class LiteralSGDNet(SGDNet):
     """`SGDNet` of literal parts; takes the state dict of an `SGDNet`."""
 
@@ -77,9 +92,7 @@ class LiteralSGDNet(SGDNet):
         channels = self.encoder.out_channels
         self.stitch_vit = LiteralStitchViT(channels[0])
         self.refine = nn.ModuleList(LiteralSGDC(c) for c in channels[:3])
-        assert self.sge is not None
-        for stream in (self.sge.deep, self.sge.shallow):
-            stream[1] = DenseEdgeModulation(stream[0][0].out_channels)
+        self.sge = LiteralSGE(channels[3], channels[0])
 
 
 def literal(network: SGDNet) -> LiteralSGDNet:

@@ -58,6 +58,7 @@ class Settings:
         sweep: whether the network room goes through sizes and batches.
         compile: whether the network room tries torch.compile.
         memory: whether peak memory is measured.
+        keep_memory: whether the process keeps what it frees, as `sgdnet` does; for the record alone.
         deadline: `time.monotonic()` after which nothing more is started.
     """
 
@@ -68,6 +69,7 @@ class Settings:
     sweep: bool = False
     compile: bool = False
     memory: bool = True
+    keep_memory: bool = False
     deadline: float = math.inf
 
 

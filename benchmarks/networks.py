@@ -29,14 +29,14 @@ def settle(network: nn.Module, size: int = 128) -> nn.Module:
     return network.eval()
 
 
-def sgdnet() -> SGDNet:
+def sgdnet(checkpointing: bool = False) -> SGDNet:
     """SGD-Net in `eval()`, the same weights at each call.
 
     Scales that start at or near 0 are 0.5 here, so that attention and dynamic convolution count in a comparison;
     dropout is 0, so that training steps can be compared. Nothing is kept: a copy would count as memory.
     """
     torch.manual_seed(SEED)
-    network = SGDNet(dropout=0.0)
+    network = SGDNet(dropout=0.0, checkpointing=checkpointing)
     scales = [network.dual_attention.position[1].scale, network.dual_attention.channel[1].scale]
     for block in network.refine:
         assert isinstance(block, SGDC)

@@ -19,6 +19,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], bool, bool]] = {
     "SGD-Net": (sgdnet, False, False),
     "SGD-Net, channels-last": (sgdnet, True, False),
     "SGD-Net, channels-last, bfloat16 autocast": (sgdnet, True, True),
+    "SGD-Net, channels-last, bfloat16, checkpointing": (partial(sgdnet, checkpointing=True), True, True),
     "CTO": (cto, False, False),
 }
 """Name: network, channels-last, bfloat16 autocast."""
@@ -39,7 +40,8 @@ def build(name: str, size: int, batch: int, device: str) -> Callable[[], Tensor]
     noise = torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(1))
     image = noise.to(device).contiguous(memory_format=memory_format)
     labels = discs(batch, size).to(device)
-    optimizer = torch.optim.Adam(network.parameters(), 1e-4)
+    fused = name.startswith("SGD-Net") and name != LITERAL  # as train.json has it; the others as is usual
+    optimizer = torch.optim.Adam(network.parameters(), 1e-4, fused=fused)
     loss_function = SGDNetLoss()
 
     def step() -> Tensor:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from custom_networks.errors import nearest
 from custom_networks.network.decoder import ReverseAttentionDecoder
@@ -72,6 +73,8 @@ class SGDNet(nn.Module):
         dynamic_branch: whether SGDC has its dynamic branch (Table 5).
         local_input: "normalized" (the paper) or "raw" (the authors' code).
         layer_scale_init: initial residual scale in SGDC; None for eqs. (3) and (4) to the letter.
+        checkpointing: compute the refinements' inner maps a second time in the backward pass rather than keep them:
+            less memory, more time, the same gradients.
 
     Raises:
         ValueError: for an argument out of its range.
@@ -92,8 +95,10 @@ class SGDNet(nn.Module):
         dynamic_branch: bool = True,
         local_input: str = "normalized",
         layer_scale_init: float | None = 1e-6,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
+        self.checkpointing = checkpointing
         for what, got, known in (("refinement", refinement, REFINEMENTS), ("guidance", guidance, GUIDANCES)):
             if got not in known:
                 raise ValueError(f"{what} must be one of {', '.join(known)}, got {got!r}{nearest(str(got), known)}")
@@ -153,7 +158,10 @@ class SGDNet(nn.Module):
         skips = [x1, x2, x3]
         refined: list[Tensor] = []
         for i, refine in enumerate(self.refine):
-            refined.append(refine(skips[i], guidance))
+            if not torch.jit.is_scripting() and self.checkpointing and self.training:
+                refined.append(checkpoint(refine, skips[i], guidance, use_reentrant=False))  # type: ignore
+            else:
+                refined.append(refine(skips[i], guidance))
         return self.decoder(deep, refined), edge, guidance
 
     def maps(self, image: Tensor) -> SGDNetMaps:

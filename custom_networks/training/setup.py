@@ -19,6 +19,7 @@ from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 from monai.utils import set_determinism
 
+from custom_networks.allocator import keep_freed_memory
 from custom_networks.errors import UserError, nearest
 from custom_networks.training.processes import flag, start_process_group
 
@@ -132,8 +133,9 @@ def check_values(settings: Mapping[str, Any]) -> None:
         raise UserError(f"--device {device}: no such device; use cuda, cuda:0 or cpu") from None
     if kind == "cuda" and not torch.cuda.is_available():
         raise UserError(f"--device {device}: no CUDA GPU to be had here; use --device cpu")
-    if not isinstance(flag(settings.get("amp", False)), bool):
-        raise UserError(f"--amp {settings['amp']}: must be true or false")
+    for name in ("amp", "checkpointing"):
+        if not isinstance(flag(settings.get(name, False)), bool):
+            raise UserError(f"--{name} {settings[name]}: must be true or false")
 
 
 def prepare(settings: Mapping[str, Any], distributed: bool = False) -> None:
@@ -153,6 +155,8 @@ def prepare(settings: Mapping[str, Any], distributed: bool = False) -> None:
         check_overrides(command[1], config)
         remember_config(config, command[1])
     check_values(settings)
+    if torch.device(str(settings.get("device", "cpu"))).type == "cpu":
+        keep_freed_memory()
     if distributed:
         start_process_group()
     if "seed" in settings:
