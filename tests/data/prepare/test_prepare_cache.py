@@ -202,7 +202,8 @@ def test_near_duplicates_come_through_one_function(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
-def test_ctrl_c_twice_ends_the_processes_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signals", [("SIGINT", "SIGINT"), ("SIGKILL",)])
+def test_stopped_or_killed_it_leaves_no_process_and_no_half_file(tmp_path: Path, signals: tuple[str, ...]) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
     picture, mask = trees.picture(0, (900, 700)), trees.square(300, (900, 700))
     for folder, image in (("images", picture), ("masks", mask)):
@@ -215,11 +216,13 @@ def test_ctrl_c_twice_ends_the_processes_at_once(tmp_path: Path) -> None:
         deadline = time.monotonic() + 120
         while not (output / "images").exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        for _ in range(2):
-            os.killpg(process.pid, signal.SIGINT)
+        for name in signals:
+            os.kill(process.pid, signal.Signals[name])
             time.sleep(0.02)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode in (130, -signal.SIGINT), err
+        _, err = process.communicate(timeout=60)  # until the last process has closed its standard error
+    assert process.returncode in (130, -signal.SIGINT, -signal.SIGKILL), err
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
     lines = (output / "prepare.jsonl").read_text().splitlines()
     assert len(lines) < 150
     for path in [*output.glob("images/[!.]*"), *output.glob("masks/[!.]*")]:
