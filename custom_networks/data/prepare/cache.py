@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -71,7 +72,7 @@ def read_all(jobs: Sequence[Job], num_workers: int = 0) -> Generator[Facts | Use
     # forking saves the seconds that importing torch takes in each process; elsewhere it is unsafe or unknown
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     others = multiprocessing.active_children()
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_live_with_the_parent)
     results = pool.map(_attempt, jobs, chunksize=4)
     processes = [process for process in multiprocessing.active_children() if process not in others]
     try:
@@ -89,8 +90,17 @@ def read_all(jobs: Sequence[Job], num_workers: int = 0) -> Generator[Facts | Use
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _live_with_the_parent() -> None:
+    """Leave interrupts to the parent, and end when it is killed: an idle process would wait for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_after_the_parent, daemon=True).start()
+
+
+def _end_after_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _attempt(job: Job) -> Facts | UserError:

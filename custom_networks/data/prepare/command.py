@@ -109,10 +109,10 @@ def _read(jobs: Sequence[Job], journal: Journal, num_workers: int) -> dict[str, 
     wanted = {job.case.id for job in jobs}
     journal.cases = {name: facts for name, facts in journal.cases.items() if name in wanted}
     to_do = [job for job in jobs if not _is_done(job, journal)]
-    for job in to_do:
-        for name in copies(job).values() if needs_copy(job) else ():
-            journal.refuse_foreign(name)
-    journal.start()
+    planned = [name for job in to_do if needs_copy(job) for name in copies(job).values()]
+    for name in planned:
+        journal.refuse_foreign(name)
+    journal.start(planned)
     errors = []
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(to_do), unit="image", disable=not sys.stderr.isatty())
     with bar, closing(read_all(to_do, num_workers)) as results:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from custom_networks.data.prepare.cache import FOLDERS
 from custom_networks.errors import UserError
 from custom_networks.training.record import write_atomically
 
@@ -33,6 +32,7 @@ class Journal:
         self.overwrite = overwrite
         self.cases: dict[str, dict[str, Any]] = {}
         self.written: dict[str, str] = {}
+        self.planned: set[str] = set()  # copies that this or a killed run began to write
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder}: this is a file; give a folder as --output")
         lines = self._read()
@@ -40,13 +40,16 @@ class Journal:
         for line in lines:
             self.cases |= {line["id"]: line} if "id" in line else {}
             self.written |= line.get("written", {})
+            self.planned |= set(line.get("planned", ()))
         if earlier is not None and earlier != self.settings:
             self._replace(earlier)
 
-    def start(self) -> None:
-        """Write the record anew, with the settings of this run and the cases that still count."""
+    def start(self, planned: Iterable[str] = ()) -> None:
+        """Write the record anew: the settings of this run, the cases that still count, and the copies to be written."""
+        self.planned |= set(planned)
         self.folder.mkdir(parents=True, exist_ok=True)
-        lines = [{"settings": self.settings}, {"written": self.written}, *self.cases.values()]
+        lines = [{"settings": self.settings}, {"written": self.written}, {"planned": sorted(self.planned)}]
+        lines += self.cases.values()
         part = self.path.with_name(f".{NAME}.part")
         part.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
         part.replace(self.path)
@@ -71,7 +74,7 @@ class Journal:
         path = self.folder / name
         if self.overwrite or not path.exists():
             return
-        if name not in self.written and not any(name in facts.values() for facts in self.cases.values()):
+        if name not in self.written and name not in self.planned:
             raise UserError(f"{path}: not written by `sgdnet prepare`; choose another --output")
         if name in self.written and hashlib.sha256(path.read_bytes()).hexdigest() != self.written[name]:
             raise UserError(f"{path}: was changed since it was prepared; rename it, or replace it by --overwrite true")
@@ -105,9 +108,7 @@ class Journal:
                 f"{self.folder}: was prepared with {was}; choose another --output, or replace it by --overwrite true"
             )
         if set(changed) & set(OF_THE_PICTURES):
-            for facts in self.cases.values():
-                if facts["copied"]:
-                    for part in FOLDERS:
-                        if part in facts:
-                            (self.folder / facts[part]).unlink(missing_ok=True)
+            for name in self.planned:
+                (self.folder / name).unlink(missing_ok=True)
+            self.planned = set()
             self.cases = {}

@@ -167,7 +167,7 @@ def test_every_bad_file_is_counted_and_good_ones_are_kept(tmp_path: Path) -> Non
     path.write_bytes(whole)
     with pytest.raises(UserError, match=r"a é 11\.png: 30 x 40 pixels \(width x height\), but its image .* is 40 x 30"):
         prepare_dataset(settings(source, image_size=15), output)
-    assert len((output / "prepare.jsonl").read_text().splitlines()) == 2 + 19
+    assert len((output / "prepare.jsonl").read_text().splitlines()) == 3 + 19
 
 
 def test_names_of_255_bytes(tmp_path: Path) -> None:
@@ -202,12 +202,13 @@ def test_near_duplicates_come_through_one_function(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
-def test_ctrl_c_twice_ends_the_processes_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signals", [("SIGINT", "SIGINT"), ("SIGKILL",)])
+def test_stopped_or_killed_it_leaves_no_process_and_no_half_file(tmp_path: Path, signals: tuple[str, ...]) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
     picture, mask = trees.picture(0, (900, 700)), trees.square(300, (900, 700))
     for folder, image in (("images", picture), ("masks", mask)):
         path = trees.save(image, source / folder / "000.png")
-        for number in range(1, 200):
+        for number in range(1, 120):
             (path.parent / f"{number:03d}.png").symlink_to(path)
     words = ["prepare", "folder", str(source), "--output", str(output), "--image_size", "600", "--num_workers", "2"]
     command = [sys.executable, "-m", "custom_networks.cli", *words, "--near_duplicates", "false"]
@@ -215,13 +216,17 @@ def test_ctrl_c_twice_ends_the_processes_at_once(tmp_path: Path) -> None:
         deadline = time.monotonic() + 120
         while not (output / "images").exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        for _ in range(2):
-            os.killpg(process.pid, signal.SIGINT)
+        for name in signals:
+            os.kill(process.pid, signal.Signals[name])
             time.sleep(0.02)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode in (130, -signal.SIGINT), err
+        _, err = process.communicate(timeout=60)  # until the last process has closed its standard error
+    assert process.returncode in (130, -signal.SIGINT, -signal.SIGKILL), err
     lines = (output / "prepare.jsonl").read_text().splitlines()
-    assert len(lines) < 150
+    assert len(lines) < 110
     for path in [*output.glob("images/[!.]*"), *output.glob("masks/[!.]*")]:
         Image.open(path).load()
     assert not (output / "datalist.json").exists()
+    written = len(list(output.glob("images/[!.]*")))
+    assert written > 0
+    path = prepare_dataset(settings(source, image_size=600), output, num_workers=2)  # also what it had not yet recorded
+    assert len(json.loads(path.read_text())["training"]) == 120
