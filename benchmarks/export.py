@@ -26,7 +26,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="threads on a CPU [as many as torch takes]")
     parser.add_argument("--rounds", type=int, help="samples of each case [7; 2 with --quick]")
     parser.add_argument("--quick", action="store_true", help="two formats, three images: checks the benchmark")
-    parser.set_defaults(device="cpu", sweep=False, compile=False, no_memory=True)
+    parser.set_defaults(device="cpu", sweep=False, compile=False, no_memory=True, keep_memory=False)
     return parser.parse_args(words)
 
 

@@ -188,6 +188,8 @@ def header(environment: Row, settings: Row) -> list[str]:
             f"{environment['cudnn']}; TF32 in convolutions {environment['tf32_convolutions']}, in products "
             f"{environment['tf32_matmul']}"
         )
+    if environment["keeps_freed_memory"]:
+        lines.append("- freed memory is kept, as `sgdnet` does")
     lines += [f"- {environment['os']}, Python {environment['python']}, {versions}"]
     load = environment["load_average"]
     busy = f"; load average at the start {load[0]:.2f}" if load else ""

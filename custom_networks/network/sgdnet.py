@@ -159,7 +159,7 @@ class SGDNet(nn.Module):
         refined: list[Tensor] = []
         for i, refine in enumerate(self.refine):
             if not torch.jit.is_scripting() and self.checkpointing and self.training:
-                refined.append(checkpoint(refine, skips[i], guidance, use_reentrant=False))  # type: ignore
+                refined.append(checkpoint(refine, skips[i], guidance, use_reentrant=False))
             else:
                 refined.append(refine(skips[i], guidance))
         return self.decoder(deep, refined), edge, guidance

@@ -101,7 +101,9 @@ def image_steps(transforms: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_training_and_inference_see_the_same_image_and_network() -> None:
     train, inference = load("train.json"), load("inference.json")
-    network = {key: value for key, value in train["network_def"].items() if key != "pretrained_encoder"}
+    network = {
+        key: value for key, value in train["network_def"].items() if key not in ("pretrained_encoder", "checkpointing")
+    }
     assert inference["network_def"] == network
     assert image_steps(inference["preprocessing"]["transforms"]) == image_steps(train["load"] + train["normalize"])
     assert inference["inferer"] == train["inferer"]

@@ -314,3 +314,18 @@ def test_cuda_agrees_and_trains(shaken, autocast):
         outputs = on_gpu.train()(image.cuda())
     SGDNetLoss()(outputs, torch.ones(1, 1, 64, 64, device="cuda")).backward()
     assert all(p.grad.isfinite().all() for p in on_gpu.parameters())
+
+
+def test_checkpointing_keeps_outputs_and_gradients():
+    """The refinements are computed twice, nothing else changes: batch statistics are counted once."""
+    plain = oracles.shake(SGDNet(dropout=0.0)).train()
+    frugal = SGDNet(dropout=0.0, checkpointing=True).train()
+    frugal.load_state_dict(plain.state_dict())
+    image, runs = torch.rand(2, 3, 64, 64), []
+    for network in (plain, frugal):
+        loss = SGDNetLoss()(network(image), torch.ones(2, 1, 64, 64))
+        loss.backward()
+        runs.append((loss, [p.grad for p in network.parameters()], list(network.buffers())))
+    assert torch.equal(runs[0][0], runs[1][0])
+    for ours, expected in zip(runs[1][1] + runs[1][2], runs[0][1] + runs[0][2], strict=True):
+        torch.testing.assert_close(ours, expected)
