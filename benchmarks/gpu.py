@@ -26,7 +26,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="samples of each case [7; 2 with --quick]")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: checks the benchmark, measures nothing")
     parser.add_argument("--compile", action="store_true", help="also torch.compile, minutes more")
-    parser.set_defaults(threads=None, sweep=False, no_memory=False)
+    parser.set_defaults(threads=None, sweep=False, no_memory=False, keep_memory=False)
     return parser.parse_args(words)
 
 

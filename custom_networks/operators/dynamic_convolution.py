@@ -163,6 +163,7 @@ class _Tiled(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weights: Tensor, heads: int) -> Tensor:
         """Gather (B, C, H, W) with weights (B*G, H, W, k, k)."""
+        x = x.contiguous(memory_format=torch.channels_last)  # reorder it once
         ctx.save_for_backward(x, weights)
         ctx.heads = heads
         return _gather(x, weights, heads)
@@ -171,6 +172,7 @@ class _Tiled(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         """Gather the gradient with reflected weights; correlate it with the map."""
         x, weights = ctx.saved_tensors
+        grad = grad.contiguous(memory_format=torch.channels_last)
         grad_x, grad_weights = None, None
         if ctx.needs_input_grad[0]:
             grad_x = _gather(grad, _reflected(weights), ctx.heads)
