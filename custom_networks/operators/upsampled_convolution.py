@@ -28,7 +28,8 @@ def shifted_upsampling(length: int, size: int, kernel_size: int, like: Tensor) -
         (size, k * length): entry (y, tap * length + i) is the share of sample i in the upsampled y + tap - k // 2.
     """
     precise = torch.float64 if like.dtype == torch.float64 else torch.float32
-    identity = torch.eye(length, dtype=precise, device=like.device).unsqueeze(0)
+    samples = torch.arange(length, device=like.device)
+    identity = (samples.unsqueeze(1) == samples).to(precise).unsqueeze(0)  # ONNX has no eye of fixed size
     upsampled = F.interpolate(identity, size=size, mode="linear", align_corners=False)[0]  # (length, size)
     padded = F.pad(upsampled, [kernel_size // 2, kernel_size // 2])
     shifted = torch.cat([padded[:, tap : tap + size] for tap in range(kernel_size)])  # (k * length, size)

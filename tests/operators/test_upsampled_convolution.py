@@ -1,5 +1,6 @@
 """Convolving an upsampled map without it, against upsampling and convolving."""
 
+import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
@@ -55,3 +56,17 @@ def test_the_matrix_upsamples_and_shifts():
     assert torch.equal(by_tap[:, 1], upsampled)
     assert torch.equal(by_tap[:, 0], torch.cat([none, upsampled[:-1]]))
     assert torch.equal(by_tap[:, 2], torch.cat([upsampled[1:], none]))
+
+
+def test_exports_to_onnx_at_a_fixed_size(tmp_path):
+    """As the benchmark exports the network; dynamic sizes are tested with the network."""
+
+    class Layer(torch.nn.Module):
+        def forward(self, x, weight):
+            return convolve_upsampled(x, weight, (8, 8))
+
+    file, inputs = tmp_path / "layer.onnx", (torch.rand(1, 2, 2, 2), torch.rand(3, 2, 3, 3))
+    torch.onnx.export(Layer(), inputs, file, dynamo=False, input_names=["x", "weight"])
+    session = onnxruntime.InferenceSession(file)
+    result = session.run(None, {name: tensor.numpy() for name, tensor in zip(("x", "weight"), inputs, strict=True)})[0]
+    torch.testing.assert_close(torch.from_numpy(result), Layer()(*inputs))
