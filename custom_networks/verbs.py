@@ -40,7 +40,7 @@ def run_config(files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any]
     from custom_networks.training.setup import check_overrides, read_config, readable_errors, remember_config
 
     readable_errors()
-    logging.getLogger("monai.bundle.workflows").setLevel(logging.WARNING)
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)  # it warns of overlays in other folders
     warnings.filterwarnings("ignore", message="parsing config_file")  # these are our own files
     knobs = {name: flag(value) for name, value in knobs.items()}
     knobs |= {name: str(knobs[name]) for name in TEXT_KNOBS if knobs.get(name) is not None}
