@@ -46,5 +46,5 @@ def check_items(
     for finding in report.findings:
         what = finding.detail if finding.detail and not finding.other else finding.kind.what
         counts[what] = counts.get(what, 0) + 1
-        examples.setdefault(what, Path(finding.path).name)
-    return [f"{what}: {count}, e.g. {examples[what]}" for what, count in counts.items()]
+        examples.setdefault(what, Path(finding.path).name if finding.kind is not Kind.IMBALANCE else "")
+    return [f"{what}: {count}, e.g. {examples[what]}" if examples[what] else what for what, count in counts.items()]
