@@ -133,7 +133,9 @@ def main(arguments: list[str] | None = None) -> None:
         check_flags(words[0], words[1:])
         for function, _ in VERBS.values():  # a path or a pattern is never a number or a tuple
             parameters = inspect.signature(function).parameters.values()
-            SetParseFn(str, *[each.name for each in parameters if "str" in str(each.annotation)])(function)
+            texts = [each.name for each in parameters if "str" in str(each.annotation)]
+            if texts:  # without a name it would hold for every argument
+                SetParseFn(str, *texts)(function)
         fire.Fire({verb: function for verb, (function, _) in VERBS.items()}, words, name="sgdnet")
     except KeyboardInterrupt:
         hint = "`sgdnet train --resume true ...` goes on from the last complete epoch."
