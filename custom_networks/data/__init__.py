@@ -18,8 +18,6 @@ from custom_networks.data.sources import (
     checked_datalist,
     checked_images,
     checked_size,
-    choose,
-    image_metas,
     to_uint8,
 )
 
@@ -30,12 +28,10 @@ __all__ = [
     "checked_datalist",
     "checked_images",
     "checked_size",
-    "choose",
     "class_count",
     "find_images",
     "find_pairs",
     "foreground_channels",
-    "image_metas",
     "label_converter",
     "label_kind",
     "last_channel",
