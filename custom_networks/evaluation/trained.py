@@ -75,7 +75,7 @@ def check_belongs(checkpoint: str | Path, settings: dict[str, Any]) -> list[str]
         return [f"{checkpoint}: no .json beside it tells how it was trained; make sure that settings and fold agree"]
     if settings["split"] == "validation" and _same_data(trained, settings):
         for name in ("fold", "seed"):
-            if trained.get(name) != settings[name]:
+            if trained.get(name, settings[name]) != settings[name]:
                 raise UserError(
                     f"{checkpoint}: trained with {name} {trained.get(name)}, so {name} {settings[name]} would measure "
                     f"it on images it was trained on; use --{name} {trained.get(name)}, or --split test"
