@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +19,6 @@ from custom_networks.data.labels import with_classes
 from custom_networks.errors import UserError, nearest
 from custom_networks.evaluation.trained import check_belongs
 from custom_networks.metrics.policies import FLAGS, METRICS
-
-logger = logging.getLogger(__name__)
 
 SPLITS = ("validation", "training", "test", "all")
 FILES = ("image", "label", "types", "spacing")  # of an item; not columns of the table

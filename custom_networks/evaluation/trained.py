@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
 from custom_networks.errors import UserError
-
-logger = logging.getLogger(__name__)
 
 
 def training_of(checkpoint: str | Path) -> dict[str, Any]:
@@ -66,10 +63,10 @@ def check_belongs(checkpoint: str | Path, settings: dict[str, Any]) -> list[str]
         Sentences worth knowing, such as another image size than in training.
 
     Raises:
-        UserError: when the weights are missing, or validation images were among those they were trained on.
+        UserError: when validation images were among those that the weights were trained on.
     """
-    if not Path(checkpoint).is_file():
-        raise UserError(f"{checkpoint}: no such weights file; give the path of a .pt or .pth file that exists")
+    if not Path(checkpoint).is_file():  # the loader says that it is missing
+        return []
     trained = training_of(checkpoint).get("settings")
     if not isinstance(trained, dict):
         return [f"{checkpoint}: no .json beside it tells how it was trained; make sure that settings and fold agree"]

@@ -10,13 +10,14 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from custom_networks.errors import UserError
 from custom_networks.evaluation.pictures import REASONS, read_case
-from custom_networks.evaluation.results import resolution_text
+from custom_networks.evaluation.results import SUMMARY_JSON, resolution_text
 from custom_networks.metrics.policies import METRICS
 from custom_networks.report import card, svg
 from custom_networks.report.collect import Run, Training, number
 from custom_networks.report.panels import Panel, case_panels, data_uri
-from custom_networks.statistics.per_image import metric_columns
+from custom_networks.statistics.per_image import PER_IMAGE, metric_columns
 
 UNIT_RANGE = {name for name, metric in METRICS.items() if not metric.is_distance}
 TABLE_METRICS = ("pq", "aji", "dice", "iou", "hd95", "assd", "nsd", "boundary_iou", "sensitivity", "precision", "ece")
@@ -153,7 +154,8 @@ def _cases(run: Run) -> dict[str, list[dict[str, Any]]]:
     grouped: dict[str, list[dict[str, Any]]] = {reason: [] for reason in REASONS}
     for index, stored in enumerate(run.about.get("cases", [])):
         maps = read_case(run.folder / stored["file"])
-        assert run.frame is not None
+        if run.frame is None or stored["id"] not in run.frame.index:
+            raise UserError(f"{run.folder}: {SUMMARY_JSON} and {PER_IMAGE} are not of one evaluation; evaluate again")
         row = run.frame.loc[stored["id"]]
         figures = [
             f"{_label(name, run.about)} {number(float(row[name]), 3)}"

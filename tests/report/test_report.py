@@ -198,6 +198,10 @@ def test_the_table_sorts_finds_and_pages_in_a_browser(copied: Path, tmp_path: Pa
     many["id"] = [f"image {number:03d}" for number in range(len(many))]
     many["dice"] = [(37 * number % 120) / 120 for number in range(len(many))]
     many.to_csv(copied / "per_image.csv", index=False)
+    with pytest.raises(UserError, match="are not of one evaluation"):
+        write_report(copied, tmp_path / "page.html")
+    about = json.loads((copied / "summary.json").read_text())
+    (copied / "summary.json").write_text(json.dumps({**about, "cases": []}))
     write_report(copied, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
     clicks = """<script>
