@@ -175,7 +175,7 @@ def train(tracking: bool = True, **knobs: Any) -> None:
 
 
 def evaluate(**knobs: Any) -> None:
-    """Measure Dice, IoU and HD95 of trained weights, per image and in sum, at the network's size.
+    """Measure trained weights on every image of a split, per image and in sum.
 
     Args:
         knobs: see below.
@@ -208,6 +208,18 @@ def compare(
     from custom_networks.statistics.compare_runs import compare_runs
 
     print(compare_runs(str(run_a), str(run_b), str(output_dir), metrics, resamples, seed))
+
+
+def report(run: str, output: str = "") -> None:
+    """Make one HTML file of an evaluation or a training: figures, curves, cases, subgroups, model card.
+
+    Args:
+        run: folder of an evaluation (the --output_dir of `sgdnet evaluate`) or of a training.
+        output: the file; report.html in that folder by default.
+    """
+    from custom_networks.report import write_report
+
+    print(write_report(run, output or None))
 
 
 def export(
@@ -267,6 +279,7 @@ VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "evaluate": (evaluate, ("train.json", "evaluate.json")),
     "predict": (predict, ("inference.json",)),
     "compare": (compare, ()),
+    "report": (report, ()),
     "export": (export, ()),
     "package": (package, ()),
 }

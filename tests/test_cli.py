@@ -32,6 +32,13 @@ def words(folder: Path, dataset: Path, **knobs: object) -> list[object]:
     return [word for name, value in settings.items() for word in (f"--{name}", value)]
 
 
+def test_numbers_on_the_command_line_are_numbers(sgdnet: Run, tmp_path: Path) -> None:
+    """A verb without text arguments once made text of every knob."""
+    code, _, err = sgdnet("train", *words(tmp_path, tmp_path / "missing"))
+    assert code == 1
+    assert "no such folder" in err
+
+
 @pytest.mark.parametrize("arguments", [(), ("--help",)])
 def test_general_help_lists_the_verbs(sgdnet: Run, arguments: tuple[str, ...]) -> None:
     code, out, _ = sgdnet(*arguments)
@@ -221,7 +228,7 @@ def test_evaluate_writes_a_row_per_image(sgdnet: Run, trained: Path, dataset: Pa
     code, out, err = sgdnet("evaluate", *arguments, "--checkpoint", checkpoint, "--split", "all")
     assert code == 0, err
     assert "missed lesions" in out
-    assert len((tmp_path / "eval" / "val_mean_dice_raw.csv").read_text().splitlines()) == 11
+    assert len((tmp_path / "eval" / "per_image.csv").read_text().splitlines()) == 11
 
 
 @pytest.mark.parametrize("checkpoint", ["missing.pt", "text.pt"])

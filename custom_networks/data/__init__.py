@@ -1,7 +1,7 @@
 """Data: phantoms, pairs and folds, checks, reading, caches, normalisation."""
 
 from custom_networks.data.caching import cached_dataset
-from custom_networks.data.folder import find_images, find_pairs, load_datalist, load_test_list
+from custom_networks.data.folder import find_images, find_pairs, listed_columns, load_datalist, load_test_list
 from custom_networks.data.images import StrictPILReader, to_labels, to_mask, to_rgb
 from custom_networks.data.labels import (
     class_count,
@@ -18,8 +18,6 @@ from custom_networks.data.sources import (
     checked_datalist,
     checked_images,
     checked_size,
-    choose,
-    image_metas,
     to_uint8,
 )
 
@@ -30,15 +28,14 @@ __all__ = [
     "checked_datalist",
     "checked_images",
     "checked_size",
-    "choose",
     "class_count",
     "find_images",
     "find_pairs",
     "foreground_channels",
-    "image_metas",
     "label_converter",
     "label_kind",
     "last_channel",
+    "listed_columns",
     "load_datalist",
     "load_test_list",
     "to_binary",

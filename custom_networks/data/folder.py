@@ -119,6 +119,32 @@ def load_test_list(dataset_dir: PathLike, datalist: PathLike) -> list[Item]:
     return test
 
 
+def listed_columns(
+    dataset_dir: PathLike, datalist: PathLike, keys: Iterable[str] = ("training", "validation")
+) -> dict[str, dict[str, Any]]:
+    """Read what a datalist says of each image beside its files.
+
+    Args:
+        dataset_dir: see `load_datalist`.
+        datalist: see `load_datalist`.
+        keys: of the lists to read, where they are there.
+
+    Returns:
+        Each item as it stands in the file, by the absolute path of its image.
+
+    Raises:
+        UserError: as `load_datalist`.
+    """
+    source = Path(os.path.expanduser(datalist))  # noqa: PTH111
+    content = read_datalist(source)
+    columns: dict[str, dict[str, Any]] = {}
+    for key in keys:
+        if content.get(key):
+            pairs = _listed_items(content, key, source, dataset_dir)[0]
+            columns |= {pair["image"]: item for pair, item in zip(pairs, content[key], strict=True)}
+    return columns
+
+
 def find_images(dataset_dir: PathLike) -> list[Item]:
     """Find the images of a folder to predict: those in `images/` where there is one, else its own, masks left out.
 

@@ -12,7 +12,7 @@ from custom_networks.data.checking import check_items
 from custom_networks.data.checking.examine import Labels
 from custom_networks.data.folder import Item, find_images, load_datalist
 from custom_networks.data.labels import with_classes
-from custom_networks.errors import UserError, nearest
+from custom_networks.errors import UserError
 from custom_networks.network.sgdnet import SIZE_FACTOR
 from custom_networks.training.processes import rank
 
@@ -50,18 +50,6 @@ def checked_datalist(
     training, validation = (with_classes(items, label_kind, classes) for items in lists)
     _report([f"{len(training)} training and {len(validation)} validation pairs from {dataset_dir}"], logging.INFO)
     return {"training": training, "validation": validation, "all": [*training, *validation]}
-
-
-def choose(pairs: dict[str, list[dict[str, Any]]], split: str) -> list[dict[str, Any]]:
-    """Return one list of `checked_datalist`; raises UserError for a split that does not exist."""
-    if split not in pairs:
-        raise UserError(f"--split {split}: must be one of {', '.join(pairs)}{nearest(str(split), pairs)}")
-    return pairs[split]
-
-
-def image_metas(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Metadata of a decollated batch's images, from which MONAI's `MetricsSaver` takes the file names."""
-    return [item["image"].meta for item in batch]
 
 
 def checked_images(dataset_dir: PathLike) -> list[Item]:

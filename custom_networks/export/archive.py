@@ -25,6 +25,7 @@ NAME = "sgdnet_2d_segmentation"
 CHECKSUMS = "checksums.sha256"
 DATE = (1980, 1, 1, 0, 0, 0)  # the same for every file, so that the same files make the same archive
 STORED = (".pt", ".ts")  # weights do not shrink
+SOURCES = (".py", ".html", ".css", ".js")  # code, and the templates of the report
 
 Files = dict[str, bytes | Path]
 
@@ -32,7 +33,7 @@ Files = dict[str, bytes | Path]
 def package_sources() -> Files:
     """Return the package's own files by their names in the archive."""
     root = Path(custom_networks.__file__).parent
-    wanted = (path for path in root.rglob("*") if path.suffix == ".py" or path.name == "py.typed")
+    wanted = (path for path in root.rglob("*") if path.suffix in SOURCES or path.name == "py.typed")
     return {f"custom_networks/{path.relative_to(root).as_posix()}": path for path in wanted}
 
 

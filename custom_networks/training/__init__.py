@@ -1,7 +1,7 @@
 """Training helpers that MONAI has no part for, or one that the bundle cannot use; see each file's header."""
 
 from custom_networks.training.checkpoints import CheckpointLoader, Checkpoints
-from custom_networks.training.finish import finish_training, print_evaluation
+from custom_networks.training.finish import finish_training
 from custom_networks.training.precision import MixedPrecisionInferer
 from custom_networks.training.processes import flag, local_device, rank, run_folder
 from custom_networks.training.progress import ProgressBar
@@ -27,7 +27,6 @@ __all__ = [
     "flag",
     "local_device",
     "prepare",
-    "print_evaluation",
     "rank",
     "readable_errors",
     "run_folder",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -62,23 +61,4 @@ def finish_training(
     log_file(record, uri, sheet)
     epochs = f"Best epoch {int(record.best['epoch'])} of {int(record.rows[-1]['epoch'])}, on the validation images:"
     lines = ["", epochs, f"  {figures(record.best)}", *places(record.folder, record.model_path, uri)]
-    print("\n".join(lines), flush=True)
-
-
-def print_evaluation(metrics: Mapping[str, float], folder: str | Path, checkpoint: str | Path) -> None:
-    """Print an evaluation's figures, where its tables lie, and the run that the weights come from where it is known.
-
-    Args:
-        metrics: of the evaluator.
-        folder: of the tables.
-        checkpoint: that was evaluated; `Checkpoints` writes a `.json` beside it.
-    """
-    if rank() > 0:
-        return
-    lines = [figures(metrics), f"  per image      {Path(folder) / 'val_mean_dice_raw.csv'} and its neighbours"]
-    try:
-        settings = json.loads(Path(checkpoint).with_suffix(".json").read_text())["settings"]
-        lines += places(Path(settings["output_dir"]), checkpoint, settings["tracking_uri"])
-    except (OSError, ValueError, KeyError):
-        lines.append(f"  weights        {checkpoint}")
     print("\n".join(lines), flush=True)

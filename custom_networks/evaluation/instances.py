@@ -1,0 +1,128 @@
+"""Instances in an evaluation: the watershed's parameters, their tuning, and PQ pooled over the set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from custom_networks.errors import UserError, nearest
+from custom_networks.metrics.instances import InstanceCounts, PooledPanopticQuality
+from custom_networks.metrics.watershed import WatershedParameters, split_instances, tune
+from custom_networks.training.record import write_json
+
+WATERSHED = "watershed.json"
+
+
+def watershed_parameters(given: Mapping[str, Any] | str | None) -> WatershedParameters:
+    """Read the parameters of the watershed.
+
+    Args:
+        given: names and values; the path of a `watershed.json` that tuning wrote; None for the defaults.
+
+    Returns:
+        The parameters.
+
+    Raises:
+        UserError: for a file that cannot be read, a name that does not exist or a value out of range.
+    """
+    if given is None:
+        return WatershedParameters()
+    source, values = "watershed", given
+    if isinstance(given, str):
+        source = given
+        try:
+            values = json.loads(Path(given).read_text(encoding="utf-8"))["parameters"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UserError(
+                f"{given}: not the {WATERSHED} of a tuning; give that file, or leave watershed out"
+            ) from None
+    known = WatershedParameters().as_dict()
+    if not isinstance(values, Mapping):
+        raise UserError(f"{source}: must map names to values; the names are {', '.join(known)}")
+    for name in values:
+        if name not in known:
+            raise UserError(f"{source}: no parameter {name!r}{nearest(str(name), known)}; use {', '.join(known)}")
+    try:
+        return WatershedParameters(**values)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{source}: {error}; correct it") from None
+
+
+def tune_watershed(
+    samples: Iterable[tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.int32]]],
+    start: WatershedParameters,
+    folder: Path,
+    split: str,
+) -> WatershedParameters:
+    """Choose parameters on the validation split and write them and all that was tried to `watershed.json`.
+
+    Args:
+        samples: (probability, edge map, true instances) of each image, all (H, W); read once.
+        start: parameters that are not varied.
+        folder: of the evaluation.
+        split: that the samples come from.
+
+    Returns:
+        The best.
+
+    Raises:
+        UserError: for another split than validation, or no instance in it.
+    """
+    if split != "validation":
+        raise UserError(f"--tune_watershed with --split {split}: parameters are tuned on the validation split alone")
+    try:
+        best, tried = tune(samples, start=start)
+    except ValueError as error:
+        raise UserError(f"--tune_watershed: {error}") from None
+    write_json(folder / WATERSHED, {"parameters": best.as_dict(), "split": split, "tried": tried})
+    return best
+
+
+class PooledInstances:
+    """PQ over a whole set, with the class of each predicted instance by the vote of its pixels.
+
+    Args:
+        parameters: of the watershed.
+        classes: names of the classes by number; empty for one class.
+    """
+
+    def __init__(self, parameters: WatershedParameters, classes: Mapping[int, str]) -> None:
+        self.parameters = parameters
+        self.classes = dict(classes)
+        self.pooled = PooledPanopticQuality(self.classes)
+
+    def add(
+        self,
+        probability: NDArray[np.float32],
+        edge: NDArray[np.float32] | None,
+        truth: NDArray[np.int32],
+        class_map: NDArray[np.integer] | None = None,
+        truth_types: NDArray[np.int32] | None = None,
+    ) -> InstanceCounts:
+        """Add an image; all maps (H, W), `class_map` the most probable foreground class of each pixel."""
+        labels = split_instances(probability, edge, self.parameters)
+        types = majority_class(labels, class_map)[labels] if class_map is not None else None
+        return self.pooled.add(labels, truth, types, truth_types)
+
+
+def majority_class(labels: NDArray[np.integer], class_map: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Most frequent class of each instance.
+
+    Args:
+        labels: (H, W) instances numbered from 1 without gaps, 0 is background.
+        class_map: (H, W) class of each pixel, from 1.
+
+    Returns:
+        (instances + 1,): class by instance number; 0 for the background.
+    """
+    classes = int(class_map.max()) + 1
+    votes = np.bincount(labels.ravel().astype(np.int64) * classes + class_map.ravel(), minlength=classes)
+    votes = np.pad(votes, (0, (-len(votes)) % classes)).reshape(-1, classes)
+    winner = votes.argmax(1)
+    winner[0] = 0
+    return winner

@@ -1,0 +1,98 @@
+"""From what the network gives to what is measured: probabilities (H, W) at a chosen size, edge maps, true labels.
+
+MONAI's PIL reader lays pictures out as (W, H); everything here leaves as (H, W). Symbols: B batch, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from custom_networks.data.images import read_picture
+from custom_networks.data.labels import label_converter
+from custom_networks.data.normalization import Normalization
+from custom_networks.network.sgdnet import SGDNetMaps
+from custom_networks.training.precision import MixedPrecisionInferer
+
+RESOLUTIONS = ("original", "network")
+Map = NDArray[np.float32]
+
+
+class MapsInferer(MixedPrecisionInferer):
+    """Return the final logits, as its parent does, and keep every map of the last batch as `maps`.
+
+    Args:
+        amp: whether to use bfloat16.
+        device: where the network runs.
+    """
+
+    maps: SGDNetMaps
+
+    def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run `network.maps` on (B, 3, H, W); returns float32 logits (B, C, H, W)."""
+
+        def finest(image: Tensor) -> Tensor:
+            self.maps = network.maps(image)  # type: ignore[attr-defined]
+            return self.maps.segmentation[0]
+
+        return super().__call__(inputs, finest, *args, **kwargs)
+
+
+def class_probabilities(logits: Tensor) -> Tensor:
+    """Turn logits (B, C, W, H) into probabilities (B, C, H, W): foreground alone for C = 1, else all classes."""
+    logits = logits.detach().float()
+    probability = torch.sigmoid(logits) if logits.shape[1] == 1 else torch.softmax(logits, 1)
+    return probability.transpose(2, 3)
+
+
+def foreground(probabilities: Tensor) -> Tensor:
+    """Probability of any foreground, (B, H, W), of class probabilities (B, C, H, W)."""
+    return probabilities[:, 0] if probabilities.shape[1] == 1 else (1 - probabilities[:, 0]).clamp(0, 1)
+
+
+def at_size(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize maps bilinearly, averaged where they shrink.
+
+    Args:
+        maps: (C, H, W).
+        size: height and width in pixels.
+
+    Returns:
+        (C, height, width); the same tensor where the size is right already.
+    """
+    if tuple(maps.shape[1:]) == size:
+        return maps
+    resized = functional.interpolate(maps[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
+    return resized.clamp(0, 1)
+
+
+def read_label(path: str, kind: str) -> NDArray[np.int32]:
+    """Read a label at its own size.
+
+    Args:
+        path: of the picture.
+        kind: "mask", "instances" or "classes".
+
+    Returns:
+        (H, W) whole numbers; 0 and 1 of a mask.
+    """
+    return np.asarray(label_converter(kind)(read_picture(path))).astype(np.int32)
+
+
+def original_size(image: Any) -> tuple[int, int]:
+    """Height and width of a picture as it was read, from its metadata."""
+    width, height = (int(side) for side in np.asarray(image.meta["spatial_shape"])[:2])
+    return height, width
+
+
+def to_picture(image: Tensor, normalization: Normalization) -> NDArray[np.uint8]:
+    """Undo the normalisation of a network input (3, W, H); returns (H, W, 3) in 0..255."""
+    mean, std = (torch.tensor(values)[:, None, None] for values in (normalization.mean, normalization.std))
+    plain = torch.as_tensor(image).detach().float().cpu() * std + mean
+    return plain.round().clamp(0, 255).byte().permute(2, 1, 0).numpy()

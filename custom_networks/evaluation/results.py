@@ -1,0 +1,210 @@
+"""The files of an evaluation: per_image.csv, summary.csv, subgroups.csv and summary.json; and what is printed."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+import sys
+from dataclasses import asdict
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from custom_networks.evaluation.columns import limits_text
+from custom_networks.evaluation.handler import THRESHOLD, Evaluation
+from custom_networks.evaluation.trained import training_folder, training_of
+from custom_networks.metrics.policies import FLAGS, METRICS
+from custom_networks.statistics.per_image import PER_IMAGE, metric_columns
+from custom_networks.statistics.summary import summarise, summarise_subgroups
+from custom_networks.training.processes import rank
+from custom_networks.training.record import write_atomically, write_json
+from custom_networks.training.setup import remembered_config
+from custom_networks.training.tracking import git_commit
+
+SUMMARY_JSON, SUMMARY_CSV, SUBGROUPS_CSV = "summary.json", "summary.csv", "subgroups.csv"
+SUBGROUP_METRICS = ("dice", "iou", "hd95", "boundary_iou", "pq")
+PACKAGES = ("torch", "monai", "numpy", "scipy", "scikit-image", "pandas", "pillow")
+
+
+def conclude(
+    evaluation: Evaluation, checkpoint: str | Path, settings: dict[str, Any], device: Any = None, seed: int = 0
+) -> None:
+    """Write the tables of an evaluation that has run, and print what they say.
+
+    Args:
+        evaluation: the handler.
+        checkpoint: that was evaluated.
+        settings: every knob of the evaluation.
+        device: that it ran on.
+        seed: of the bootstrap.
+    """
+    if rank() > 0:
+        return
+    frame = evaluation.frame()
+    table = summarise(frame, seed=seed)
+    parts = subgroup_tables(frame, evaluation.subgroups, seed)
+    folder = evaluation.folder
+    about = {
+        **description(evaluation, frame),
+        "checkpoint": checkpoint_facts(checkpoint),
+        "settings": settings,
+        "config": remembered_config(),
+        "made": provenance(device),
+        "metrics": as_rows(table),
+        "subgroups": {
+            name: {
+                "meaning": limits_text(name),
+                "rows": [
+                    {"subgroup": str(key[0]), "metric": str(key[1]), **row}
+                    for key, row in zip(part.index, as_rows(part.reset_index(drop=True)).values(), strict=True)
+                ],
+            }
+            for name, part in parts.items()
+        },
+        "calibration": {"ece": _plain(evaluation.calibration.error), "curve": evaluation.calibration.curve()},
+        "cases": [asdict(case) for case in evaluation.drawn],
+    }
+    if evaluation.counts_instances:
+        about["instances"] = {
+            "watershed": evaluation.parameters.as_dict(),
+            "tuned_here": evaluation.tune,
+            "pooled": {name: _plain(value) for name, value in evaluation.pooled.pooled.summary().items()},
+        }
+    joined = [part.reset_index(names=["subgroup", "metric"]).assign(column=name) for name, part in parts.items()]
+    if joined:
+        columns = ["column", "subgroup", "metric"]
+        whole = pd.concat(joined, ignore_index=True)
+        _write_csv(
+            folder / SUBGROUPS_CSV, whole[[*columns, *whole.columns.drop(columns)]].set_index("column"), "column"
+        )
+    _write_csv(folder / SUMMARY_CSV, table, "metric")
+    write_json(folder / SUMMARY_JSON, about)
+    _write_csv(folder / PER_IMAGE, frame, "id")
+    print(summary_text(about, folder), flush=True)
+
+
+def subgroup_tables(frame: pd.DataFrame, names: list[str], seed: int = 0) -> dict[str, pd.DataFrame]:
+    """Summarise by each of some columns, with the metrics of `SUBGROUP_METRICS` that there are."""
+    metrics = [name for name in SUBGROUP_METRICS if name in frame.columns]
+    return {name: summarise_subgroups(frame, name, metrics, seed=seed) for name in names if name in frame.columns}
+
+
+def description(evaluation: Evaluation, frame: pd.DataFrame) -> dict[str, Any]:
+    """Say what was measured and how."""
+    seconds = {name: round(value, 3) for name, value in evaluation.seconds.items()}
+    return {
+        "images": len(frame),
+        "counts": {name: int(frame[name].sum()) for name in FLAGS},
+        "undefined": {
+            name: int(frame[name].isna().sum()) for name in metric_columns(frame) if frame[name].isna().any()
+        },
+        "split": evaluation.set.split,
+        "label_kind": evaluation.set.label_kind,
+        "classes": evaluation.set.classes,
+        "data": evaluation.set.about,
+        "notes": evaluation.set.notes,
+        "resolution": evaluation.resolution,
+        "unit": evaluation.unit,
+        "threshold": THRESHOLD,
+        "tolerance_pixels": evaluation.tolerance,
+        "rank_by": "pq" if evaluation.counts_instances else "dice",
+        "seconds": seconds,
+    }
+
+
+def checkpoint_facts(checkpoint: str | Path) -> dict[str, Any]:
+    """Path, SHA-256 and training of the weights."""
+    path = Path(checkpoint)
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    folder = training_folder(path)
+    return {
+        "path": str(path),
+        "sha256": digest.hexdigest(),
+        "training": training_of(path),
+        "training_folder": str(folder) if folder else None,
+    }
+
+
+def provenance(device: Any = None) -> dict[str, Any]:
+    """Versions, commit, command and time: what it takes to run the same again."""
+    versions = {"python": platform.python_version(), "sgdnet": _version("sgdnet")}
+    return {
+        "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "commit": git_commit(),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "device": str(device),
+        "versions": versions | {name: _version(name) for name in PACKAGES},
+    }
+
+
+def as_rows(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Rows of a table as JSON knows them; what is undefined becomes null."""
+    return {
+        str(name): {str(key): _plain(value) for key, value in row.items()}
+        for name, row in table.to_dict("index").items()
+    }
+
+
+def resolution_text(about: dict[str, Any]) -> str:
+    """Say at which size and in which unit was measured."""
+    where = "at each image's own resolution" if about["resolution"] == "original" else "at the network's resolution"
+    unit = "millimetres" if about["unit"] == "mm" else "pixels"
+    return f"measured {where}, distances in {unit}"
+
+
+def summary_text(about: dict[str, Any], folder: Path) -> str:
+    """Lay the figures out for a terminal."""
+    counts = about["counts"]
+    lines = [
+        f"{about['images']} images ({about['split']}), {resolution_text(about)}",
+        f"missed lesions {counts['missed']}   false alarms {counts['false_alarm']}   both empty {counts['both_empty']}",
+        "",
+    ]
+    rows = [["", "mean", "95 % interval", "median", "quartiles", "undefined"]]
+    for name, row in about["metrics"].items():
+        unit = f" ({about['unit']})" if METRICS[name].is_distance else ""
+        rows.append(
+            [
+                f"{METRICS[name].label}{unit}",
+                *(_figure(row["mean"]), f"{_figure(row['ci_low'])} to {_figure(row['ci_high'])}"),
+                *(_figure(row["median"]), f"{_figure(row['q1'])} to {_figure(row['q3'])}", str(row["undefined"])),
+            ]
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if "instances" in about:
+        pooled = about["instances"]["pooled"]
+        lines += ["", "pooled: " + "   ".join(f"{name} {_figure(value)}" for name, value in pooled.items())]
+    lines += [f"Note: {note}" for note in about["notes"]]
+    names = f"{PER_IMAGE}, {SUMMARY_CSV}, {SUMMARY_JSON}"
+    lines += ["", f"In {folder}: {names}; `sgdnet report {folder}` makes a page of it."]
+    return "\n".join(lines)
+
+
+def _figure(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4g}"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write_csv(path: Path, frame: pd.DataFrame, index: str) -> None:
+    text = frame.to_csv(index_label=index)
+    write_atomically(path, lambda file: file.write(text.encode()))
