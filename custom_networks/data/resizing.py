@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from monai.config import KeysCollection
 from monai.data import MetaTensor, get_track_meta
