@@ -112,9 +112,8 @@ class Outcome:
         parts += [f"{self.review} to review"] if self.review else []
         if self.done:
             rate = self.done / max(self.clock.total, 1e-9)
-            parts.append(
-                f"{self.clock.total:.1f} s, {rate:.2f} images/s, {100 * self.clock.share:.0f} % in the network"
-            )
+            parts.append(f"{self.clock.total:.1f} s, {rate:.2f} images/s")
+            parts.append(f"{100 * self.clock.share:.0f} % of the time in the network")
         return ", ".join(parts)
 
 

@@ -114,7 +114,7 @@ def _is_segmentation(path: Path) -> bool:
 
 
 def _in_folder(folder: Path, output: Path) -> Iterator[Source]:
-    """Images of a folder and those below; a folder that was seen already, as a link in it can lead back, is left out."""
+    """Images of a folder and those below; one seen already, as links can lead back, is left out."""
     seen: set[str] = {os.path.realpath(output)}
     for place, below, files in os.walk(folder, followlinks=True, onerror=_refuse):
         real = os.path.realpath(place)
@@ -153,7 +153,7 @@ def _matching(pattern: str, output: Path) -> Iterator[Source]:
         plain.append(part)
     start = Path(*plain) if plain else Path()
     root = os.path.realpath(output)
-    for match in sorted(glob.glob(pattern, recursive=True)):
+    for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207
         path = Path(match)
         if path.is_file() and _is_image(path) and not Path(os.path.realpath(path)).is_relative_to(root):
             yield Source(path, _below(path, start))

@@ -1,4 +1,4 @@
-"""Record of what `predict` did in a folder, a line for each image: it goes on from there and overwrites nothing else."""
+"""What `predict` did in a folder, a line for each image: it goes on from there and overwrites nothing else."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ class Journal:
         record = self.records.get(source.name)
         if record is not None and not _is_of(record, source, found):
             raise UserError(
-                f"{source.path}: {self.folder / source.name} was predicted from another file or an earlier state of it; add "
-                "--overwrite true, or give another --output"
+                f"{source.path}: {self.folder / source.name} was predicted from another file, or before it changed; "
+                "add --overwrite true, or give another --output"
             )
         for kind, file in files.items():
             known = record is not None and record["files"].get(kind) == file

@@ -1,8 +1,8 @@
 """Outlines of objects as polygons.
 
 Coordinates are (x, y) in pixels from the image's left upper corner, so that the first pixel's centre is (0.5, 0.5). The
-outline runs half-way between the centres of neighbouring pixels and cuts corners: it holds the object's pixels less half
-a pixel, each hole half a pixel more.
+outline runs half-way between the centres of neighbouring pixels and cuts corners: a ring of an object or of a hole
+encloses half a pixel less than its pixels.
 """
 
 from __future__ import annotations
