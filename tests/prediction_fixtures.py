@@ -45,5 +45,3 @@ def drawn(mask: NDArray[np.bool_], spacing: tuple[float, float] | None = None) -
     edge = np.zeros(mask.shape, np.float32)
     spread = np.full(mask.shape, 0.25, np.float32)
     return Prediction(Picture(pixels, spacing), mask, probability, edge, spread, 0.85, False)
-
-

@@ -5,8 +5,10 @@ Symbols: B batch, X and Y the sides of the network's square, x (width) before y 
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from custom_networks.data.normalization import Normalization
 from custom_networks.network.layers import pad_to_multiple
@@ -51,13 +53,13 @@ class Engine:
         )
         self.inferer = MixedPrecisionInferer(amp, self.device)
         self.dtype = torch.float32
-        self.network: nn.Module = network.eval()
+        self.network = network.eval()
         if self.device.type == "cpu":
             self.dtype = torch.bfloat16 if amp else torch.float32
-            self.network = network.optimize_for_inference(self.dtype).network
+            self.network = cast(SGDNet, network.optimize_for_inference(self.dtype).network)
             self.inferer = MixedPrecisionInferer(False, self.device)  # the weights are in bfloat16 already
         else:
-            self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+            self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -92,7 +94,7 @@ class Engine:
         return torch.sigmoid(logits)
 
     def _logits(self, image: Tensor) -> Tensor:
-        padded = pad_to_multiple(image, self.network.size_factor)  # type: ignore[arg-type]
-        decoded, edge, _ = self.network.decode(padded)  # type: ignore[operator]
-        logits = restore(self.network.heads[0](decoded[0]), padded, image)  # type: ignore[index]
+        padded = pad_to_multiple(image, self.network.size_factor)
+        decoded, edge, _ = self.network.decode(padded)
+        logits = restore(self.network.heads[0](decoded[0]), padded, image)
         return torch.cat([logits, restore(edge, padded, image)], 1) if self.edge else logits

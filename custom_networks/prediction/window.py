@@ -7,7 +7,7 @@ an empty stand-in of the image's shape, and each window is cut from the image as
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -70,4 +70,4 @@ def predict_windows(
     )
     with torch.inference_mode():
         maps = inferer(torch.zeros(1).expand(1, 1, columns_padded, rows_padded), predict)
-    return resized(maps[0, :, :columns, :rows], (width, height))  # type: ignore[index]
+    return resized(cast(Tensor, maps)[0, :, :columns, :rows], (width, height))

@@ -105,9 +105,11 @@ def test_bad_files_are_told_and_the_others_go_on(run: Run, images: Path, tmp_pat
     (images / "empty.jpg").write_bytes(b"")
     (images / "cut.png").write_bytes((images / "a.png").read_bytes()[:600])
     (images / "gone.png").symlink_to(images / "nowhere.png")
-    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
-    chunk = b"IHDR" + header
-    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    parts = ((b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)), (b"IDAT", b""))
+    chunks = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    ]
+    bomb = b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
     (images / "bomb.png").write_bytes(bomb)
     nib.save(nib.Nifti1Image(np.zeros((5, 5, 5)), np.eye(4)), images / "volume.nii.gz")
     outcome = run()
@@ -239,7 +241,9 @@ def test_medical_formats_and_spacing(predictor: SGDNetPredictor, pictures: Path,
     assert outcome.failures == []
     names = set(state(tmp_path / "out"))
     assert names >= {"scan.dcm", "slice.nii.gz", "photo.png", "slice_probability.nii.gz", "scan_probability.png"}
-    dicom, picture = (np.asarray(formats.read_mask(tmp_path / "out" / name).image) for name in ("scan.dcm", "photo.png"))
+    dicom, picture = (
+        np.asarray(formats.read_mask(tmp_path / "out" / name).image) for name in ("scan.dcm", "photo.png")
+    )
     np.testing.assert_array_equal(dicom > 0, picture > 0)
     assert 0 < (dicom > 0).mean() < 1
     for row in rows(tmp_path / "out", "measurements.csv"):

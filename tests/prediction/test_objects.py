@@ -10,8 +10,9 @@ from hypothesis.extra.numpy import arrays
 from prediction_fixtures import disc
 from scipy.ndimage import label as regions
 from skimage.draw import polygon2mask
+from skimage.measure import perimeter_crofton
 
-from custom_networks.prediction.measurements import measure
+from custom_networks.prediction.measurements import measure, perimeter
 from custom_networks.prediction.objects import Object, components, objects
 from custom_networks.prediction.polygons import area, rings
 
@@ -87,6 +88,12 @@ def test_square_pixels_scale_all_lengths() -> None:
     assert row["area_mm2"] == pytest.approx(row["area_px"] * 0.0025)
     for name in ("perimeter", "diameter", "longest_diameter"):
         assert row[f"{name}_mm"] == pytest.approx(0.05 * row[f"{name}_px"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(MASKS)
+def test_perimeter_is_that_of_scikit_image_where_pixels_are_square(mask: np.ndarray) -> None:
+    assert perimeter(mask, (0.5, 0.5)) == pytest.approx(0.5 * perimeter_crofton(np.pad(mask, 1), directions=4))
 
 
 def test_asymmetry_and_irregularity_tell_shapes_apart() -> None:

@@ -122,9 +122,7 @@ def test_polygons_of_geojson(tmp_path: Path, mask: NDArray[np.bool_]) -> None:
     assert content["type"] == "FeatureCollection"
     first, second = content["features"]
     assert [len(each["geometry"]["coordinates"]) for each in (first, second)] == [2, 1]
-    total = sum(
-        area(np.array(ring)) for each in content["features"] for ring in each["geometry"]["coordinates"]
-    )
+    total = sum(area(np.array(ring)) for each in content["features"] for ring in each["geometry"]["coordinates"])
     assert total == pytest.approx(mask.sum() - 0.5 + 0.5 - 0.5)  # two outer rings, a hole
     assert first["properties"]["area_px"] + second["properties"]["area_px"] == mask.sum()
 

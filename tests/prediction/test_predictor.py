@@ -26,7 +26,8 @@ def wide(pictures: Path, tmp_path: Path) -> Path:
     path.parent.mkdir()
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.open(sorted(pictures.iterdir())[1]).resize((90, 150)).save(path, exif=exif)
+    upright = Image.open(sorted(pictures.iterdir())[1]).resize((150, 90))
+    upright.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
     return path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ def nifti_like(source: Path, values: NDArray) -> bytes:
     """
     import nibabel as nib
 
-    like = nib.load(source)
+    like: Any = nib.load(source)
     header = like.header.copy()
     header.set_data_dtype(values.dtype)
     header["scl_slope"], header["scl_inter"] = np.nan, np.nan
