@@ -15,7 +15,7 @@ from typing import Any
 
 from custom_networks.verbs import VERBS, default_bundle
 
-GOES_ON = {"prepare": "the same command goes on where it was."}
+GOES_ON = dict.fromkeys(("prepare", "predict"), "the same command goes on where it was.")
 
 
 def usage(verb: str) -> str:
@@ -71,7 +71,7 @@ def check_flags(verb: str, words: list[str]) -> None:
     places = [each.name for each in parameters if _is_required(each) and each.kind is not each.KEYWORD_ONLY]
     any_number = any(each.kind is each.VAR_POSITIONAL for each in parameters)
     unnamed = list(itertools.takewhile(lambda word: not word.startswith("--"), words))
-    named = {word[2:].split("=")[0] for word in words if word.startswith("--")}
+    named = {_flag_name(word) for word in words if word.startswith("--")}
     given = {*places[: len(unnamed)], *named}
     missing = next((each.name for each in parameters if _is_required(each) and each.name not in given), None)
     if missing:
@@ -81,9 +81,14 @@ def check_flags(verb: str, words: list[str]) -> None:
         word = unnamed[len(places)]
         raise UserError(f"{word}: give a name before the value, as in `sgdnet {verb} --{first} {word}`")
     for word in words:
-        name = word[2:].split("=")[0]
+        name = _flag_name(word)
         if word.startswith("--") and not files and name not in known:
             raise UserError(f"--{name}: no such setting{nearest(name, known)}")
+
+
+def _flag_name(word: str) -> str:
+    """Name of a flag such as --dry-run=true; fire, too, reads a hyphen as an underscore."""
+    return word[2:].split("=")[0].replace("-", "_")
 
 
 def _is_required(argument: inspect.Parameter) -> bool:

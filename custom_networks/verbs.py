@@ -183,13 +183,87 @@ def evaluate(**knobs: Any) -> None:
     run_config(("train.json", "evaluate.json"), "train", knobs)
 
 
-def predict(**knobs: Any) -> None:
-    """Write a mask for every image of a folder.
+def predict(
+    *inputs: str,
+    output: str | None = None,
+    checkpoint: str | None = None,
+    outputs: str = "mask",
+    mode: str = "stretch",
+    image_size: int | None = None,
+    threshold: float | None = None,
+    overlap: float = 0.25,
+    scale: float = 1.0,
+    tta: str = "none",
+    review_below: float = 0.8,
+    spacing: float = 0.0,
+    batch_size: int = 1,
+    num_workers: int = 0,
+    device: str | None = None,
+    amp: bool = False,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    bundle_root: str | None = None,
+    dataset_dir: str | None = None,
+    output_dir: str | None = None,
+) -> None:
+    """Write a mask for every image: files, folders to the bottom, patterns; what is done already stays.
 
     Args:
-        knobs: see below.
+        inputs: images, folders and patterns, such as `scans/**/*.png`; exit code 2 when some images fail.
+        output: folder that gets the results; predictions/ of the bundle by default.
+        checkpoint: weights, model.pt of a run; models/model.pt of the bundle by default.
+        outputs: mask, probability, edge, uncertainty, instances, overlay, geojson, coco, measurements; all is all.
+        mode: stretch (to the square, as in training), pad (the aspect is kept) or window (slides over the image).
+        image_size: side in pixels of the square the network sees, a multiple of 64; the training's by default.
+        threshold: probability from which a pixel is foreground; the bundle's by default.
+        overlap: of neighbouring windows, as a share of their side.
+        scale: factor by which images are resized before windows are cut.
+        tta: none, flips (4 views) or all (8 views, turns too); their spread is the uncertainty.
+        review_below: confidence, 0 to 1, below which an image is flagged for review.
+        spacing: millimetres a pixel, for files that do not say.
+        batch_size: images, or windows, a step.
+        num_workers: threads that read, and as many that write; 0 takes one for each core, 4 at most.
+        device: cuda, cuda:1, cpu, ...; the GPU where there is one.
+        amp: true predicts in mixed precision (bfloat16), on a GPU and on a CPU.
+        dry_run: true says what would be done, and writes nothing.
+        overwrite: true replaces results that are there.
+        bundle_root: folder of the bundle, the one that holds configs/.
+        dataset_dir: a folder to predict, its images/ where it has one.
+        output_dir: the same as output.
     """
-    run_config(("inference.json",), "infer", knobs)
+    import sys
+
+    from custom_networks.prediction.command import Request, predict_images
+    from custom_networks.training.processes import flag
+
+    root = Path(bundle_root or default_bundle())
+    request = Request(
+        inputs=inputs,
+        dataset_dir=dataset_dir,
+        output=Path(output or output_dir or root / "predictions"),
+        bundle_root=root,
+        checkpoint=checkpoint,
+        outputs=outputs,
+        options={
+            "mode": mode,
+            "overlap": overlap,
+            "scale": scale,
+            "tta": tta,
+            "review_below": review_below,
+            "amp": flag(amp),
+            **({} if threshold is None else {"threshold": threshold}),
+        },
+        image_size=image_size,
+        spacing=spacing,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        device=device,
+        dry_run=flag(dry_run),
+        overwrite=flag(overwrite),
+    )
+    code = predict_images(request)
+    if code:
+        sys.exit(code)
 
 
 def compare(
@@ -277,7 +351,7 @@ VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "check": (check, ()),
     "train": (train, ("train.json",)),
     "evaluate": (evaluate, ("train.json", "evaluate.json")),
-    "predict": (predict, ("inference.json",)),
+    "predict": (predict, ()),
     "compare": (compare, ()),
     "report": (report, ()),
     "export": (export, ()),

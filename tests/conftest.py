@@ -10,7 +10,7 @@ import pytest
 
 from custom_networks.data.phantoms import write_phantoms
 
-pytest_plugins = ["export_fixtures", "evaluation_fixtures"]
+pytest_plugins = ["export_fixtures", "evaluation_fixtures", "prediction_fixtures"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BUNDLE = REPOSITORY / "bundle"

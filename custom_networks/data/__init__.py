@@ -14,6 +14,7 @@ from custom_networks.data.labels import (
 )
 from custom_networks.data.normalization import Normalization
 from custom_networks.data.on_device import training_loader
+from custom_networks.data.resizing import Resized
 from custom_networks.data.sources import (
     checked_datalist,
     checked_images,
@@ -23,6 +24,7 @@ from custom_networks.data.sources import (
 
 __all__ = [
     "Normalization",
+    "Resized",
     "StrictPILReader",
     "cached_dataset",
     "checked_datalist",

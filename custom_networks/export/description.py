@@ -56,7 +56,7 @@ def describe(source: Source, name: str, precision: str, sizes: str) -> Metadata:
         },
         "preprocessing": {
             "colour": "RGB, 0 to 255, upright as EXIF says",
-            "resize": f"to {side} x {side} pixels, bilinear, anti-aliased, rounded to whole numbers",
+            "resize": f"to {side} x {side} pixels, bilinear, anti-aliased as Pillow does it, rounded to whole numbers",
             "size": side,
             "mean": list(source.normalization.mean),
             "std": list(source.normalization.std),

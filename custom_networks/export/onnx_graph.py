@@ -23,6 +23,7 @@ from custom_networks.export.common import (
     Run,
     example,
 )
+from custom_networks.export.folded import FoldedSGDNet
 from custom_networks.export.quantise import quantise
 
 OPSET = 18
@@ -34,7 +35,7 @@ def trace(job: Job, path: Path, dtype: torch.dtype) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # sizes are multiples of 64: the branches that tracing fixes are the same
         torch.onnx.export(
-            job.network.optimize_for_inference(dtype),
+            FoldedSGDNet(job.network, dtype).eval(),
             (example(job),),
             str(path),
             dynamo=False,

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from custom_networks.export.common import DTYPES, INPUT, METADATA, Format, Images, Job, Metadata, Run
+from custom_networks.export.folded import FoldedSGDNet
 
 EXTRA = f"{METADATA}.json"
 
@@ -20,7 +21,7 @@ EXTRA = f"{METADATA}.json"
 def write(job: Job, path: Path) -> None:
     """Export for the square the weights were trained on."""
     side = job.image_size
-    network = job.network.optimize_for_inference(DTYPES[job.precision])
+    network = FoldedSGDNet(job.network, DTYPES[job.precision]).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.export.export(

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from custom_networks.export.common import DTYPES, METADATA, Format, Images, Job, Metadata, Run
+from custom_networks.export.folded import FoldedSGDNet
 
 EXTRA = f"{METADATA}.json"  # where MONAI's own `ckpt_export` puts it too
 
@@ -17,7 +18,7 @@ def write(job: Job, path: Path) -> None:
     """Compile the network, folded for inference, with its control flow, hence for any size."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        scripted = torch.jit.script(job.network.optimize_for_inference(DTYPES[job.precision]))
+        scripted = torch.jit.script(FoldedSGDNet(job.network, DTYPES[job.precision]).eval())
         torch.jit.save(scripted, str(path), {EXTRA: json.dumps(job.metadata)})
 
 

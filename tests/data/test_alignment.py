@@ -16,6 +16,7 @@ SIZES = [(64, 64), (63, 91), (187, 301), (301, 187), (50, 71), (640, 480), (1023
 SIDE = 128
 HALF_PIXEL = 0.5
 MOVES = ("RandFlip", "RandRotate")
+SPATIAL = ("Resize", "Rand", "Spatial", "Flip", "Rotate", "Zoom", "Affine", "Crop", "Pad")
 
 
 def disc(size: tuple[int, int], centre: tuple[float, float], radius: float) -> tuple[np.ndarray, np.ndarray]:
@@ -95,9 +96,10 @@ def test_each_spatial_transform_is_one_call_for_both(tmp_path: Path, pipeline: C
     spatial = [
         step
         for step in config["load"] + config["train"]["augment"] + config["normalize"]
-        if step["_target_"].startswith(("Resize", "Rand", "Spatial", "Flip", "Rotate", "Zoom", "Affine", "Crop", "Pad"))
+        if step["_target_"].rpartition(".")[2].startswith(SPATIAL)
     ]
-    assert [step["_target_"] for step in spatial] == ["Resized", "RandFlipd", "RandFlipd", "RandRotated"]
+    names = ["custom_networks.data.Resized", "RandFlipd", "RandFlipd", "RandRotated"]
+    assert [step["_target_"] for step in spatial] == names
     assert all(step["keys"] == ["image", "label"] for step in spatial)
     resize, *_, rotation = spatial
     assert resize["mode"] == ["bilinear", "nearest-exact"]

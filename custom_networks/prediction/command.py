@@ -1,0 +1,113 @@
+"""`sgdnet predict`: check what was asked for, predict, tell what happened."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from custom_networks.errors import UserError
+from custom_networks.export.source import sha256, trained_size
+from custom_networks.prediction.execution import describe, execute, make_plan, settings_of
+from custom_networks.prediction.options import Options
+from custom_networks.prediction.outputs import chosen_outputs
+from custom_networks.prediction.predictor import SGDNetPredictor
+from custom_networks.training.setup import check_values, read_config, readable_errors
+
+SOME_FAILED = 2
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for; see `verbs.predict`, whose defaults these are."""
+
+    inputs: Sequence[str]
+    output: Path
+    bundle_root: Path
+    dataset_dir: str | None = None
+    checkpoint: str | None = None
+    outputs: str = "mask"
+    options: dict[str, Any] = field(default_factory=dict)
+    image_size: int | None = None
+    spacing: float = 0.0
+    batch_size: int = 1
+    num_workers: int = 0
+    device: str | None = None
+    dry_run: bool = False
+    overwrite: bool = False
+
+
+def predict_images(request: Request) -> int:
+    """Predict images and print what happened.
+
+    Args:
+        request: what is asked for.
+
+    Returns:
+        Exit code: 0, or 2 when some images failed.
+
+    Raises:
+        UserError: for a mistake that concerns all images.
+    """
+    readable_errors()
+    _check(request)
+    config = read_config([request.bundle_root / "configs" / "inference.json"])
+    checkpoint = Path(request.checkpoint or request.bundle_root / "models" / "model.pt")
+    if not checkpoint.is_file():
+        raise UserError(f"{checkpoint}: no such weights; train first, or give the model.pt of a run as --checkpoint")
+    options = Options(
+        **{
+            "image_size": request.image_size or trained_size(checkpoint) or config["image_size"],
+            "threshold": config["threshold"],
+            **request.options,
+        }
+    )
+    outputs = chosen_outputs(request.outputs, options.tta)
+    inputs = [*request.inputs, *([_image_folder(request.dataset_dir)] if request.dataset_dir else [])]
+    output = Path(request.output).expanduser()
+    settings = settings_of(options, sha256(checkpoint), outputs, request.spacing)
+    more = {"settings": settings, "spacing": request.spacing, "overwrite": request.overwrite}
+    plan = make_plan(inputs, output, outputs, **more)
+    if request.dry_run:
+        print("\n".join(describe(plan)))
+        return 0
+
+    def load() -> SGDNetPredictor:
+        return SGDNetPredictor.from_bundle(
+            request.bundle_root,
+            checkpoint,
+            device=request.device,
+            edge=bool({"edge", "instances"} & set(outputs)),
+            batch_size=request.batch_size,
+            **options.as_dict(),
+        )
+
+    outcome = execute(plan, load, request.batch_size, request.num_workers, lambda line: print(line, file=sys.stderr))
+    print(f"{output}: {outcome}", flush=True)
+    return SOME_FAILED if outcome.failures else 0
+
+
+def _check(request: Request) -> None:
+    for name in ("dry_run", "overwrite"):
+        value = getattr(request, name)
+        if not isinstance(value, bool):
+            raise UserError(f"--{name} {value}: must be true or false; images come before the flags")
+    spacing = request.spacing
+    if isinstance(spacing, bool) or not isinstance(spacing, int | float) or not 0 <= spacing < float("inf"):
+        raise UserError(f"--spacing {spacing}: must be a number of millimetres, such as 0.05")
+    check_values(
+        {
+            "batch_size": request.batch_size,
+            "num_workers": request.num_workers,
+            "device": request.device or "cpu",
+            "amp": request.options.get("amp", False),
+        }
+    )
+
+
+def _image_folder(dataset_dir: str) -> str:
+    """Return the folder's `images/` where it has one, else itself."""
+    images = Path(dataset_dir).expanduser() / "images"
+    return str(images if images.is_dir() else dataset_dir)

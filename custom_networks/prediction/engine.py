@@ -1,0 +1,100 @@
+"""The network on batches: normalisation, the fast form for the device, test-time augmentation.
+
+Symbols: B batch, X and Y the sides of the network's square, x (width) before y (height) as the bundle reads pictures.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from custom_networks.data.normalization import Normalization
+from custom_networks.network.layers import pad_to_multiple
+from custom_networks.network.sgdnet import SGDNet, restore
+from custom_networks.prediction.views import VIEWS
+from custom_networks.training.precision import MixedPrecisionInferer
+
+
+class Engine:
+    """Compute probabilities, and on demand edges and the spread of the views.
+
+    On a CPU this is `SGDNet.optimize_for_inference`; on a GPU the network itself, channels-last, images going there
+    from pinned memory.
+
+    Args:
+        network: with its weights; it is not changed on a CPU.
+        normalization: of its images.
+        device: where it runs.
+        amp: whether it computes in bfloat16.
+        tta: one of `VIEWS`.
+        edge: whether to give the edge map too.
+
+    Raises:
+        UserError: where the device has no bfloat16.
+    """
+
+    def __init__(
+        self,
+        network: SGDNet,
+        normalization: Normalization,
+        device: torch.device | str = "cpu",
+        amp: bool = False,
+        tta: str = "none",
+        edge: bool = False,
+    ) -> None:
+        self.device = torch.device(device)
+        self.views = VIEWS[tta]
+        self.edge = edge and network.sge is not None
+        self.mean, self.std = (
+            torch.tensor(values, dtype=torch.float32, device=self.device)[:, None, None]
+            for values in (normalization.mean, normalization.std)
+        )
+        self.inferer = MixedPrecisionInferer(amp, self.device)
+        self.dtype = torch.float32
+        self.network = network.eval()
+        if self.device.type == "cpu":
+            self.dtype = torch.bfloat16 if amp else torch.float32
+            self.network = cast(SGDNet, network.optimize_for_inference(self.dtype).network)
+            self.inferer = MixedPrecisionInferer(False, self.device)  # the weights are in bfloat16 already
+        else:
+            self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the maps: probability, then edge and uncertainty where they are computed."""
+        return ("probability", *(("edge",) if self.edge else ()), *(("uncertainty",) if len(self.views) > 1 else ()))
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Compute the maps of a batch.
+
+        Args:
+            images: (B, 3, X, Y), uint8.
+
+        Returns:
+            (B, K, X, Y), float32 on the CPU, in the order of `channels`. Probability and edge are means over the
+            views, uncertainty is the standard deviation of the views' probabilities.
+        """
+        if self.device.type == "cuda":
+            images = images.pin_memory()
+        normalised = (images.to(self.device, non_blocking=True).float() - self.mean) / self.std
+        views = [view.undo(self._maps(view.apply(normalised))) for view in self.views]
+        maps = torch.stack(views).mean(0) if len(views) > 1 else views[0]
+        if len(views) > 1:
+            spread = torch.stack([view[:, :1] for view in views]).std(0, correction=0)
+            maps = torch.cat([maps, spread], 1)
+        return maps.float().cpu()
+
+    def _maps(self, normalised: Tensor) -> Tensor:
+        """Probabilities, and edges, of one view."""
+        image = normalised.to(dtype=self.dtype, memory_format=torch.channels_last)
+        logits = self.inferer(image, self._logits)
+        return torch.sigmoid(logits)
+
+    def _logits(self, image: Tensor) -> Tensor:
+        padded = pad_to_multiple(image, self.network.size_factor)
+        decoded, edge, _ = self.network.decode(padded)
+        logits = restore(self.network.heads[0](decoded[0]), padded, image)
+        return torch.cat([logits, restore(edge, padded, image)], 1) if self.edge else logits

@@ -1,0 +1,166 @@
+"""Find the images to predict, and name their results so that none leaves the output folder."""
+
+from __future__ import annotations
+
+import glob
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from custom_networks.data.folder import EXTENSIONS, IMAGE_FOLDER, MASK_FOLDERS, MASK_SUFFIXES
+from custom_networks.data.formats import dicom, nifti, stem
+from custom_networks.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image to predict.
+
+    Attributes:
+        path: of its file.
+        name: of its results below the output folder, with `/` and without ending.
+    """
+
+    path: Path
+    name: str
+
+
+def find_sources(inputs: Sequence[str], output: Path) -> list[Source]:
+    """Find the images that a command line names.
+
+    Args:
+        inputs: files, folders (searched to the bottom, links followed once) and patterns such as `scans/**/*.png`.
+        output: folder of the results, which is not searched.
+
+    Returns:
+        Each image once, in the order of the inputs, those of a folder sorted. Results keep the folders below what was
+        given. In folders hidden files are passed over, and masks: `masks/` and `labels/` beside `images/`, `a_mask.png`
+        beside `a.jpg`, DICOM SEG objects.
+
+    Raises:
+        UserError: for an input that does not exist or holds no image, and for two images with the same results.
+    """
+    if not inputs:
+        raise UserError("no image given; write `sgdnet predict IMAGE_OR_FOLDER ... --output DIR`")
+    found: dict[str, Source] = {}
+    for text in inputs:
+        path = Path(os.path.expanduser(text))  # noqa: PTH111
+        if path.is_dir():
+            images = list(_in_folder(path, output))
+        elif path.exists():
+            images = [Source(path, stem(path))]
+        else:
+            images = list(_matching(str(path), output))
+        if not images:
+            raise UserError(f"{text}: no images in it; known are {', '.join((*EXTENSIONS, '.dcm', *nifti.EXTENSIONS))}")
+        for image in images:
+            found.setdefault(os.path.realpath(image.path), image)
+    return list(found.values())
+
+
+def refuse_same_names(paths: Iterable[tuple[Source, str]]) -> None:
+    """Raise UserError where two images would write the same file.
+
+    Args:
+        paths: each image with a file that it will write, below the output folder.
+    """
+    taken: dict[str, Source] = {}
+    for source, file in paths:
+        key = unicodedata.normalize("NFC", file).casefold()  # on some disks a.png and A.PNG are one file
+        if key in taken and taken[key] != source:
+            raise UserError(
+                f"{source.path}: {taken[key].path} would be written as {file} too; rename one, or predict them into "
+                "two folders"
+            )
+        taken[key] = source
+
+
+def inside(output: Path, file: str) -> Path:
+    """Path of a result, which must not leave the output folder, through a link in it either.
+
+    Args:
+        output: the folder.
+        file: below it.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: where it would lie elsewhere.
+    """
+    path = output / PurePosixPath(file)
+    root, parent = Path(os.path.realpath(output)), Path(os.path.realpath(path.parent))
+    if ".." in PurePosixPath(file).parts or PurePosixPath(file).is_absolute() or not parent.is_relative_to(root):
+        raise UserError(f"{path}: lies outside {output}; remove the link that leads there, or give another --output")
+    return path
+
+
+def _is_image(path: Path) -> bool:
+    name = path.name.lower()
+    if name.startswith("."):
+        return False
+    if name.endswith((*EXTENSIONS, *nifti.EXTENSIONS)):
+        return True
+    return dicom.is_dicom(path) and not _is_segmentation(path)
+
+
+def _is_segmentation(path: Path) -> bool:
+    try:
+        return dicom.is_segmentation(path)
+    except UserError:  # damaged, which is told when it is read
+        return False
+
+
+def _in_folder(folder: Path, output: Path) -> Iterator[Source]:
+    """Images of a folder and those below; one seen already, as links can lead back, is left out."""
+    seen: set[str] = {os.path.realpath(output)}
+    for place, below, files in os.walk(folder, followlinks=True, onerror=_refuse):
+        real = os.path.realpath(place)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        lower = {name.lower() for name in below}
+        masks = MASK_FOLDERS if IMAGE_FOLDER in lower else ()
+        below[:] = sorted(name for name in below if not name.startswith(".") and name.lower() not in masks)
+        stems = {stem(name) for name in files}
+        for name in sorted(files):
+            path = Path(place, name)
+            if _is_image(path) and not _is_mask_of(stem(name), stems):
+                yield Source(path, _below(path, folder))
+
+
+def _is_mask_of(name: str, others: set[str]) -> bool:
+    suffix = next((suffix for suffix in MASK_SUFFIXES if name.lower().endswith(suffix)), "")
+    return bool(suffix) and name[: -len(suffix)] in others
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(f"{error.filename}: cannot be listed ({error.strerror}); check its permissions") from None
+
+
+def _matching(pattern: str, output: Path) -> Iterator[Source]:
+    if not glob.has_magic(pattern):
+        parent = Path(pattern).parent
+        siblings = [path.name for path in parent.iterdir()] if parent.is_dir() else []
+        raise UserError(f"{pattern}: no such file or folder{nearest(Path(pattern).name, siblings)}")
+    plain = []
+    for part in Path(pattern).parts:
+        if glob.has_magic(part):
+            break
+        plain.append(part)
+    start = Path(*plain) if plain else Path()
+    root = os.path.realpath(output)
+    for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207
+        path = Path(match)
+        if path.is_file() and _is_image(path) and not Path(os.path.realpath(path)).is_relative_to(root):
+            yield Source(path, _below(path, start))
+
+
+def _below(path: Path, folder: Path) -> str:
+    """Name of a file's results: its path below a folder, its own name where it lies elsewhere."""
+    parent = os.path.relpath(os.path.abspath(path.parent), os.path.abspath(folder))  # noqa: PTH100
+    parts = Path(parent).parts
+    return str(PurePosixPath(*([] if ".." in parts else parts), stem(path)))

@@ -1,0 +1,158 @@
+"""What `predict` did in a folder, a line for each image: it goes on from there and overwrites nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from custom_networks.errors import UserError
+from custom_networks.prediction.inputs import Source, inside
+from custom_networks.prediction.reading import Stamp, stamp
+
+NAME = "predict.jsonl"
+Record = dict[str, Any]
+
+
+class Journal:
+    """The record of an output folder.
+
+    Args:
+        folder: output folder; made when the first image is recorded.
+        settings: of this run, which decide whether the work of an earlier one counts.
+        overwrite: whether files that are there may be replaced.
+
+    Raises:
+        UserError: when the folder is a file, or was predicted with other settings and `overwrite` is False.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], overwrite: bool = False) -> None:
+        self.folder, self.path, self.overwrite = folder, folder / NAME, overwrite
+        self.settings = json.loads(json.dumps(settings))
+        self.tables: set[str] = set()
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder}: this is a file; give a folder as --output")
+        lines = self._read()
+        earlier = next((line["settings"] for line in lines if "settings" in line), self.settings)
+        changed = [name for name in self.settings if earlier.get(name) != self.settings[name]]
+        if changed and not overwrite:
+            was = ", ".join(f"{name} {earlier.get(name)!r} (now {self.settings[name]!r})" for name in changed)
+            raise UserError(
+                f"{folder}: was predicted with {was}; give another --output, or replace its results by --overwrite true"
+            )
+        self.records: dict[str, Record] = {}
+        for line in lines if not changed else ():
+            self.tables |= set(line.get("tables_written", ()))
+            self.records |= {line["name"]: line} if "name" in line else {}
+        self._open = False
+
+    def done(self, source: Source, outputs: Sequence[str]) -> bool:
+        """Tell whether an image, as its file is now, has all of some outputs."""
+        record = self.records.get(source.name)
+        if record is None or self.missing(source.name, outputs):
+            return False
+        try:
+            return _is_of(record, source, stamp(source.path))
+        except UserError:  # told when it is read
+            return False
+
+    def missing(self, name: str, outputs: Sequence[str]) -> list[str]:
+        """Outputs that an image lacks, or whose files are gone."""
+        record = self.records.get(name, {"files": {}, "tables": {}})
+        files = record["files"]
+        return [
+            kind
+            for kind in outputs
+            if kind not in record["tables"] and not (kind in files and (self.folder / files[kind]).is_file())
+        ]
+
+    def refuse(self, source: Source, found: Stamp, files: Mapping[str, str]) -> None:
+        """Raise UserError where an image's files would replace others, unless that is asked for.
+
+        Args:
+            source: the image.
+            found: stamp of its file.
+            files: what is to be written, by output.
+        """
+        if self.overwrite:
+            return
+        record = self.records.get(source.name)
+        if record is not None and not _is_of(record, source, found):
+            raise UserError(
+                f"{source.path}: {self.folder / source.name} was predicted from another file, or before it changed; "
+                "add --overwrite true, or give another --output"
+            )
+        for kind, file in files.items():
+            known = record is not None and record["files"].get(kind) == file
+            if not known and inside(self.folder, file).exists():
+                raise UserError(
+                    f"{self.folder / file}: is there already; add --overwrite true, or give another --output"
+                )
+
+    def refuse_table(self, file: str) -> None:
+        """Raise UserError where a table is there that `predict` did not write, unless it may be replaced."""
+        path = self.folder / file
+        if path.exists() and file not in self.tables and not self.overwrite:
+            raise UserError(f"{path}: not written by `sgdnet predict`; rename it, or add --overwrite true")
+
+    def add(self, record: Record) -> None:
+        """Record an image whose files are complete, keeping what was recorded of it before."""
+        before = self.records.get(record["name"])
+        if before is not None and before["stamp"] == record["stamp"] and before["source"] == record["source"]:
+            record = {**record, "files": {**before["files"], **record["files"]}}
+            record["tables"] = {**before["tables"], **record["tables"]}
+        self.records[record["name"]] = record
+        self._append(record)
+
+    def add_tables(self, files: Sequence[str]) -> None:
+        """Record the tables that are about to be written."""
+        self.tables |= set(files)
+        self._append({"tables_written": sorted(self.tables)})
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._open:
+            self._file.close()
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        try:
+            if not self._open:
+                self._start()
+            self._file.write(f"{json.dumps(line)}\n")
+            self._file.flush()
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: cannot be written ({error.strerror or error}); free some space or give another --output"
+            ) from error
+
+    def _start(self) -> None:
+        """Write the record anew, with the settings of this run and the images that still count."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lines = [{"settings": self.settings}, {"tables_written": sorted(self.tables)}, *self.records.values()]
+        part = self.path.with_name(f".{NAME}.part")
+        part.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+        part.replace(self.path)
+        self._file = self.path.open("a", encoding="utf-8")
+        self._open = True
+
+    def _read(self) -> list[Record]:
+        """Lines of an earlier run; a last line that it could not finish is left out."""
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be read ({error.strerror}); check its permissions") from None
+        lines = []
+        for line in text.splitlines():
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                continue
+        return [line for line in lines if isinstance(line, dict)]
+
+
+def _is_of(record: Record, source: Source, found: Stamp) -> bool:
+    """Tell whether a record is of a file as it is now."""
+    return record["source"] == str(source.path.absolute()) and record["stamp"] == list(found)

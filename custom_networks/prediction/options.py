@@ -1,0 +1,59 @@
+"""How images are predicted: what a run is told once, and what decides whether an earlier run's results still count."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from custom_networks.data.sources import checked_size
+from custom_networks.errors import UserError, nearest
+from custom_networks.prediction.views import VIEWS
+
+MODES = ("stretch", "pad", "window")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of a prediction.
+
+    Args:
+        image_size: side in pixels of the square that the network sees, a multiple of 64.
+        threshold: probability from which a pixel is foreground.
+        mode: "stretch" resizes each image to the square, as training does; "pad" keeps its aspect and repeats its
+            border; "window" slides the square over the image.
+        overlap: of neighbouring windows, as a share of their side.
+        scale: factor by which images are resized before windows are cut.
+        tta: test-time augmentation: "none", "flips" (4 views) or "all" (8: flips and turns by 90 degrees).
+        review_below: images of less confidence are flagged.
+        amp: whether the network computes in bfloat16.
+
+    Raises:
+        UserError: for a value that cannot be.
+    """
+
+    image_size: int = 256
+    threshold: float = 0.5
+    mode: str = "stretch"
+    overlap: float = 0.25
+    scale: float = 1.0
+    tta: str = "none"
+    review_below: float = 0.8
+    amp: bool = False
+
+    def __post_init__(self) -> None:
+        checked_size(self.image_size)
+        for name, value, known in (("mode", self.mode, MODES), ("tta", self.tta, VIEWS)):
+            if value not in known:
+                raise UserError(f"--{name} {value}: must be one of {', '.join(known)}{nearest(str(value), known)}")
+        for name, low, high in (("threshold", 0, 1), ("review_below", 0, 1), ("overlap", 0, 0.9), ("scale", 0.01, 4)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+                raise UserError(f"--{name} {value}: must be a number from {low} to {high}")
+        if self.scale != 1 and self.mode != "window":
+            raise UserError(f"--scale {self.scale}: is for --mode window; {self.mode} resizes to --image_size")
+        if not isinstance(self.amp, bool):
+            raise UserError(f"--amp {self.amp}: must be true or false")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Names and values."""
+        return asdict(self)

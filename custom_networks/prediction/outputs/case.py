@@ -1,0 +1,44 @@
+"""What the writers of outputs are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from custom_networks.prediction.objects import Object, components, instances, objects
+from custom_networks.prediction.result import Prediction
+
+
+@dataclass
+class Case:
+    """A predicted image.
+
+    Args:
+        source: file of the image.
+        name: of its files below the output folder, without ending.
+        prediction: of it.
+        threshold: probability from which a pixel is foreground.
+        by_instance: whether its objects are instances cut by the watershed rather than connected regions.
+    """
+
+    source: Path
+    name: str
+    prediction: Prediction
+    threshold: float
+    by_instance: bool = False
+
+    @cached_property
+    def labels(self) -> NDArray[np.integer]:
+        """Number of the object at each pixel (H, W), 0 for background."""
+        if self.by_instance:
+            return instances(self.prediction, self.threshold)
+        return components(self.prediction.mask)
+
+    @cached_property
+    def objects(self) -> list[Object]:
+        """The objects."""
+        return list(objects(self.labels))

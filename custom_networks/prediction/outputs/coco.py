@@ -1,0 +1,77 @@
+"""Objects in the format of COCO, a file for all images."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from custom_networks.prediction.objects import Object
+from custom_networks.prediction.outputs.case import Case
+from custom_networks.prediction.polygons import rings
+
+Row = dict[str, Any]
+CATEGORY = {"id": 1, "name": "lesion"}
+
+
+def coco_rows(case: Case) -> list[Row]:
+    """Annotate the objects of an image: a polygon, or run lengths where it has holes, which polygons cannot hold."""
+    shape = case.prediction.mask.shape
+    rows = []
+    for found in case.objects:
+        outlines = rings(found)
+        height, width = found.mask.shape
+        segmentation: Any = [outlines[0][:-1].ravel().tolist()]
+        if len(outlines) > 1:
+            segmentation = {"size": list(shape), "counts": run_lengths(found, shape)}
+        rows.append(
+            {
+                "category_id": CATEGORY["id"],
+                "segmentation": segmentation,
+                "area": int(found.mask.sum()),
+                "bbox": [found.column, found.row, width, height],
+                "iscrowd": 0,
+                "score": round(case.prediction.confidence, 4),
+            }
+        )
+    return rows
+
+
+def run_lengths(found: Object, shape: tuple[int, ...]) -> list[int]:
+    """Lengths of the runs outside and inside an object by turns, down the columns of an image of `shape` (H, W)."""
+    whole: NDArray[np.bool_] = np.zeros(shape, bool)
+    height, width = found.mask.shape
+    whole[found.row : found.row + height, found.column : found.column + width] = found.mask
+    line = whole.T.ravel()
+    changes = np.flatnonzero(np.diff(line)) + 1
+    lengths = np.diff([0, *changes, line.size]).tolist()
+    return [0, *lengths] if line[0] else lengths
+
+
+def coco_file(images: Sequence[tuple[Row, Sequence[Row]]]) -> bytes:
+    """Encode the annotations of all images.
+
+    Args:
+        images: of each, the row with "image", "width" and "height", and what `coco_rows` gave.
+
+    Returns:
+        The JSON.
+    """
+    numbers = itertools.count(1)
+    content = {
+        "images": [
+            {"id": i, "file_name": row["image"], "width": row["width"], "height": row["height"]}
+            for i, (row, _) in enumerate(images, start=1)
+        ],
+        "annotations": [
+            {"id": next(numbers), "image_id": i, **annotation}
+            for i, (_, annotations) in enumerate(images, start=1)
+            for annotation in annotations
+        ],
+        "categories": [CATEGORY],
+    }
+    return (json.dumps(content) + "\n").encode()

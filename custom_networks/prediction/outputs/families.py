@@ -1,0 +1,76 @@
+"""Files of the input's own family: PNG for pictures, NIfTI with its affine, DICOM SEG that refers to its source."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from custom_networks.data.formats import dicom, nifti
+from custom_networks.errors import UserError
+
+PICTURE, NIFTI, DICOM = "picture", "nifti", "dicom"
+LARGEST = 65535
+
+
+def family(path: Path) -> str:
+    """Tell the family of an image file."""
+    if nifti.is_nifti(path):
+        return NIFTI
+    return DICOM if dicom.is_dicom(path) else PICTURE
+
+
+def png(values: NDArray) -> bytes:
+    """Encode (H, W) uint8 or uint16 values as a PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(values)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def probability_png(values: NDArray[np.floating]) -> bytes:
+    """Encode (H, W) values from 0 to 1 as a PNG of 16 bits, 65535 being 1."""
+    levels = np.empty(values.shape, np.uint16)
+    for row, line in enumerate(values):  # row by row: a large map is not copied in float
+        levels[row] = np.rint(np.clip(line, 0, 1) * LARGEST)
+    return png(levels)
+
+
+def nifti_like(source: Path, values: NDArray) -> bytes:
+    """Encode (H, W) values as `.nii.gz` in the space of a NIfTI file: its shape, affine and units.
+
+    Args:
+        source: the file.
+        values: uint8, uint16, int32 or float32.
+
+    Returns:
+        The file's bytes, the same for the same values.
+    """
+    import nibabel as nib
+
+    like: Any = nib.load(source)
+    header = like.header.copy()
+    header.set_data_dtype(values.dtype)
+    header["scl_slope"], header["scl_inter"] = np.nan, np.nan
+    header["cal_min"] = header["cal_max"] = 0
+    image = type(like)(np.ascontiguousarray(values.T).reshape(like.shape), like.affine, header)
+    return gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
+
+
+def labels_file(source: Path, labels: NDArray[np.integer]) -> bytes:
+    """Encode a label map (H, W), 0 being background, as NIfTI for NIfTI, else as a PNG of 16 bits."""
+    if labels.max(initial=0) > LARGEST:
+        raise UserError(f"{source}: {labels.max()} instances, more than 16 bits hold; cut the image into parts")
+    values = labels.astype(np.uint16)
+    return nifti_like(source, values) if family(source) == NIFTI else png(values)
+
+
+def map_file(source: Path, values: NDArray[np.floating]) -> bytes:
+    """Encode a map (H, W) from 0 to 1 as float NIfTI for NIfTI, else as a PNG of 16 bits."""
+    if family(source) == NIFTI:
+        return nifti_like(source, np.asarray(values, np.float32))
+    return probability_png(values)

@@ -1,0 +1,133 @@
+"""Every output by name. A new one is a file of this folder and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from custom_networks.errors import UserError, nearest
+from custom_networks.prediction.outputs.case import Case
+from custom_networks.prediction.outputs.coco import coco_file, coco_rows
+from custom_networks.prediction.outputs.families import (
+    DICOM,
+    NIFTI,
+    family,
+    labels_file,
+    map_file,
+    nifti_like,
+    png,
+)
+from custom_networks.prediction.outputs.geojson import geojson_file
+from custom_networks.prediction.outputs.overlay import overlay_file
+from custom_networks.prediction.outputs.segmentation import segmentation_file
+from custom_networks.prediction.outputs.tables import measurement_rows, measurements_file
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ImageOutput:
+    """A file for each image.
+
+    Attributes:
+        ending: of the file, after the image's name.
+        encode: makes its bytes.
+        needs: map of the engine that it is made of, besides the probability.
+    """
+
+    ending: Callable[[Path], str]
+    encode: Callable[[Case], bytes]
+    needs: str = ""
+
+
+@dataclass(frozen=True)
+class TableOutput:
+    """A file for all images.
+
+    Attributes:
+        file: its name.
+        rows: what an image adds to it.
+        encode: makes its bytes of each image's facts and rows.
+    """
+
+    file: str
+    rows: Callable[[Case], list[Row]]
+    encode: Callable[[Sequence[tuple[Row, Sequence[Row]]]], bytes]
+
+
+def encode_mask(case: Case) -> bytes:
+    """Encode the mask in the family of its image: PNG with 0 and 255, NIfTI with 0 and 1, or DICOM SEG."""
+    mask = case.prediction.mask
+    kind = family(case.source)
+    if kind == DICOM:
+        return segmentation_file(case.source, mask)
+    if kind == NIFTI:
+        return nifti_like(case.source, mask.astype(np.uint8))
+    return png(np.where(mask, np.uint8(255), np.uint8(0)))
+
+
+def _mask_ending(path: Path) -> str:
+    return {DICOM: ".dcm", NIFTI: ".nii.gz"}.get(family(path), ".png")
+
+
+def _map_ending(what: str) -> Callable[[Path], str]:
+    return lambda path: f"_{what}.nii.gz" if family(path) == NIFTI else f"_{what}.png"
+
+
+def _given(values: NDArray[np.float32] | None, case: Case, what: str) -> NDArray[np.float32]:
+    if values is None:
+        raise UserError(f"{case.source}: this network has no {what} map; leave {what} out of --outputs")
+    return values
+
+
+IMAGE_OUTPUTS: dict[str, ImageOutput] = {
+    "mask": ImageOutput(_mask_ending, encode_mask),
+    "probability": ImageOutput(
+        _map_ending("probability"), lambda case: map_file(case.source, case.prediction.probability)
+    ),
+    "edge": ImageOutput(
+        _map_ending("edge"), lambda case: map_file(case.source, _given(case.prediction.edge, case, "edge")), "edge"
+    ),
+    "uncertainty": ImageOutput(
+        _map_ending("uncertainty"),
+        lambda case: map_file(case.source, _given(case.prediction.uncertainty, case, "uncertainty")),
+        "uncertainty",
+    ),
+    "instances": ImageOutput(_map_ending("instances"), lambda case: labels_file(case.source, case.labels), "edge"),
+    "overlay": ImageOutput(lambda path: "_overlay.jpg", overlay_file),
+    "geojson": ImageOutput(lambda path: ".geojson", geojson_file),
+}
+TABLE_OUTPUTS: dict[str, TableOutput] = {
+    "coco": TableOutput("coco.json", coco_rows, coco_file),
+    "measurements": TableOutput("measurements.csv", measurement_rows, measurements_file),
+}
+
+
+def chosen_outputs(names: str | Sequence[str], tta: str) -> tuple[str, ...]:
+    """Read the list of outputs.
+
+    Args:
+        names: separated by commas, or a sequence; "all" is all that can be had.
+        tta: test-time augmentation, without which there is no uncertainty.
+
+    Returns:
+        Names in the order of the registry; the mask is always among them.
+
+    Raises:
+        UserError: for a name that does not exist, or an uncertainty map without augmentation.
+    """
+    known = [*IMAGE_OUTPUTS, *TABLE_OUTPUTS]
+    wanted = [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else list(names)
+    if wanted == ["all"]:
+        wanted = [name for name in known if name != "uncertainty" or tta != "none"]
+    for name in wanted:
+        if name not in known:
+            raise UserError(f"--outputs {name}: must be of {', '.join(known)}{nearest(str(name), known)}")
+    if "uncertainty" in wanted and tta == "none":
+        raise UserError("--outputs uncertainty: is the spread of several views; add --tta flips or --tta all")
+    return tuple(name for name in known if name in wanted or name == "mask")

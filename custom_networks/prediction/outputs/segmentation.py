@@ -1,0 +1,78 @@
+"""A mask as a DICOM SEG object that refers to the image it was drawn on."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from custom_networks.errors import UserError
+
+LABEL = "lesion"
+ALGORITHM = "SGD-Net"
+
+
+def segmentation_file(source: Path, mask: NDArray[np.bool_]) -> bytes:
+    """Encode a mask as DICOM SEG, binary, of one segment.
+
+    Args:
+        source: the DICOM image.
+        mask: (H, W), of its rows and columns.
+
+    Returns:
+        The file's bytes.
+
+    Raises:
+        UserError: where the image lacks what a SEG object has to copy from it.
+    """
+    import highdicom as hd
+    from pydicom import dcmread
+    from pydicom.sr.codedict import codes
+    from pydicom.uid import generate_uid
+
+    try:
+        release = version("sgdnet")
+    except PackageNotFoundError:  # run from a bundle archive
+        release = "unknown"
+    algorithm = hd.AlgorithmIdentificationSequence(
+        name=ALGORITHM, version=release, family=codes.DCM.ArtificialIntelligence
+    )
+    segment = hd.seg.SegmentDescription(
+        segment_number=1,
+        segment_label=LABEL,
+        segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+        segmented_property_type=codes.SCT.Lesion,
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=algorithm,
+    )
+    buffer = io.BytesIO()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            segmentation = hd.seg.Segmentation(
+                source_images=[dcmread(source)],
+                pixel_array=np.ascontiguousarray(mask)[None],
+                segmentation_type="BINARY",
+                segment_descriptions=[segment],
+                series_instance_uid=generate_uid(),
+                series_number=1000,
+                sop_instance_uid=generate_uid(),
+                instance_number=1,
+                manufacturer=ALGORITHM,
+                manufacturer_model_name=ALGORITHM,
+                software_versions=release,
+                device_serial_number="none",
+                content_label="SGDNET",
+                omit_empty_frames=bool(mask.any()),
+            )
+            segmentation.save_as(buffer)
+    except (AttributeError, KeyError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{source}: no DICOM SEG can refer to it ({reason}); save it as PNG, or with complete DICOM attributes"
+        ) from error
+    return buffer.getvalue()

@@ -1,0 +1,127 @@
+"""The Python API: `SGDNetPredictor.from_bundle("bundle")(image)`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from custom_networks.data.normalization import Normalization
+from custom_networks.network.sgdnet import SGDNet
+from custom_networks.prediction.engine import Engine
+from custom_networks.prediction.geometry import Placement, place
+from custom_networks.prediction.options import Options
+from custom_networks.prediction.reading import Picture, from_array, read_file
+from custom_networks.prediction.result import Prediction, conclude
+from custom_networks.prediction.window import predict_windows
+
+
+class SGDNetPredictor:
+    """Predict images with a trained network.
+
+    Args:
+        network: with its weights.
+        normalization: of its images.
+        options: how to predict.
+        device: "cuda", "cpu", ...; None takes the GPU where there is one.
+        edge: whether to give the edge map too.
+        batch_size: windows a step, and images of a list.
+
+    Example:
+        >>> predictor = SGDNetPredictor.from_bundle("bundle")
+        >>> result = predictor("image.jpg")
+        >>> result.mask, result.confidence
+    """
+
+    def __init__(
+        self,
+        network: SGDNet,
+        normalization: Normalization,
+        options: Options | None = None,
+        device: torch.device | str | None = None,
+        edge: bool = True,
+        batch_size: int = 1,
+    ) -> None:
+        self.options = options or Options()
+        self.batch_size = batch_size
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.engine = Engine(network, normalization, device, self.options.amp, self.options.tta, edge)
+
+    @classmethod
+    def from_bundle(
+        cls,
+        bundle_root: str | Path = "bundle",
+        checkpoint: str | Path | None = None,
+        *,
+        device: torch.device | str | None = None,
+        edge: bool = True,
+        batch_size: int = 1,
+        **options: Any,
+    ) -> SGDNetPredictor:
+        """Load the network that a bundle describes.
+
+        Args:
+            bundle_root: folder with `configs/`.
+            checkpoint: weights; None takes the bundle's `models/model.pt`.
+            device: see the class.
+            edge: see the class.
+            batch_size: see the class.
+            options: of `Options`; image size and threshold are those of the weights and the bundle by default.
+
+        Returns:
+            The predictor.
+
+        Raises:
+            UserError: for a missing configuration, missing or unfit weights, or an option that cannot be.
+        """
+        from custom_networks.export.source import load_source
+
+        source = load_source(bundle_root, checkpoint, options.pop("image_size", None))
+        chosen = Options(**{"image_size": source.image_size, "threshold": source.threshold, **options})
+        return cls(source.network, source.normalization, chosen, device, edge, batch_size)
+
+    def __call__(self, image: str | Path | NDArray) -> Prediction:
+        """Predict one image.
+
+        Args:
+            image: a path, of any format that `read_image` knows, or an array (H, W, 3) of uint8 RGB.
+
+        Returns:
+            The prediction, at the image's size.
+
+        Raises:
+            UserError: for a file or an array that is no image.
+        """
+        picture = read_file(Path(image)) if isinstance(image, str | Path) else from_array(np.asarray(image))
+        return self.finish(picture, *self.compute([self.prepare(picture)]))
+
+    def prepare(self, picture: Picture) -> Prepared:
+        """Make of an image what the network sees; nothing to do where windows are cut from it."""
+        if self.options.mode == "window":
+            return picture
+        return self._placement(picture).to_square(picture.pixels)
+
+    def compute(self, prepared: Sequence[Prepared]) -> list[Tensor]:
+        """Run the network on prepared images; returns maps (K, X, Y) of each."""
+        if self.options.mode == "window":
+            options = self.options
+            size = (options.image_size, options.overlap, options.scale, self.batch_size)
+            return [predict_windows(self.engine, one.pixels, *size) for one in prepared if isinstance(one, Picture)]
+        return list(self.engine(torch.stack([one for one in prepared if isinstance(one, Tensor)])))
+
+    def finish(self, picture: Picture, maps: Tensor) -> Prediction:
+        """Bring the maps of an image to its size, and conclude."""
+        if self.options.mode != "window":
+            maps = self._placement(picture).to_image(maps)
+        return conclude(picture, dict(zip(self.engine.channels, maps, strict=True)), self.options)
+
+    def _placement(self, picture: Picture) -> Placement:
+        return place(picture.size, self.options.image_size, keep_aspect=self.options.mode == "pad")
+
+
+Prepared = Picture | Tensor

@@ -1,0 +1,74 @@
+"""What a prediction gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from custom_networks.prediction.options import Options
+from custom_networks.prediction.reading import Picture
+
+Map = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The prediction of one image, every map of the image's own height and width.
+
+    Attributes:
+        image: what was predicted.
+        mask: (H, W) boolean.
+        probability: (H, W), 0 to 1.
+        edge: (H, W) probability of a border; None where it was not asked for, or the network has none.
+        uncertainty: (H, W) standard deviation over the views of test-time augmentation; None without it.
+        confidence: 0 to 1, see `confidence`.
+        review: whether a person should look at it: little confidence, or nothing found.
+    """
+
+    image: Picture
+    mask: NDArray[np.bool_]
+    probability: Map
+    edge: Map | None
+    uncertainty: Map | None
+    confidence: float
+    review: bool
+
+
+def confidence(probability: NDArray[np.floating], mask: NDArray[np.bool_]) -> float:
+    """Soft Dice between mask and probabilities: the Dice to be expected if the probabilities are right.
+
+    Args:
+        probability: (H, W), 0 to 1.
+        mask: (H, W) boolean.
+
+    Returns:
+        2 * sum(p in the mask) / (sum(p) + pixels of the mask); 0 for an empty mask.
+    """
+    pixels = np.count_nonzero(mask)
+    if not pixels:
+        return 0.0
+    inside = np.sum(probability, where=mask, dtype=np.float64)
+    return float(2 * inside / (np.sum(probability, dtype=np.float64) + pixels))
+
+
+def conclude(image: Picture, maps: Mapping[str, Tensor], options: Options) -> Prediction:
+    """Make the prediction of an image's maps.
+
+    Args:
+        image: what was predicted.
+        maps: (W, H) each, by the names of `Engine.channels`.
+        options: with the threshold and the limit of confidence.
+
+    Returns:
+        The prediction.
+    """
+    found = {name: values.T.numpy() for name, values in maps.items()}
+    probability = found["probability"]
+    mask = probability >= options.threshold
+    certain = confidence(probability, mask)
+    edge, uncertainty = found.get("edge"), found.get("uncertainty")
+    return Prediction(image, mask, probability, edge, uncertainty, certain, certain < options.review_below)

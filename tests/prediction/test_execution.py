@@ -1,0 +1,305 @@
+"""Whole runs: what is written, what is kept, what goes on, and what is said of bad files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from dicoms import write_dicom
+from export_fixtures import BUNDLE
+from PIL import Image
+from prediction_fixtures import variant
+
+from custom_networks.data import formats
+from custom_networks.errors import UserError
+from custom_networks.prediction import SGDNetPredictor, reading
+from custom_networks.prediction.execution import Outcome, Plan, describe, execute, make_plan, settings_of
+from custom_networks.prediction.outputs import chosen_outputs
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def images(tmp_path: Path, pictures: Path) -> Path:
+    """Three pictures, one of them in a folder below."""
+    folder = tmp_path / "in"
+    for number, name in enumerate(("a.png", "b.jpg", "deep/c.tif")):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(sorted(pictures.iterdir())[number]).resize((80 + number, 70)).save(path)
+    return folder
+
+
+def plan_of(predictor: SGDNetPredictor, images: Path, output: Path, outputs: str = "mask", **more: Any) -> Plan:
+    chosen = chosen_outputs(outputs, predictor.options.tta)
+    settings = settings_of(predictor.options, "0", chosen, more.get("spacing", 0.0))
+    return make_plan([str(images)], output, chosen, settings=settings, **more)
+
+
+@pytest.fixture
+def run(predictor: SGDNetPredictor, images: Path, tmp_path: Path) -> Run:
+    """Predict `images` into `out`."""
+
+    def predict(outputs: str = "mask", batch_size: int = 2, options: dict[str, Any] | None = None, **more: Any):
+        chosen = variant(predictor, **(options or {}))
+        plan = plan_of(chosen, images, tmp_path / "out", outputs, **more)
+        return execute(plan, lambda: chosen, batch_size, 2, lambda line: None)
+
+    return predict
+
+
+def state(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Time and content of every file."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def rows(folder: Path, name: str = "predictions.csv") -> list[dict[str, str]]:
+    with (folder / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_all_outputs_of_all_images(run: Run, tmp_path: Path) -> None:
+    outcome = run("all", options={"tta": "flips"})
+    assert (outcome.done, outcome.skipped, outcome.failures) == (3, 0, [])
+    out = tmp_path / "out"
+    endings = ("", "_edge", "_instances", "_probability", "_uncertainty")
+    expected = {f"deep/c{ending}.png" for ending in endings} | {"deep/c_overlay.jpg", "deep/c.geojson"}
+    assert {name for name in state(out) if name.startswith("deep")} == expected
+    assert Image.open(out / "deep/c.png").size == (82, 70)
+    table = rows(out)
+    assert [Path(row["image"]).name for row in table] == ["a.png", "b.jpg", "c.tif"]
+    for row in table:
+        mask = np.asarray(Image.open(out / row["mask"])) > 0
+        assert float(row["foreground"]) == pytest.approx(mask.mean(), rel=1e-4)
+        assert row["review"] == str(int(float(row["confidence"]) < 0.8))
+        assert 0 < float(row["uncertainty"]) < 0.5
+    coco = json.loads((out / "coco.json").read_text())
+    assert len(coco["images"]) == 3
+    assert len(coco["annotations"]) == len(rows(out, "measurements.csv"))
+    assert not [name for name in state(out) if Path(name).name.startswith(".")]
+
+
+def test_batches_do_not_matter(run: Run, tmp_path: Path) -> None:
+    run("probability", batch_size=1)
+    (tmp_path / "out").rename(tmp_path / "one")
+    run("probability", batch_size=3)
+    for name in ("a", "b", "deep/c"):
+        one, three = (
+            np.asarray(Image.open(tmp_path / folder / f"{name}_probability.png")).astype(int)
+            for folder in ("one", "out")
+        )
+        assert np.abs(one - three).max() <= 7  # of 65535
+
+
+def test_bad_files_are_told_and_the_others_go_on(run: Run, images: Path, tmp_path: Path) -> None:
+    (images / "text.png").write_text("no picture")
+    (images / "empty.jpg").write_bytes(b"")
+    (images / "cut.png").write_bytes((images / "a.png").read_bytes()[:600])
+    (images / "gone.png").symlink_to(images / "nowhere.png")
+    parts = ((b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)), (b"IDAT", b""))
+    chunks = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    ]
+    bomb = b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    (images / "bomb.png").write_bytes(bomb)
+    nib.save(nib.Nifti1Image(np.zeros((5, 5, 5)), np.eye(4)), images / "volume.nii.gz")
+    outcome = run()
+    told = {source.path.name: text for source, text in outcome.failures}
+    assert set(told) == {"text.png", "empty.jpg", "cut.png", "gone.png", "bomb.png", "volume.nii.gz"}
+    for name, reason in (("bomb.png", "more than"), ("cut.png", "damaged or cut short"), ("empty.jpg", "0 bytes")):
+        assert name in told[name]
+        assert reason in told[name]
+    assert outcome.done == 3
+    errors = {Path(row["image"]).name: row["error"] for row in rows(tmp_path / "out") if row["error"]}
+    assert errors == told
+    assert str(outcome).startswith("3 predicted, 6 failed")
+
+
+def test_run_again_does_only_what_is_missing(run: Run, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (images / "b.jpg").rename(tmp_path / "b.jpg")
+    run()
+    (tmp_path / "b.jpg").rename(images / "b.jpg")
+    with (out / "predict.jsonl").open("a") as file:
+        file.write('{"name": "half a li')  # killed while it wrote
+    before = state(out)
+    outcome = run()
+    assert (outcome.done, outcome.skipped) == (1, 2)
+    assert state(out)["a.png"] == before["a.png"]
+    assert len(rows(out)) == 3
+    more = run("overlay,measurements")
+    assert (more.done, more.skipped) == (3, 0)
+    assert state(out)["a.png"] == before["a.png"]
+    assert (out / "deep" / "c_overlay.jpg").is_file()
+    (out / "deep" / "c.png").unlink()
+    assert run("overlay,measurements").done == 1
+    assert (out / "deep" / "c.png").is_file()
+    final = run("overlay,measurements")
+    assert (final.done, final.skipped) == (0, 3)
+    assert {Path(row["image"]).name for row in rows(out, "measurements.csv")} <= {"a.png", "b.jpg", "c.tif"}
+
+
+def test_existing_files_stay_unless_asked(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "deep").mkdir(parents=True)
+    (out / "a.png").write_bytes(b"precious")
+    outcome = run()
+    assert [source.name for source, _ in outcome.failures] == ["a"]
+    assert "is there already; add --overwrite true" in outcome.failures[0][1]
+    assert (out / "a.png").read_bytes() == b"precious"
+    assert outcome.done == 2
+    assert run(overwrite=True).done == 3
+    assert Image.open(out / "a.png").size == (80, 70)
+
+
+def test_a_table_of_someone_else_stays(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "predictions.csv").write_text("mine")
+    with pytest.raises(UserError, match="not written by `sgdnet predict`"):
+        run()
+    assert list(state(tmp_path / "out")) == ["predictions.csv"]
+
+
+def test_other_settings_are_not_mixed(run: Run, tmp_path: Path) -> None:
+    run()
+    before = state(tmp_path / "out")
+    with pytest.raises(UserError, match=r"was predicted with threshold 0\.5 \(now 0\.25\)"):
+        run(options={"threshold": 0.25})
+    assert state(tmp_path / "out") == before
+    assert run(options={"threshold": 0.25}, overwrite=True).done == 3
+    assert run(options={"threshold": 0.25}).skipped == 3
+
+
+def test_a_changed_image_is_not_taken_for_the_old_one(run: Run, images: Path) -> None:
+    run()
+    Image.new("RGB", (33, 44), "white").save(images / "a.png")
+    (failure,) = run().failures
+    assert "before it changed" in failure[1]
+    assert run(overwrite=True).failures == []
+
+
+def test_a_file_that_changes_while_it_is_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_while_written(path: Path) -> formats.Opened:
+        opened = formats.read_image(path)
+        if path.name == "b.jpg":
+            with path.open("ab") as file:
+                file.write(b"more")
+        return opened
+
+    monkeypatch.setattr(reading, "read_image", read_while_written)
+    outcome = run()
+    assert outcome.done == 2
+    assert "b.jpg: changed while it was read" in outcome.failures[0][1]
+
+
+def test_a_link_in_the_output_leads_nowhere_else(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out" / "deep").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    outcome = run()
+    assert ["lies outside" in text for _, text in outcome.failures] == [True]
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_dry_run_writes_nothing(predictor: SGDNetPredictor, run: Run, images: Path, tmp_path: Path) -> None:
+    lines = describe(plan_of(predictor, images, tmp_path / "out"))
+    assert lines[0] == f"{images / 'a.png'} -> {tmp_path / 'out' / 'a.png'}"
+    assert lines[-1] == "3 images, 0 done before; nothing was written"
+    assert not (tmp_path / "out").exists()
+    run()
+    assert describe(plan_of(predictor, images, tmp_path / "out")) == ["3 images, 3 done before; nothing was written"]
+
+
+def test_names_that_meet_are_refused_before_anything(predictor: SGDNetPredictor, images: Path, tmp_path: Path) -> None:
+    for name, other in (("a.jpg", "a.png"), ("b_edge.png", "b_edge.png")):
+        Image.new("RGB", (4, 4)).save(images / name)
+        with pytest.raises(UserError, match=f"would be written as {other} too"):
+            plan_of(predictor, images, tmp_path / "out", "edge")
+        (images / name).unlink()
+    assert not (tmp_path / "out").exists()
+
+
+def test_medical_formats_and_spacing(predictor: SGDNetPredictor, pictures: Path, tmp_path: Path) -> None:
+    pixels = np.asarray(Image.open(sorted(pictures.iterdir())[0]).resize((50, 70)).convert("RGB"))
+    folder = tmp_path / "in"
+    write_dicom(folder / "scan.dcm", pixels, "RGB", PixelSpacing=[0.1, 0.1])
+    stored = nib.Nifti1Image(np.ascontiguousarray(pixels[..., 0].T), np.diag([0.3, 0.2, 1, 1]))
+    stored.header.set_xyzt_units("mm")
+    nib.save(stored, folder / "slice.nii.gz")
+    Image.fromarray(pixels).save(folder / "photo.png")
+    plan = plan_of(predictor, folder, tmp_path / "out", "measurements,probability", spacing=0.5)
+    outcome = execute(plan, lambda: predictor, 1, 2, print)
+    assert outcome.failures == []
+    names = set(state(tmp_path / "out"))
+    assert names >= {"scan.dcm", "slice.nii.gz", "photo.png", "slice_probability.nii.gz", "scan_probability.png"}
+    dicom, picture = (
+        np.asarray(formats.read_mask(tmp_path / "out" / name).image) for name in ("scan.dcm", "photo.png")
+    )
+    np.testing.assert_array_equal(dicom > 0, picture > 0)
+    assert 0 < (dicom > 0).mean() < 1
+    for row in rows(tmp_path / "out", "measurements.csv"):
+        side = {"scan.dcm": 0.01, "slice.nii.gz": 0.06, "photo.png": 0.25}[Path(row["image"]).name]
+        assert float(row["area_mm2"]) == pytest.approx(side * float(row["area_px"]), rel=1e-4)
+
+
+def test_the_verb(sgdnet: Callable[..., tuple[int, str, str]], checkpoint: Path, images: Path, tmp_path: Path) -> None:
+    (images / "1,2.png").write_bytes((images / "a.png").read_bytes())
+    (images / "bad.png").write_text("no picture")
+    words = ("predict", images / "1,2.png", images / "bad.png", images / "deep", "--output", tmp_path / "out")
+    words = (*words, "--checkpoint", checkpoint, "--bundle_root", BUNDLE, "--device", "cpu")
+    code, out, err = sgdnet(*words, "--dry-run")
+    assert (code, err) == (0, "")
+    assert "nothing was written" in out
+    code, out, err = sgdnet(*words)
+    assert code == 2
+    assert err.count("Error: ") == 1
+    assert "bad.png: not an image" in err
+    assert "2 predicted, 1 failed" in out
+    assert "of the time in the network" in out
+    assert (tmp_path / "out" / "1,2.png").is_file()
+    assert (tmp_path / "out" / "c.png").is_file()
+    (images / "bad.png").unlink()
+    code, out, _ = sgdnet(*words[:2], *words[3:])
+    assert code == 0
+    assert "0 predicted, 2 done before" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "no image given"),
+        (("nowhere.png",), "nowhere.png: no such file or folder"),
+        ((".", "--checkpoint", "none.pt"), "none.pt: no such weights"),
+        ((".", "--outputs", "maks"), "did you mean 'mask'?"),
+        ((".", "--overwrite", "a.png"), "--overwrite a.png: must be true or false"),
+        ((".", "--batch_size", "0"), "--batch_size 0: must be a whole number"),
+        ((".", "--device", "gpu"), "--device gpu: no such device"),
+        ((".", "--thershold", "1"), "did you mean 'threshold'?"),
+        ((".", "--spacing", "-1"), "--spacing -1"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    sgdnet: Callable[..., tuple[int, str, str]],
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = () if "--checkpoint" in words else ("--checkpoint", checkpoint)
+    code, _, err = sgdnet("predict", *words, *given, "--output", tmp_path / "out")
+    assert code == 1
+    assert err.startswith("Error: ")
+    assert len(err.strip().splitlines()) == 1
+    assert sentence in err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,92 @@
+"""Windows over large images: exact where the network is local, and in little memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from custom_networks.prediction.window import predict_windows
+
+
+class Red:
+    """In the network's place: the probability of a pixel is its redness, whatever the window."""
+
+    def __init__(self) -> None:
+        self.windows = 0
+
+    def __call__(self, images: Tensor) -> Tensor:
+        self.windows += len(images)
+        return images[:, :2].float() / 255
+
+
+@pytest.mark.parametrize("size", [(200, 333), (64, 64), (40, 150), (10, 20)])
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_windows_blend_to_the_whole(size: tuple[int, int], batch_size: int) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (*size, 3)).astype(np.uint8)
+    pixels.flags.writeable = False
+    maps = predict_windows(Red(), pixels, 64, batch_size=batch_size)  # type: ignore[arg-type]
+    assert maps.shape == (2, size[1], size[0])
+    torch.testing.assert_close(maps, torch.from_numpy(pixels.transpose(2, 1, 0)[:2] / 255).float(), atol=1e-5, rtol=0)
+
+
+def test_scale_saves_windows_and_keeps_the_size() -> None:
+    pixels = np.full((256, 512, 3), 51, np.uint8)
+    whole, half = Red(), Red()
+    predict_windows(whole, pixels, 64)  # type: ignore[arg-type]
+    maps = predict_windows(half, pixels, 64, scale=0.5)  # type: ignore[arg-type]
+    assert maps.shape == (2, 512, 256)
+    assert half.windows < 0.4 * whole.windows
+    torch.testing.assert_close(maps, torch.full_like(maps, 0.2))
+
+
+PROGRAM = """
+import resource, sys
+import numpy as np
+from pathlib import Path
+from PIL import Image
+from custom_networks.prediction.options import Options
+from custom_networks.prediction.outputs.case import Case
+from custom_networks.prediction.outputs.registry import IMAGE_OUTPUTS
+from custom_networks.prediction.reading import read_file
+from custom_networks.prediction.result import conclude
+from custom_networks.prediction.window import predict_windows
+
+width, height, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+pixels = np.zeros((height, width, 3), np.uint8)
+pixels[height // 4 : height // 2, width // 4 : width // 2] = 255
+Image.fromarray(pixels).save(folder / "large.tif", compression="tiff_lzw")
+del pixels
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of what made the file, at least
+picture = read_file(folder / "large.tif")
+maps = predict_windows(lambda images: images[:, :1].float() / 255, picture.pixels, 256, batch_size=4)
+prediction = conclude(picture, {"probability": maps[0]}, Options(mode="window"))
+case = Case(folder / "large.tif", "large", prediction, 0.5)
+for name in ("mask", "probability", "overlay"):
+    (folder / f"{name}.bin").write_bytes(IMAGE_OUTPUTS[name].encode(case))
+assert prediction.mask.sum() == (height // 4) * (width // 4), prediction.mask.sum()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def peak(tmp_path: Path, width: int, height: int) -> float:
+    """Memory in bytes that reading, windows, mask, probability and overlay of a TIFF take at most."""
+    words = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(width), str(height), str(tmp_path)]
+    result = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr[-2000:]
+    return 1024 * float(result.stdout)
+
+
+def test_memory_grows_by_less_than_thirty_bytes_a_pixel(tmp_path: Path) -> None:
+    small, large = peak(tmp_path, 500, 400), peak(tmp_path, 4000, 3000)
+    assert (large - small) / (4000 * 3000) < 30
+
+
+@pytest.mark.slow
+def test_twelve_thousand_by_nine_thousand_pixels_in_less_than_four_gigabytes(tmp_path: Path) -> None:
+    assert peak(tmp_path, 12000, 9000) < 3.3e9  # the network and its maps take 0.6 GB more
