@@ -73,9 +73,10 @@ def check_flags(verb: str, words: list[str]) -> None:
     unnamed = list(itertools.takewhile(lambda word: not word.startswith("--"), words))
     named = {_flag_name(word) for word in words if word.startswith("--")}
     given = {*places[: len(unnamed)], *named}
-    missing = next((each.name for each in parameters if _is_required(each) and each.name not in given), None)
-    if missing:
-        raise UserError(f"{missing} is missing; write `{usage(verb)}`")
+    missing = next((each for each in parameters if _is_required(each) and each.name not in given), None)
+    if missing is not None:
+        name = f"--{missing.name}" if missing.kind is missing.KEYWORD_ONLY else missing.name.upper()
+        raise UserError(f"{name} is missing; write `{usage(verb)}`")
     if len(unnamed) > len(places) and not any_number:
         first = "dataset_dir" if files else known[len(places)]
         word = unnamed[len(places)]

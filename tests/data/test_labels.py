@@ -169,7 +169,7 @@ def test_types_become_the_second_channel_where_classes_are_told_apart(tmp_path: 
 
 def test_what_does_not_fit_the_classes_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     datalist = write_nuclei(tmp_path)
-    with pytest.raises(UserError, match=r"types.0\.png: class 2 in it, but the 2 classes are 0 to 1"):
+    with pytest.raises(UserError, match=r"types.0\.png: holds 2, which is no declared class"):
         checked_datalist(tmp_path, datalist, label_kind="instances", classes=2)
     with pytest.raises(UserError, match="3 classes, but the labels are masks"):
         checked_datalist(tmp_path, datalist, classes=3)
@@ -195,4 +195,4 @@ def test_an_empty_label_map_is_told_once(tmp_path: Path, caplog: pytest.LogCaptu
     save(tmp_path / "labels/1.png", np.zeros((64, 64), np.uint16))
     caplog.set_level("WARNING")
     checked_datalist(tmp_path, datalist, label_kind="instances")
-    assert [record.getMessage() for record in caplog.records] == ["empty label maps (background alone): 1, e.g. 1.png"]
+    assert [record.getMessage() for record in caplog.records] == ["empty masks (no foreground): 1, e.g. 1.png"]

@@ -21,7 +21,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ((), "KIND is missing; write `sgdnet prepare KIND SOURCE --output DIR`"),
+        ((), "KIND is missing; write `sgdnet prepare KIND SOURCE --output OUTPUT`"),
         (("isic2018",), "SOURCE is missing"),
         (("isic2018", "."), "--output is missing"),
         (("isci2018", ".", "--output", "x"), "no such kind of data set; use isic2016"),
