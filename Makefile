@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA := data/phantoms
 
-.PHONY: train test test-fast lint format benchmark clean
+.PHONY: train test test-all lint format benchmark clean
 
 train: $(VENV)/.installed $(DATA)
 	$(BIN)/sgdnet train --dataset_dir $(DATA) --image_size 128 --batch_size 8 --max_epochs 16 --num_workers 0
@@ -13,10 +13,10 @@ train: $(VENV)/.installed $(DATA)
 	$(BIN)/sgdnet evaluate --dataset_dir $(DATA) --image_size 128 --batch_size 8 --num_workers 0
 
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest
-
-test-fast: $(VENV)/.installed-dev
 	$(BIN)/pytest -m "not slow"
+
+test-all: $(VENV)/.installed-dev
+	$(BIN)/pytest
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -26,7 +26,7 @@ def resized(image: Tensor, size: Sequence[int], mode: str = "bilinear") -> Tenso
 
     Args:
         image: (C, X, Y) of any type.
-        size: new X and Y, pixels.
+        size: new X and Y, pixels, 2 at least (torch 2.13 fills a side of 1 wrongly).
         mode: "bilinear", anti-aliased where it shrinks, or "nearest-exact" for labels.
 
     Returns:
@@ -78,7 +78,7 @@ class Resized(MapTransform, InvertibleTransform):
 
     Args:
         keys: of the items.
-        spatial_size: new X and Y, pixels.
+        spatial_size: new X and Y, pixels, 2 at least (torch 2.13 fills a side of 1 wrongly).
         mode: "bilinear" or "nearest-exact", one for all keys or one each.
         allow_missing_keys: whether an absent key is passed over.
     """

@@ -12,12 +12,12 @@ import pytest
 import torch
 from conftest import BUNDLE, run_python
 from evaluation_fixtures import evaluate
-from monai.transforms import Resize
 from PIL import Image
 from pipelines import training_config, write_nuclei
 
 from custom_networks import SGDNet, load_checkpoint
 from custom_networks.data.normalization import ISIC
+from custom_networks.data.resizing import resized
 from custom_networks.evaluation.pictures import read_case
 from custom_networks.metrics import FLAGS, METRICS, measure
 from custom_networks.statistics import read_per_image
@@ -63,7 +63,7 @@ def test_a_row_repeats_by_hand(evaluated: Path, ellipses: Path, scaled_weights: 
     picture = Image.open(ellipses.parent / "images" / "1.png")  # 96 x 72
     mask = np.asarray(Image.open(ellipses.parent / "masks" / "1.png")) > 0
     plain = torch.from_numpy(np.asarray(picture).astype(np.float32)).permute(2, 1, 0)  # (W, H), as MONAI reads
-    small = Resize((64, 64), mode="bilinear", anti_aliasing=True)(plain).round()
+    small = resized(plain, (64, 64)).round()
     mean, std = (torch.tensor(values)[:, None, None] for values in (ISIC.mean, ISIC.std))
     with torch.no_grad():
         logits = network.eval()(((small - mean) / std)[None]).transpose(2, 3)
@@ -85,7 +85,6 @@ def test_the_network_resolution_agrees_with_the_handlers_of_training(
     }
     knobs |= {"bundle_root": str(BUNDLE), "output_dir": str(tmp_path), "resolution": "network", "batch_size": 4}
     parser = training_config("evaluate.json", **knobs)
-    parser["validate"]["additional_metrics"] = training_config()["validate"]["additional_metrics"]
     evaluator = parser.get_parsed_content("validate#evaluator")
     evaluator.run()
     frame = parser.get_parsed_content("evaluation").frame()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -212,7 +213,9 @@ def test_stopped_or_killed_it_leaves_no_process_and_no_half_file(tmp_path: Path,
             (path.parent / f"{number:03d}.png").symlink_to(path)
     words = ["prepare", "folder", str(source), "--output", str(output), "--image_size", "600", "--num_workers", "2"]
     command = [sys.executable, "-m", "custom_networks.cli", *words, "--near_duplicates", "false"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stderr=pipe, text=True, start_new_session=True, preexec_fn=listening) as process:
         deadline = time.monotonic() + 120
         while not (output / "images").exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
