@@ -52,8 +52,8 @@ def test_help_of_a_verb_describes_every_knob(sgdnet: Run) -> None:
     assert code == 0
     assert "--max_epochs [50]" in out
     assert "multiple of 64" in out
-    assert "--checkpoint" not in out
-    assert "--checkpoint" in sgdnet("evaluate", "--help")[1]
+    assert "--split" not in out
+    assert "--split" in sgdnet("evaluate", "--help")[1]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_predict_gives_a_mask_of_each_image_size(sgdnet: Run, trained: Path, dat
         *("--checkpoint", trained / "run" / "model.pt", "--output_dir", tmp_path / "masks"),
     )
     assert code == 0, err
-    sizes = {path.name: Image.open(path).size for path in (tmp_path / "masks").iterdir()}
-    assert sizes == {"wide é.png": (150, 90), "tall.png": (77, 130)}
-    for path in (tmp_path / "masks").iterdir():
+    masks = list((tmp_path / "masks").glob("*.png"))
+    assert {path.name: Image.open(path).size for path in masks} == {"wide é.png": (150, 90), "tall.png": (77, 130)}
+    for path in masks:
         assert set(np.unique(np.asarray(Image.open(path)))) <= {0, 255}

@@ -153,8 +153,8 @@ def test_the_verb_takes_some_metrics(sgdnet, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "run_a: not given; write `sgdnet compare RUN_A RUN_B`"),
-        (("A",), "run_b: not given"),
+        ((), "RUN_A is missing; write `sgdnet compare RUN_A RUN_B`"),
+        (("A",), "RUN_B is missing"),
         (("A", "B", "C"), "C: give a name before the value"),
         (("A", "nowhere"), "nowhere: no such file; run `sgdnet evaluate`"),
         (("A", "other"), "only A has 000"),
