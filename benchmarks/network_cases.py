@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from benchmarks.macs import count_macs, count_parameters
 from benchmarks.measure import Case, Row, Settings, Unavailable, max_difference, run_cases
 from benchmarks.networks import OTHERS, literal_sgdnet, sgdnet
+from custom_networks.export.folded import FoldedSGDNet
 
 Shape = tuple[int, int]
 
@@ -175,7 +176,7 @@ def run_shape(
         if ONNX_RUNTIME in chosen:
             try:
                 file = str(Path(folder) / "sgdnet.onnx")
-                write_onnx(sgdnet().optimize_for_inference(), picture(size, batch, "cpu"), file)
+                write_onnx(FoldedSGDNet(sgdnet(), torch.float32), picture(size, batch, "cpu"), file)
                 onnx_file = file
             except Exception as error:
                 print(f"  no ONNX: {error}", file=sys.stderr)
