@@ -38,7 +38,7 @@ def checked_datalist(
         classes: how many to tell apart, background included; 1 for object or background.
 
     Returns:
-        `{"training": [...], "validation": [...], "all": [...]}`, lists of `{"image": path, "label": path}`; "label" is
+        `{"training": [...], "validation": [...]}`, lists of `{"image": path, "label": path}`; "label" is
         `[instances, types]` where the classes of instances are told apart.
 
     Raises:
@@ -49,7 +49,7 @@ def checked_datalist(
     _report(check_items(dict(zip(("training", "validation"), lists, strict=True)), labels))
     training, validation = (with_classes(items, label_kind, classes) for items in lists)
     _report([f"{len(training)} training and {len(validation)} validation pairs from {dataset_dir}"], logging.INFO)
-    return {"training": training, "validation": validation, "all": [*training, *validation]}
+    return {"training": training, "validation": validation}
 
 
 def checked_images(dataset_dir: PathLike) -> list[Item]:
