@@ -284,6 +284,19 @@ def compare(
     print(compare_runs(str(run_a), str(run_b), str(output_dir), metrics, resamples, seed))
 
 
+def folds(*runs: str, output_dir: str = "folds", seed: int = 0) -> None:
+    """Summarise the evaluations of a cross-validation: mean and standard deviation over the folds.
+
+    Args:
+        runs: folders of two or more evaluations: of the folds of one data set, or all on one test set.
+        output_dir: new folder for folds.csv, folds.json and, of folds, per_image.csv with the images of all.
+        seed: of the bootstrap.
+    """
+    from custom_networks.statistics.fold_runs import fold_runs
+
+    print(fold_runs(runs, output_dir, seed))
+
+
 def report(run: str, output: str = "") -> None:
     """Make one HTML file of an evaluation or a training: figures, curves, cases, subgroups, model card.
 
@@ -353,6 +366,7 @@ VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "evaluate": (evaluate, ("train.json", "evaluate.json")),
     "predict": (predict, ()),
     "compare": (compare, ()),
+    "folds": (folds, ()),
     "report": (report, ()),
     "export": (export, ()),
     "package": (package, ()),

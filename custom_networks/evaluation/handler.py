@@ -21,6 +21,7 @@ from torch import Tensor
 
 from custom_networks.data.normalization import Normalization
 from custom_networks.errors import UserError, nearest
+from custom_networks.evaluation.classes import class_row
 from custom_networks.evaluation.columns import add_classes, computed_columns, subgroup_names
 from custom_networks.evaluation.instances import PooledInstances, tune_watershed, watershed_parameters
 from custom_networks.evaluation.items import EvaluationSet
@@ -67,7 +68,8 @@ class Sample:
         probability: of the foreground.
         truth: whole numbers, above 0 foreground.
         edge: edge probability; None for a network without edge map.
-        class_map: most probable foreground class; None for one class.
+        class_map: most probable foreground class, also where the background is more probable; None for one class.
+        predicted_class: most probable class, 0 the background, as validation in training takes it; None for one class.
         types: true class of each pixel; None for one class.
         picture: (h, w, 3) RGB, 256 pixels at most, at the image's own aspect ratio.
     """
@@ -78,6 +80,7 @@ class Sample:
     truth: NDArray[np.int32]
     edge: Map | None
     class_map: NDArray[np.intp] | None
+    predicted_class: NDArray[np.intp] | None
     types: NDArray[np.int32] | None
     picture: NDArray[np.uint8]
 
@@ -202,6 +205,8 @@ class Evaluation:
             counts = self.pooled.add(sample.probability, sample.edge, sample.truth, sample.class_map, sample.types)
             figures |= counts.row()
         row |= {name: figures[name] for name in (*METRICS, *FLAGS) if name in figures}
+        if sample.predicted_class is not None and sample.types is not None:
+            row |= class_row(sample.predicted_class, sample.types, self.set.classes, spacing, self.tolerance)
         self.calibration.add(sample.probability, true)
         if len(self.rows) < self.thumbnails:
             row["thumbnail"] = f"{THUMBNAILS}/{len(self.rows):06d}.jpg"
@@ -237,6 +242,7 @@ class Evaluation:
                 truth=truths[0],
                 edge=edge,
                 class_map=(maps[1:].argmax(0) + 1).numpy() if several else None,
+                predicted_class=maps.argmax(0).numpy() if several else None,
                 types=truths[-1] if several else None,
                 picture=resize_picture(to_picture(image, self.normalization), small_size(size)),
             )
@@ -280,5 +286,7 @@ class Evaluation:
     def frame(self) -> pd.DataFrame:
         """The table, indexed by id."""
         frame = add_classes(pd.DataFrame(self.rows).set_index("id"))
-        frame.insert(frame.columns.get_loc("dice"), "unit", self.unit)
+        measured = {"resolution": self.resolution, "unit": self.unit, "tolerance": self.tolerance}
+        for name, value in measured.items():
+            frame.insert(frame.columns.get_loc("dice"), name, value)
         return frame

@@ -17,12 +17,25 @@ from custom_networks.data.folder import find_images, find_pairs, listed_columns,
 from custom_networks.data.folder import read_datalist as read_list
 from custom_networks.data.labels import with_classes
 from custom_networks.errors import UserError, nearest
+from custom_networks.evaluation.classes import class_columns
 from custom_networks.evaluation.trained import check_belongs
 from custom_networks.metrics.policies import FLAGS, METRICS
+from custom_networks.statistics.per_image import MEASURED
 
 SPLITS = ("validation", "training", "test", "all")
 FILES = ("image", "label", "types", "spacing")  # of an item; not columns of the table
-COMPUTED = ("lesion_size", "size", "border_contrast", "contrast", "ita", "skin_tone", "width", "height", "thumbnail")
+COMPUTED = (
+    "lesion_size",
+    "size",
+    "border_contrast",
+    "contrast",
+    "ita",
+    "skin_tone",
+    "width",
+    "height",
+    "thumbnail",
+    *MEASURED,
+)
 FACTS = ("name", "description", "licence", "reference")  # of a datalist, for the report
 
 
@@ -108,6 +121,7 @@ def evaluation_set(
         )
         spacing = {}
     names = {int(number): str(name) for number, name in (content.get("classes") or {}).items()}
+    named = {number: names.get(number, str(number)) for number in range(1, classes)}
     about = {name: content[name] for name in FACTS if content.get(name)}
     about |= {"datalist": str(datalist) if datalist is not None else None, "dataset_dir": str(dataset_dir)}
     card = Path(datalist).parent / "data_card.md" if datalist is not None else None
@@ -115,10 +129,10 @@ def evaluation_set(
         about["card"] = card.read_text(encoding="utf-8")
     return EvaluationSet(
         items=with_classes(items, label_kind, classes),
-        columns=_columns(items, listed, notes),
+        columns=_columns(items, listed, notes, class_columns(named)),
         spacing=spacing,
         label_kind=label_kind,
-        classes={number: names.get(number, str(number)) for number in range(1, classes)},
+        classes=named,
         split=split,
         about=about,
         notes=notes,
@@ -201,11 +215,11 @@ def _spacing(item: dict[str, Any], path: str) -> tuple[float, float] | None:
 
 
 def _columns(
-    items: list[dict[str, Any]], listed: dict[str, dict[str, Any]], notes: list[str]
+    items: list[dict[str, Any]], listed: dict[str, dict[str, Any]], notes: list[str], of_classes: list[str]
 ) -> dict[str, dict[str, Any]]:
     """Columns of each image: id, group, fold, source, image, label, then the datalist's own."""
     names = _names(items, listed)
-    reserved = {*METRICS, *FLAGS, *COMPUTED}
+    reserved = {*METRICS, *FLAGS, *COMPUTED, *of_classes}
     renamed: set[str] = set()
     columns: dict[str, dict[str, Any]] = {}
     for item in items:

@@ -1,9 +1,8 @@
-"""The files of an evaluation: per_image.csv, summary.csv, subgroups.csv and summary.json; and what is printed."""
+"""The files of an evaluation: per_image, summary, subgroups and classes as CSV, summary.json; and what is printed."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 import platform
 import sys
 from dataclasses import asdict
@@ -14,18 +13,19 @@ from typing import Any
 
 import pandas as pd
 
+from custom_networks.evaluation.classes import CLASS_METRICS, summarise_classes
 from custom_networks.evaluation.columns import limits_text
 from custom_networks.evaluation.handler import THRESHOLD, Evaluation
 from custom_networks.evaluation.trained import training_folder, training_of
 from custom_networks.metrics.policies import FLAGS, METRICS
-from custom_networks.statistics.per_image import PER_IMAGE, metric_columns
+from custom_networks.statistics.per_image import PER_IMAGE, as_rows, metric_columns, plain, text_table
 from custom_networks.statistics.summary import summarise, summarise_subgroups
 from custom_networks.training.processes import rank
 from custom_networks.training.record import write_atomically, write_json
 from custom_networks.training.setup import remembered_config
 from custom_networks.training.tracking import git_commit
 
-SUMMARY_JSON, SUMMARY_CSV, SUBGROUPS_CSV = "summary.json", "summary.csv", "subgroups.csv"
+SUMMARY_JSON, SUMMARY_CSV, SUBGROUPS_CSV, CLASSES_CSV = "summary.json", "summary.csv", "subgroups.csv", "classes.csv"
 SUBGROUP_METRICS = ("dice", "iou", "hd95", "boundary_iou", "pq")
 PACKAGES = ("torch", "monai", "numpy", "scipy", "scikit-image", "pandas", "pillow")
 
@@ -56,23 +56,20 @@ def conclude(
         "made": provenance(device),
         "metrics": as_rows(table),
         "subgroups": {
-            name: {
-                "meaning": limits_text(name),
-                "rows": [
-                    {"subgroup": str(key[0]), "metric": str(key[1]), **row}
-                    for key, row in zip(part.index, as_rows(part.reset_index(drop=True)).values(), strict=True)
-                ],
-            }
-            for name, part in parts.items()
+            name: {"meaning": limits_text(name), "rows": _keyed_rows(part, "subgroup")} for name, part in parts.items()
         },
-        "calibration": {"ece": _plain(evaluation.calibration.error), "curve": evaluation.calibration.curve()},
+        "calibration": {"ece": plain(evaluation.calibration.error), "curve": evaluation.calibration.curve()},
         "cases": [asdict(case) for case in evaluation.drawn],
     }
+    if evaluation.set.classes:
+        of_classes = summarise_classes(frame, evaluation.set.classes, seed)
+        about["per_class"] = _keyed_rows(of_classes, "class")
+        _write_csv(folder / CLASSES_CSV, of_classes.reset_index("metric"), "class")
     if evaluation.counts_instances:
         about["instances"] = {
             "watershed": evaluation.parameters.as_dict(),
             "tuned_here": evaluation.tune,
-            "pooled": {name: _plain(value) for name, value in evaluation.pooled.pooled.summary().items()},
+            "pooled": {name: plain(value) for name, value in evaluation.pooled.pooled.summary().items()},
         }
     joined = [part.reset_index(names=["subgroup", "metric"]).assign(column=name) for name, part in parts.items()]
     if joined:
@@ -144,14 +141,6 @@ def provenance(device: Any = None) -> dict[str, Any]:
     }
 
 
-def as_rows(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Rows of a table as JSON knows them; what is undefined becomes null."""
-    return {
-        str(name): {str(key): _plain(value) for key, value in row.items()}
-        for name, row in table.to_dict("index").items()
-    }
-
-
 def resolution_text(about: dict[str, Any]) -> str:
     """Say at which size and in which unit was measured."""
     where = "at each image's own resolution" if about["resolution"] == "original" else "at the network's resolution"
@@ -169,16 +158,16 @@ def summary_text(about: dict[str, Any], folder: Path) -> str:
     ]
     rows = [["", "mean", "95 % interval", "median", "quartiles", "undefined"]]
     for name, row in about["metrics"].items():
-        unit = f" ({about['unit']})" if METRICS[name].is_distance else ""
         rows.append(
             [
-                f"{METRICS[name].label}{unit}",
+                _label(name, about["unit"]),
                 *(_figure(row["mean"]), f"{_figure(row['ci_low'])} to {_figure(row['ci_high'])}"),
                 *(_figure(row["median"]), f"{_figure(row['q1'])} to {_figure(row['q3'])}", str(row["undefined"])),
             ]
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.append(text_table(rows))
+    if about.get("per_class"):
+        lines += _class_lines(about["per_class"], about["unit"])
     if "instances" in about:
         pooled = about["instances"]["pooled"]
         lines += ["", "pooled: " + "   ".join(f"{name} {_figure(value)}" for name, value in pooled.items())]
@@ -186,6 +175,34 @@ def summary_text(about: dict[str, Any], folder: Path) -> str:
     names = f"{PER_IMAGE}, {SUMMARY_CSV}, {SUMMARY_JSON}"
     lines += ["", f"In {folder}: {names}; `sgdnet report {folder}` makes a page of it."]
     return "\n".join(lines)
+
+
+def _class_lines(rows: list[dict[str, Any]], unit: str) -> list[str]:
+    """Mean of each metric of each class, as a table."""
+    names = list(dict.fromkeys(row["class"] for row in rows))
+    labels = [
+        f"{METRICS[name].label} ({unit})" if METRICS[name].is_distance else METRICS[name].label
+        for name in CLASS_METRICS
+    ]
+    cells = [["class", *labels, "images with it", "missed", "false alarms"]]
+    for name in names:
+        own = {row["metric"]: row for row in rows if row["class"] == name}
+        first = own[CLASS_METRICS[0]]
+        counts = (str(first[key]) for key in ("images_with", "missed", "false_alarm"))
+        cells.append([name, *(_figure(own[metric]["mean"]) for metric in CLASS_METRICS), *counts])
+    return ["", text_table(cells)]
+
+
+def _keyed_rows(table: pd.DataFrame, key: str) -> list[dict[str, Any]]:
+    """Rows of a table indexed by a key and the metric, as JSON knows them."""
+    rows = as_rows(table.reset_index(drop=True)).values()
+    return [
+        {key: str(name), "metric": str(metric), **row} for (name, metric), row in zip(table.index, rows, strict=True)
+    ]
+
+
+def _label(name: str, unit: str) -> str:
+    return f"{METRICS[name].label} ({unit})" if METRICS[name].is_distance else METRICS[name].label
 
 
 def _figure(value: float | None) -> str:
@@ -197,12 +214,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _write_csv(path: Path, frame: pd.DataFrame, index: str) -> None:

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from custom_networks.errors import UserError
-from custom_networks.evaluation.results import SUBGROUPS_CSV, SUMMARY_CSV, SUMMARY_JSON
+from custom_networks.evaluation.results import CLASSES_CSV, SUBGROUPS_CSV, SUMMARY_CSV, SUMMARY_JSON
 from custom_networks.report.collect import Run, collect
 from custom_networks.report.page import render
 from custom_networks.statistics.per_image import PER_IMAGE
@@ -19,7 +19,7 @@ from custom_networks.training.record import METRICS, SETTINGS, write_atomically
 
 REPORT = "report.html"
 GENERATOR = '<meta name="generator" content="sgdnet report">'
-TABLES = (PER_IMAGE, SUMMARY_CSV, SUBGROUPS_CSV, SUMMARY_JSON, METRICS, SETTINGS)
+TABLES = (PER_IMAGE, SUMMARY_CSV, SUBGROUPS_CSV, CLASSES_CSV, SUMMARY_JSON, METRICS, SETTINGS)
 
 logger = logging.getLogger(__name__)
 

@@ -61,6 +61,7 @@ def render(run: Run) -> str:
         cases=_cases(run),
         failures=_failures(run),
         subgroups=_subgroups(run),
+        classes=_classes(run),
         table=_table(run),
         sheet=_sheet(run.training),
         intended=card.INTENDED,
@@ -191,23 +192,25 @@ def _failures(run: Run) -> list[dict[str, Any]]:
 
 def _subgroups(run: Run) -> list[dict[str, Any]]:
     """A table for each column: a row for each subgroup, its images and means with intervals."""
-    tables = []
-    for column, stored in run.about.get("subgroups", {}).items():
-        names = list(dict.fromkeys(row["metric"] for row in stored["rows"]))
-        rows: dict[str, dict[str, Any]] = {}
-        for row in stored["rows"]:
-            rows.setdefault(row["subgroup"], {"images": row["images"], "missed": row.get("missed", 0)})[
-                row["metric"]
-            ] = row
-        tables.append(
-            {
-                "column": column,
-                "meaning": stored["meaning"],
-                "metrics": [(name, _label(name, run.about)) for name in names],
-                "rows": rows,
-            }
-        )
-    return tables
+    return [
+        {"column": column, "meaning": stored["meaning"], **_by_metric(run, stored["rows"], "subgroup")}
+        for column, stored in run.about.get("subgroups", {}).items()
+    ]
+
+
+def _classes(run: Run) -> dict[str, Any]:
+    """A row for each class where there are several."""
+    return _by_metric(run, run.about.get("per_class", []), "class")
+
+
+def _by_metric(run: Run, stored: list[dict[str, Any]], key: str) -> dict[str, Any]:
+    """Rows by the name under a key: the counts of the first metric, and each metric's summary."""
+    rows: dict[str, dict[str, Any]] = {}
+    for row in stored:
+        counts = {name: row.get(name, 0) for name in ("images", "images_with", "missed", "false_alarm")}
+        rows.setdefault(row[key], counts)[row["metric"]] = row
+    names = dict.fromkeys(row["metric"] for row in stored)
+    return {"metrics": [(name, _label(name, run.about)) for name in names], "rows": rows}
 
 
 def _table(run: Run) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from custom_networks.errors import UserError
 from custom_networks.metrics.policies import METRICS
 from custom_networks.statistics.compare import compare
 from custom_networks.statistics.comparison_plot import plot_comparison
-from custom_networks.statistics.per_image import read_per_image
+from custom_networks.statistics.per_image import as_rows, check_measured_alike, read_per_image, short_names, text_table
 from custom_networks.training.record import write_atomically, write_json
 
 FILES = ("comparison.csv", "comparison.json", "comparison.png")
@@ -52,22 +51,17 @@ def compare_runs(
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise UserError(f"--seed {seed}: must be a whole number from 0 up")
     a, b = read_per_image(run_a), read_per_image(run_b)
-    names = run_names(Path(run_a), Path(run_b))
+    check_measured_alike([a, b], [str(run_a), str(run_b)])
+    name_a, name_b = short_names([Path(run_a), Path(run_b)])
+    names = (name_a, name_b)
     chosen = [name.strip() for name in metrics.split(",") if name.strip()] if isinstance(metrics, str) else metrics
     table = compare(a, b, names, chosen or None, resamples, seed)
     about = {"a": str(run_a), "b": str(run_b), "names": names, "images": len(a), "resamples": resamples, "seed": seed}
-    rows = {str(name): {key: _plain(value) for key, value in row.items()} for name, row in table.iterrows()}
     write_atomically(folder / FILES[0], lambda file: file.write(table.to_csv(index_label="metric").encode()))
-    write_json(folder / FILES[1], {**about, "difference": f"{names[1]} minus {names[0]}", "metrics": rows})
+    write_json(folder / FILES[1], {**about, "difference": f"{names[1]} minus {names[0]}", "metrics": as_rows(table)})
     picture = plot_comparison(a, b.loc[a.index], table, names)
     write_atomically(folder / FILES[2], lambda file: picture.savefig(file, format="png", dpi=120))
     return f"{table_text(table, names)}\n\n{len(a)} images; in {folder}: {', '.join(FILES)}"
-
-
-def run_names(a: Path, b: Path) -> tuple[str, str]:
-    """Short names of two runs: of their folders, or the whole paths where those are the same."""
-    short = [(path if path.is_dir() else path.parent).resolve().name for path in (a, b)]
-    return (short[0], short[1]) if short[0] != short[1] else (str(a), str(b))
 
 
 def table_text(table: pd.DataFrame, names: tuple[str, str]) -> str:
@@ -95,14 +89,5 @@ def table_text(table: pd.DataFrame, names: tuple[str, str]) -> str:
                 row["better"],
             ]
         )
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     notes = f"A: {names[0]}, B: {names[1]}. p: Wilcoxon's signed-rank test; better: at 5 % after Holm's correction."
-    return "\n".join([*text, "", notes])
-
-
-def _plain(value: object) -> object:
-    """A number as JSON knows it; what is undefined becomes null."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    return value.item() if hasattr(value, "item") else value
+    return f"{text_table(lines)}\n\n{notes}"

@@ -163,6 +163,7 @@ def test_the_verb_takes_some_metrics(sgdnet, tmp_path):
         (("A", "no_id"), "column `id`"),
         (("A", "no_metric"), "no column is named as a metric"),
         (("A", "empty"), "not a table"),
+        (("A", "network"), "A and network: measured differently, resolution original and network"),
         (("A", "A", "--metrics", "nsd"), "nsd: not a metric that both runs hold"),
         (("A", "A", "--resamples", "few"), "--resamples few"),
         (("A", "A", "--seed", "-1"), "--seed -1"),
@@ -171,8 +172,9 @@ def test_the_verb_takes_some_metrics(sgdnet, tmp_path):
 )
 def test_mistakes_are_one_sentence(sgdnet, tmp_path, monkeypatch, arguments, sentence):
     monkeypatch.chdir(tmp_path)
-    good = run(1)
+    good = run(1).assign(resolution="original")
     write(tmp_path / "A", good)
+    write(tmp_path / "network", good.assign(resolution="network"))
     write(tmp_path / "other", good[3:])
     write(tmp_path / "twice", pd.concat([good, good[1:2]]))
     write(tmp_path / "words", good.astype(object).assign(dice="high"))

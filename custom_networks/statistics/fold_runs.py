@@ -1,0 +1,124 @@
+"""`sgdnet folds`: several evaluated runs as one cross-validation, mean and standard deviation over the folds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from custom_networks.errors import UserError
+from custom_networks.metrics.policies import FLAGS, METRICS
+from custom_networks.statistics.per_image import (
+    PER_IMAGE,
+    as_rows,
+    check_measured_alike,
+    metric_columns,
+    read_per_image,
+    short_names,
+    text_table,
+)
+from custom_networks.statistics.summary import summarise, summarise_folds
+from custom_networks.training.record import write_atomically, write_json
+
+FILES = ("folds.csv", "folds.json")
+FOLD = "fold"
+
+
+def fold_runs(runs: Sequence[str | Path], output_dir: str | Path, seed: int = 0) -> str:
+    """Summarise the evaluations of several trainings: of the folds of one data set, or all on one test set.
+
+    Args:
+        runs: folders with `per_image.csv`, or such files.
+        output_dir: folder for folds.csv and folds.json and, where each run has images of its own, per_image.csv with
+            all of them; it must not hold any of these yet.
+        seed: of the bootstrap of the pooled images.
+
+    Returns:
+        The table as text.
+
+    Raises:
+        UserError: for fewer than two runs, tables that cannot be read, were measured differently or share some of their
+            images only, or a folder that holds results already.
+    """
+    folder, paths = Path(output_dir), [Path(run) for run in runs]
+    if len(paths) < 2:
+        raise UserError(f"sgdnet folds: needs at least two evaluated runs, got {len(paths)}; name their folders")
+    there = next((name for name in (*FILES, PER_IMAGE) if (folder / name).exists()), None)
+    if there:
+        raise UserError(f"{folder / there}: already there; choose another --output_dir")
+    frames = [read_per_image(path) for path in paths]
+    check_measured_alike(frames, [str(path) for path in paths])
+    names = fold_names(paths)
+    own_images = _have_own_images(frames, paths)
+    pooled = pd.concat([frame.assign(**{FOLD: name}) for frame, name in zip(frames, names, strict=True)])
+    missing = [name for name in metric_columns(pooled) if any(name not in frame.columns for frame in frames)]
+    table = summarise_folds(pooled.drop(columns=missing))
+    about: dict[str, Any] = {
+        "runs": {name: str(path) for name, path in zip(names, paths, strict=True)},
+        "images": {name: len(frame) for name, frame in zip(names, frames, strict=True)},
+        "counts": {
+            name: {flag: int(frame[flag].sum()) for flag in FLAGS if flag in frame.columns}
+            for name, frame in zip(names, frames, strict=True)
+        },
+        "same_images": not own_images,
+        "metrics": as_rows(table),
+    }
+    written = [*FILES]
+    if own_images:
+        about["pooled"] = as_rows(summarise(pooled, seed=seed))
+        written.append(PER_IMAGE)
+        write_atomically(folder / PER_IMAGE, lambda file: file.write(pooled.to_csv(index_label="id").encode()))
+    write_atomically(folder / FILES[0], lambda file: file.write(table.to_csv(index_label="metric").encode()))
+    write_json(folder / FILES[1], about)
+    return f"{_text(table, about)}\n\nIn {folder}: {', '.join(written)}"
+
+
+def fold_names(paths: Sequence[Path]) -> list[str]:
+    """Name of each run's fold: the one its weights were trained with, else the run's own short name."""
+    folds = [_trained_fold(path if path.is_dir() else path.parent) for path in paths]
+    if None not in folds and len(set(folds)) == len(folds):
+        return [str(fold) for fold in folds]
+    return short_names(paths)
+
+
+def _trained_fold(folder: Path) -> int | None:
+    try:
+        about = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        return int(about["checkpoint"]["training"]["settings"]["fold"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _have_own_images(frames: Sequence[pd.DataFrame], paths: Sequence[Path]) -> bool:
+    """Whether no image is in two runs; raises UserError where some are and some are not."""
+    first = set(frames[0].index)
+    if all(set(frame.index) == first for frame in frames[1:]):
+        return False
+    seen: dict[str, Path] = {}
+    for frame, path in zip(frames, paths, strict=True):
+        twice = next((name for name in frame.index if name in seen), None)
+        if twice is not None:
+            raise UserError(
+                f"{path}: {twice} is in {seen[twice]} too, but not all images are; give the folds of one split, each "
+                "image in one of them, or runs on one test set"
+            )
+        seen |= dict.fromkeys(frame.index, path)
+    return True
+
+
+def _text(table: pd.DataFrame, about: dict[str, Any]) -> str:
+    """Lay the table out for a terminal."""
+    names = list(about["runs"])
+    rows = [["", "mean", "sd", *(f"fold {name}" for name in names)]]
+    for metric, row in table.iterrows():
+        each = (row[f"fold {name}"] for name in names)
+        rows.append([METRICS[str(metric)].label, f"{row['mean']:.4g}", f"{row['sd']:.2g}", *(f"{v:.4g}" for v in each)])
+    rows += [["images", "", "", *(str(count) for count in about["images"].values())]]
+    for flag in FLAGS:
+        counts = [str(each.get(flag, "")) for each in about["counts"].values()]
+        rows.append([flag.replace("_", " "), "", "", *counts])
+    note = "the same images in every run" if about["same_images"] else "each image in one run"
+    return f"{text_table(rows)}\n\n{len(names)} runs, {note}; sd: over the runs' means (n - 1)."
