@@ -61,23 +61,24 @@ def conclude(
         "calibration": {"ece": plain(evaluation.calibration.error), "curve": evaluation.calibration.curve()},
         "cases": [asdict(case) for case in evaluation.drawn],
     }
-    if evaluation.set.classes:
-        of_classes = summarise_classes(frame, evaluation.set.classes, seed)
-        about["per_class"] = _keyed_rows(of_classes, "class")
-        _write_csv(folder / CLASSES_CSV, of_classes.reset_index("metric"), "class")
     if evaluation.counts_instances:
         about["instances"] = {
             "watershed": evaluation.parameters.as_dict(),
             "tuned_here": evaluation.tune,
             "pooled": {name: plain(value) for name, value in evaluation.pooled.pooled.summary().items()},
         }
-    joined = [part.reset_index(names=["subgroup", "metric"]).assign(column=name) for name, part in parts.items()]
-    if joined:
-        columns = ["column", "subgroup", "metric"]
-        whole = pd.concat(joined, ignore_index=True)
+    for stale in (SUBGROUPS_CSV, CLASSES_CSV):  # of an evaluation that is replaced
+        (folder / stale).unlink(missing_ok=True)
+    if parts:
         _write_csv(
-            folder / SUBGROUPS_CSV, whole[[*columns, *whole.columns.drop(columns)]].set_index("column"), "column"
+            folder / SUBGROUPS_CSV,
+            pd.concat(parts, names=["column", "subgroup", "metric"]).reset_index([1, 2]),
+            "column",
         )
+    if evaluation.set.classes:
+        of_classes = summarise_classes(frame, evaluation.set.classes, seed)
+        about["per_class"] = _keyed_rows(of_classes, "class")
+        _write_csv(folder / CLASSES_CSV, of_classes.reset_index("metric"), "class")
     _write_csv(folder / SUMMARY_CSV, table, "metric")
     write_json(folder / SUMMARY_JSON, about)
     _write_csv(folder / PER_IMAGE, frame, "id")
@@ -153,7 +154,7 @@ def summary_text(about: dict[str, Any], folder: Path) -> str:
     counts = about["counts"]
     lines = [
         f"{about['images']} images ({about['split']}), {resolution_text(about)}",
-        f"missed lesions {counts['missed']}   false alarms {counts['false_alarm']}   both empty {counts['both_empty']}",
+        f"missed {counts['missed']}   false alarms {counts['false_alarm']}   both empty {counts['both_empty']}",
         "",
     ]
     rows = [["", "mean", "95 % interval", "median", "quartiles", "undefined"]]
@@ -172,7 +173,8 @@ def summary_text(about: dict[str, Any], folder: Path) -> str:
         pooled = about["instances"]["pooled"]
         lines += ["", "pooled: " + "   ".join(f"{name} {_figure(value)}" for name, value in pooled.items())]
     lines += [f"Note: {note}" for note in about["notes"]]
-    names = f"{PER_IMAGE}, {SUMMARY_CSV}, {SUMMARY_JSON}"
+    written = (PER_IMAGE, SUMMARY_CSV, SUBGROUPS_CSV, CLASSES_CSV, SUMMARY_JSON)
+    names = ", ".join(name for name in written if (folder / name).is_file())
     lines += ["", f"In {folder}: {names}; `sgdnet report {folder}` makes a page of it."]
     return "\n".join(lines)
 

@@ -62,6 +62,7 @@ def render(run: Run) -> str:
         failures=_failures(run),
         subgroups=_subgroups(run),
         classes=_classes(run),
+        pooled=_pooled(run),
         table=_table(run),
         sheet=_sheet(run.training),
         intended=card.INTENDED,
@@ -201,6 +202,14 @@ def _subgroups(run: Run) -> list[dict[str, Any]]:
 def _classes(run: Run) -> dict[str, Any]:
     """A row for each class where there are several."""
     return _by_metric(run, run.about.get("per_class", []), "class")
+
+
+def _pooled(run: Run) -> list[tuple[str, str]]:
+    """Names and values of what is pooled over the set's instances, such as mPQ+ and PQ+ of a class."""
+    named = {"mpq_plus": "mPQ+", "pq_plus": "PQ+", "sq_plus": "SQ+", "dq_plus": "DQ+", "aji_pooled": "AJI, pooled"}
+    named["classes_absent"] = "classes that never occur"
+    pooled = run.about.get("instances", {}).get("pooled", {})
+    return [(named.get(key, key.replace("pq_plus_", "PQ+ ", 1)), number(value)) for key, value in pooled.items()]
 
 
 def _by_metric(run: Run, stored: list[dict[str, Any]], key: str) -> dict[str, Any]:
