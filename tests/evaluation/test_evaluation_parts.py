@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import BUNDLE
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -75,6 +77,11 @@ def test_an_instance_has_the_class_of_most_of_its_pixels() -> None:
     labels = np.array([[1, 1, 1, 0], [2, 2, 0, 3]])
     classes = np.array([[2, 2, 1, 1], [1, 1, 2, 3]])
     assert majority_class(labels, classes)[1:].tolist() == [2, 1, 3]
+
+
+def test_the_configuration_shows_the_parameters_of_the_watershed() -> None:
+    config = json.loads((BUNDLE / "configs" / "evaluate.json").read_text())
+    assert config["watershed"] == WatershedParameters().as_dict()
 
 
 def test_watershed_parameters_are_checked(tmp_path: Path) -> None:
