@@ -68,8 +68,7 @@ class Sample:
         probability: of the foreground.
         truth: whole numbers, above 0 foreground.
         edge: edge probability; None for a network without edge map.
-        class_map: most probable foreground class, also where the background is more probable; None for one class.
-        predicted_class: most probable class, 0 the background, as validation in training takes it; None for one class.
+        class_map: most probable foreground class, outside the mask too; None for one class.
         types: true class of each pixel; None for one class.
         picture: (h, w, 3) RGB, 256 pixels at most, at the image's own aspect ratio.
     """
@@ -80,7 +79,6 @@ class Sample:
     truth: NDArray[np.int32]
     edge: Map | None
     class_map: NDArray[np.intp] | None
-    predicted_class: NDArray[np.intp] | None
     types: NDArray[np.int32] | None
     picture: NDArray[np.uint8]
 
@@ -205,13 +203,14 @@ class Evaluation:
             counts = self.pooled.add(sample.probability, sample.edge, sample.truth, sample.class_map, sample.types)
             figures |= counts.row()
         row |= {name: figures[name] for name in (*METRICS, *FLAGS) if name in figures}
-        if sample.predicted_class is not None and sample.types is not None:
-            row |= class_row(sample.predicted_class, sample.types, self.set.classes, spacing, self.tolerance)
+        if sample.class_map is not None and sample.types is not None:
+            predicted = np.where(sample.probability >= THRESHOLD, sample.class_map, 0)
+            row |= class_row(predicted, sample.types, self.set.classes, spacing, self.tolerance)
         self.calibration.add(sample.probability, true)
         if len(self.rows) < self.thumbnails:
             row["thumbnail"] = f"{THUMBNAILS}/{len(self.rows):06d}.jpg"
-            predicted = resize_mask(sample.probability >= THRESHOLD, small)
-            write_thumbnail(self.folder / row["thumbnail"], sample.picture, true_small, predicted)
+            masks = true_small, resize_mask(sample.probability >= THRESHOLD, small)
+            write_thumbnail(self.folder / row["thumbnail"], sample.picture, *masks)
         self.rows.append(row)
 
     def of_batch(self, pairs: Sequence[Mapping[str, Any]], logits: Tensor) -> Iterator[Sample]:
@@ -242,7 +241,6 @@ class Evaluation:
                 truth=truths[0],
                 edge=edge,
                 class_map=(maps[1:].argmax(0) + 1).numpy() if several else None,
-                predicted_class=maps.argmax(0).numpy() if several else None,
                 types=truths[-1] if several else None,
                 picture=resize_picture(to_picture(image, self.normalization), small_size(size)),
             )
