@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from custom_networks.export.common import INPUT, METADATA, Format, Images, Job, Metadata, Run
+from custom_networks.export.common import INPUT, KEPT, METADATA, Format, Images, Job, Metadata, Run
 from custom_networks.export.onnx_graph import trace
 from custom_networks.export.quantise import quantise
 
@@ -23,7 +23,7 @@ def write(job: Job, path: Path) -> None:
     graph = path.with_suffix(".onnx")
     trace(job, graph, torch.float32)
     if job.precision == "int8":
-        quantise(graph, job.calibration, INPUT)
+        job.metadata[KEPT] = quantise(graph, job.calibration, INPUT, float_outputs=True)
     model = openvino.convert_model(str(graph))
     model.set_rt_info(json.dumps(job.metadata), PLACE)
     openvino.save_model(model, str(path), compress_to_fp16=job.precision in ("float16", "bfloat16"))
