@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,20 +34,28 @@ def write(job: Job, path: Path) -> None:
 
 
 def open_(path: Path, threads: int) -> Run:
-    """Compile the file for the CPU, in the precision that it was exported for."""
+    """Compile the file for the CPU, in the precision that it was exported for, anew for every shape that comes.
+
+    With its shape fixed the graph runs a quarter to a third faster: what follows from shapes is computed once, and
+    memory is laid out ahead. A compiled graph holds its weights, hence no more than two are kept.
+    """
     import openvino
 
-    model = openvino.Core().read_model(str(path))
-    hint = HINTS[metadata_of(model)["precision"]]
+    core = openvino.Core()
     settings = {
-        "INFERENCE_PRECISION_HINT": hint,
+        "INFERENCE_PRECISION_HINT": HINTS[metadata(path)["precision"]],
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
     }
-    compiled = openvino.compile_model(model, "CPU", settings)
+
+    @lru_cache(maxsize=2)
+    def compiled(*shape: int) -> Callable[[Images], Any]:
+        model = core.read_model(str(path))
+        model.reshape(list(shape))
+        return core.compile_model(model, "CPU", settings)
 
     def run(images: Images) -> Images:
-        return compiled(images)[0].copy()
+        return compiled(*images.shape)(images)[0].copy()
 
     return run
 

@@ -39,7 +39,7 @@ def test_stages_are_the_networks_own(node: str, stage: str) -> None:
 
 
 class Network(nn.Module):
-    """Two stages. Where fragile, the second reads values near 100 and takes the 100 away: 8 bits leave little of them."""
+    """Two stages. Where fragile, the second reads values near 100 and takes the 100 away: 8 bits leave little."""
 
     def __init__(self, fragile: bool) -> None:
         super().__init__()
