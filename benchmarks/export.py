@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.__main__ import OUTPUT, settings_of
 from benchmarks.rooms import run_rooms
+from custom_networks.export import FORMATS
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -22,6 +23,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--calibration", help="folder or datalist for int8 [--images]")
     parser.add_argument("--image_size", type=int, help="side in pixels [the training's]")
     parser.add_argument("--count", type=int, default=50, help="images to compare on [50]")
+    parser.add_argument("--formats", nargs="+", choices=[*FORMATS], help="formats to export [all but tensorrt]")
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"folder of export.json and export.md [{OUTPUT}]")
     parser.add_argument("--threads", type=int, help="threads on a CPU [as many as torch takes]")
     parser.add_argument("--rounds", type=int, help="samples of each case [7; 2 with --quick]")
@@ -33,7 +35,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
 def main(words: list[str] | None = None) -> int:
     """Run; 1 where the room failed."""
     arguments = parse(words)
-    names = ("checkpoint", "images", "masks", "calibration", "image_size", "count")
+    names = ("checkpoint", "images", "masks", "calibration", "image_size", "count", "formats")
     keywords = {name: getattr(arguments, name) for name in names}
     results = run_rooms({"export": keywords}, settings_of(arguments), arguments.output, "export")
     return int("error" in results["export"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 from benchmarks.measure import Row, Settings, summarize, time_interleaved
 from custom_networks.errors import UserError
 from custom_networks.export import FORMATS, export_model
-from custom_networks.export.common import Images, Run
+from custom_networks.export.common import KEPT, Images, Run
 from custom_networks.export.source import Source, listed_images, load_source, spread
 from custom_networks.export.verify import dice, probabilities
 
@@ -25,11 +26,12 @@ QUICK = (("torchscript", "float32"), ("onnx", "float32"))
 LEFT_OUT = "tensorrt"  # the ONNX graph again, until a GPU makes an engine of it
 
 
-def cases(quick: bool) -> list[tuple[str, str]]:
-    """List formats with their precisions."""
+def cases(quick: bool, formats: Sequence[str] | None = None) -> list[tuple[str, str]]:
+    """List formats with their precisions; all but TensorRT where none is named."""
     if quick:
         return list(QUICK)
-    return [(name, precision) for name in FORMATS if name != LEFT_OUT for precision in FORMATS[name].precisions]
+    names = formats or [name for name in FORMATS if name != LEFT_OUT]
+    return [(name, precision) for name in names for precision in FORMATS[name].precisions]
 
 
 def in_torch(network: torch.nn.Module) -> Run:
@@ -66,11 +68,13 @@ def score(run: Run, inputs: list[Images], expected: list[Images], truth: list[Im
     return row
 
 
-def opened(source: Source, settings: Settings, folder: Path, calibration: Path) -> tuple[dict[str, Run], list[Row]]:
+def opened(
+    source: Source, settings: Settings, folder: Path, calibration: Path, formats: Sequence[str] | None
+) -> tuple[dict[str, Run], list[Row]]:
     """Export and open every case; one that is refused keeps its row, with the reason."""
     runs: dict[str, Run] = {BASELINE: in_torch(source.network)}
     rows: list[Row] = [{"name": BASELINE, "precision": "float32", "mb": source.checkpoint.stat().st_size / 1e6}]
-    for name, precision in cases(settings.quick):
+    for name, precision in cases(settings.quick, formats):
         print(f"  {name}, {precision}", file=sys.stderr, flush=True)
         label, row = f"{name}, {precision}", {"name": name, "precision": precision}
         try:
@@ -78,6 +82,7 @@ def opened(source: Source, settings: Settings, folder: Path, calibration: Path) 
             written = export_model(BUNDLE, name, source.checkpoint, output, precision, calibration, source.image_size)
             runs[label] = FORMATS[name].open(written.files[0], settings.threads)
             row["mb"] = sum(path.stat().st_size for path in written.files) / 1e6
+            row |= {KEPT: written.metadata[KEPT]} if KEPT in written.metadata else {}
         except UserError as error:
             row["error"] = str(error)
         rows.append(row)
@@ -92,6 +97,7 @@ def run(
     calibration: str | None = None,
     image_size: int | None = None,
     count: int = 50,
+    formats: Sequence[str] | None = None,
 ) -> Row:
     """Measure.
 
@@ -103,6 +109,7 @@ def run(
         calibration: folder or datalist for int8; other images than these.
         image_size: pixels; the training's by default.
         count: how many images, evenly spread.
+        formats: of `FORMATS`; all but TensorRT by default.
 
     Returns:
         A row for PyTorch and for each format and precision.
@@ -113,7 +120,7 @@ def run(
     expected = [probabilities(in_torch(source.network)(image)) for image in inputs]
     truth = truth_of(paths, Path(masks) if masks else None, source.image_size)
     with tempfile.TemporaryDirectory() as folder:
-        runs, rows = opened(source, settings, Path(folder), Path(calibration or images))
+        runs, rows = opened(source, settings, Path(folder), Path(calibration or images), formats)
         for row in rows:
             label = BASELINE if row["name"] == BASELINE else f"{row['name']}, {row['precision']}"
             if label in runs:

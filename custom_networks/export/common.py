@@ -19,6 +19,8 @@ from custom_networks.errors import UserError
 from custom_networks.network.sgdnet import SGDNet
 
 INPUT, OUTPUT, METADATA = "image", "logits", "metadata"
+KEPT = "kept_in_floating_point"
+"""Where the metadata of an int8 file lists the stages that are not quantised."""
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 PRECISIONS = (*DTYPES, "int8")
 
@@ -35,7 +37,7 @@ class Job:
         network: trained, in `eval()`.
         precision: one of `PRECISIONS`.
         image_size: side of the square the weights were trained on, pixels.
-        metadata: to be written into the file.
+        metadata: to be written into the file; int8 adds the stages it left alone.
         calibration: normalised images (3, X, Y) that set the ranges of int8; empty for other precisions.
     """
 

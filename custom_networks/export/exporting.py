@@ -10,7 +10,7 @@ import torch
 
 from custom_networks.data.phantoms import write_phantoms
 from custom_networks.errors import UserError, nearest
-from custom_networks.export.common import PRECISIONS, Format, Images, Job, Metadata, require
+from custom_networks.export.common import KEPT, PRECISIONS, Format, Images, Job, Metadata, require
 from custom_networks.export.description import describe
 from custom_networks.export.registry import FORMATS
 from custom_networks.export.source import Source, listed_images, load_source, spread
@@ -42,6 +42,8 @@ class Exported:
             f"{self.metadata['input']['sizes']}",
             f"verified against PyTorch on {VERIFIED_IMAGES} images: {self.agreement}",
         ]
+        if KEPT in self.metadata:
+            lines.insert(1, f"in floating point: {', '.join(self.metadata[KEPT]) or 'what is no convolution'}")
         return "\n".join([*lines, self.remains] if self.remains else lines)
 
 

@@ -14,6 +14,7 @@ import torch
 from custom_networks.export.common import (
     DTYPES,
     INPUT,
+    KEPT,
     METADATA,
     OUTPUT,
     Format,
@@ -59,7 +60,7 @@ def write(job: Job, path: Path) -> None:
     """Trace, quantise where asked for, describe."""
     trace(job, path, DTYPES.get(job.precision, torch.float32))
     if job.precision == "int8":
-        quantise(path, job.calibration, INPUT)
+        job.metadata[KEPT] = quantise(path, job.calibration, INPUT)
     describe(path, job.metadata)
 
 

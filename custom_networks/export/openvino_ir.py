@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from custom_networks.export.common import INPUT, METADATA, Format, Images, Job, Metadata, Run
+from custom_networks.export.common import INPUT, KEPT, METADATA, Format, Images, Job, Metadata, Run
 from custom_networks.export.onnx_graph import trace
 from custom_networks.export.quantise import quantise
 
@@ -23,7 +26,7 @@ def write(job: Job, path: Path) -> None:
     graph = path.with_suffix(".onnx")
     trace(job, graph, torch.float32)
     if job.precision == "int8":
-        quantise(graph, job.calibration, INPUT)
+        job.metadata[KEPT] = quantise(graph, job.calibration, INPUT, float_outputs=True)
     model = openvino.convert_model(str(graph))
     model.set_rt_info(json.dumps(job.metadata), PLACE)
     openvino.save_model(model, str(path), compress_to_fp16=job.precision in ("float16", "bfloat16"))
@@ -31,20 +34,28 @@ def write(job: Job, path: Path) -> None:
 
 
 def open_(path: Path, threads: int) -> Run:
-    """Compile the file for the CPU, in the precision that it was exported for."""
+    """Compile the file for the CPU, in the precision that it was exported for, anew for every shape that comes.
+
+    With its shape fixed the graph runs a quarter to a third faster: what follows from shapes is computed once, and
+    memory is laid out ahead. A compiled graph holds its weights, hence no more than two are kept.
+    """
     import openvino
 
-    model = openvino.Core().read_model(str(path))
-    hint = HINTS[metadata_of(model)["precision"]]
+    core = openvino.Core()
     settings = {
-        "INFERENCE_PRECISION_HINT": hint,
+        "INFERENCE_PRECISION_HINT": HINTS[metadata(path)["precision"]],
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
     }
-    compiled = openvino.compile_model(model, "CPU", settings)
+
+    @lru_cache(maxsize=2)
+    def compiled(*shape: int) -> Callable[[Images], Any]:
+        model = core.read_model(str(path))
+        model.reshape(list(shape))
+        return core.compile_model(model, "CPU", settings)
 
     def run(images: Images) -> Images:
-        return compiled(images)[0].copy()
+        return compiled(*images.shape)(images)[0].copy()
 
     return run
 

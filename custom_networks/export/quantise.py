@@ -1,51 +1,207 @@
-"""Post-training quantisation to int8: convolutions, which are nearly all of the work, with ranges from real images."""
+"""Post-training quantisation to int8: convolutions, which are nearly all of the work, with ranges from real images.
+
+Not every stage bears rounding: what the first blocks round, all that follow inherit. Each stage is therefore quantised
+alone, and those that change the probabilities most stay in floating point, worst first, until the masks agree.
+"""
 
 from __future__ import annotations
 
+import copy
 import logging
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from custom_networks.export.common import Images
+from custom_networks.export.verify import dice, probabilities
+
+OPERATORS = ["Conv", "Relu"]
+"""A ReLU becomes the lower end of its convolution's output range: all 256 steps are spent on what it lets through."""
+HEADROOM = 1.5
+"""How much wider ranges are than what calibration saw: clipping another camera's maps costs more than coarser steps."""
+AGREEMENT = 0.99
+"""Dice to float32, mean over images of the calibration, from which no further stage is kept in floating point."""
+MOST_KEPT = 4
+"""Stages kept in floating point at most; beyond, int8 has little left to speed up."""
+PROBES, CHECKS = 4, 16
+"""Images that rank the stages, and that the masks are compared on."""
+Segment = Callable[[Collection[str], int], list[Images]]
+CHILDREN = ("encoder", "dual_attention", "reduce", "sge", "refine", "decoder", "heads")
 
 
-def quantise(path: Path, calibration: Sequence[Images], name: str) -> None:
-    """Quantise an ONNX file in place: QDQ nodes around its convolutions, weights per channel.
-
-    Weights are symmetric int8, activations uint8: the pair that x86 processors multiply in one instruction.
+def stage_of(node: str) -> str:
+    """Name the stage that a node belongs to, as in "encoder.layer1" for "/network/encoder/layer1/layer1.0/conv1/Conv".
 
     Args:
-        path: the float32 file.
-        calibration: normalised images (3, X, Y) of one size.
-        name: of the graph's input.
+        node: name that tracing gave it, modules from the outside in.
+
+    Returns:
+        A child of the network, of the encoder one of its stages; what bears no child's name is StitchViT's, whose
+        method `resized` is called instead of the module and so leaves no trace in names.
     """
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    words = node.strip("/").split("/")[1:]
+    child = words[0].partition(".")[0] if len(words) > 1 else ""
+    if child not in CHILDREN:
+        return "stitch_vit"
+    return f"{child}.{words[1]}" if child == "encoder" else words[0]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence ONNX Runtime's advice to run a step that changes nothing here."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+
+
+def measure_ranges(path: Path, images: Sequence[Images], name: str) -> Any:
+    """Measure the least and largest value of every map that is to be quantised, widened by `HEADROOM`."""
+    from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod
+    from onnxruntime.quantization.calibrate import TensorData, TensorsData, create_calibrator
 
     class Reader(CalibrationDataReader):
         """Hands out one image after the other."""
 
         def __init__(self) -> None:
-            self.images: Iterator[Images] = iter(calibration)
+            self.images = iter(images)
 
         def get_next(self) -> dict[str, Any] | None:
             """Return the next input, None after the last."""
             image = next(self.images, None)
             return None if image is None else {name: image[None]}
 
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)  # it recommends a step that changes nothing here
-    try:
-        quantize_static(
-            str(path),
-            str(path),
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
+    def widened(value: Any) -> Any:
+        return np.float32(HEADROOM * float(np.squeeze(value)))
+
+    with tempfile.TemporaryDirectory() as folder:
+        calibrator = create_calibrator(path, OPERATORS, str(Path(folder) / "augmented.onnx"))
+        calibrator.collect_data(Reader())
+        measured = calibrator.compute_data()
+        del calibrator  # lets go of its file
+    found = {
+        key: TensorData(lowest=widened(data.range_value[0]), highest=widened(data.range_value[1]))
+        for key, data in measured.items()
+    }
+    return TensorsData(CalibrationMethod.MinMax, found)
+
+
+@dataclass(frozen=True)
+class Quantiser:
+    """Quantises a graph as often as asked, each time with other stages left alone.
+
+    Attributes:
+        graph: float32, with shapes inferred.
+        stages: the convolutions that can be quantised, by stage.
+        fixed: names of the convolutions that cannot: their kernels (Sobel) are computed, not stored.
+        ranges: of the maps.
+        float_outputs: whether convolutions give floating point, for engines that need no rounding there.
+    """
+
+    graph: Any
+    stages: Mapping[str, Sequence[str]]
+    fixed: Sequence[str]
+    ranges: Any
+    float_outputs: bool
+
+    def __call__(self, kept: Collection[str]) -> Any:
+        """Return the graph, quantised but for the stages `kept`: symmetric int8 weights per channel, uint8 maps."""
+        from onnxruntime.quantization import QuantType
+        from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+        left_out = [*self.fixed, *(node for stage in kept for node in self.stages[stage])]
+        extra = {"OpTypesToExcludeOutputQuantization": ["Conv"]} if self.float_outputs else {}
+        quantiser = QDQQuantizer(
+            copy.deepcopy(self.graph),
             per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
+            reduce_range=False,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QUInt8,
+            tensors_range=self.ranges,
+            nodes_to_quantize=[],
+            nodes_to_exclude=left_out,
+            op_types_to_quantize=OPERATORS,
+            extra_options=extra,
         )
-    finally:
-        root.setLevel(level)
+        quantiser.quantize_model()
+        return quantiser.model.model
+
+
+def segment(graph: Any, images: Sequence[Images], name: str) -> list[Images]:
+    """Run a graph, (3, X, Y) to probabilities (1, classes, X, Y), image by image."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return [probabilities(session.run(None, {name: image[None]})[0]) for image in images]
+
+
+def choose(
+    stages: Collection[str], run: Callable[[Collection[str], int], list[Images]], exact: list[Images]
+) -> list[str]:
+    """Choose the stages that stay in floating point.
+
+    Args:
+        stages: all that can be quantised.
+        run: gives the probabilities of so many images, first come first, with the stages named kept.
+        exact: the probabilities in float32.
+
+    Returns:
+        The stages that change the probabilities most when quantised alone, worst first: as few as let the masks
+        reach `AGREEMENT`, `MOST_KEPT` at most.
+    """
+
+    def damage(stage: str) -> float:
+        got = run([other for other in stages if other != stage], PROBES)
+        return float(np.mean([np.abs(one - other).mean() for one, other in zip(got, exact, strict=False)]))
+
+    def agreement(kept: Collection[str]) -> float:
+        return float(np.mean([dice(one, other) for one, other in zip(run(kept, len(exact)), exact, strict=True)]))
+
+    if agreement([]) >= AGREEMENT:
+        return []
+    worst = sorted(stages, key=damage, reverse=True)[:MOST_KEPT]
+    return next((worst[:count] for count in range(1, len(worst)) if agreement(worst[:count]) >= AGREEMENT), worst)
+
+
+def quantise(path: Path, calibration: Sequence[Images], name: str, float_outputs: bool = False) -> list[str]:
+    """Quantise an ONNX file in place, with QDQ nodes around its convolutions.
+
+    Args:
+        path: the float32 file, traced.
+        calibration: normalised images (3, X, Y) of one size.
+        name: of the graph's input.
+        float_outputs: whether convolutions give floating point (OpenVINO), not int8 (ONNX Runtime's kernels).
+
+    Returns:
+        The stages that stay in floating point, worst first.
+    """
+    import onnx
+    from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
+
+    graph = load_model_with_shape_infer(path)
+    stored = {weights.name for weights in graph.graph.initializer}
+    convolutions = [node for node in graph.graph.node if node.op_type == "Conv"]
+    stages: dict[str, list[str]] = {}
+    for node in convolutions:
+        if node.input[1] in stored:
+            stages.setdefault(stage_of(node.name), []).append(node.name)
+    fixed = [node.name for node in convolutions if node.input[1] not in stored]
+    checks = calibration[:: max(1, len(calibration) // CHECKS)][:CHECKS]
+    with quiet():
+        quantiser = Quantiser(graph, stages, fixed, measure_ranges(path, calibration, name), float_outputs)
+        exact = segment(graph, checks, name)
+        kept = choose(stages, lambda kept, count: segment(quantiser(kept), checks[:count], name), exact)
+        onnx.save(quantiser(kept), str(path))
+    return kept
