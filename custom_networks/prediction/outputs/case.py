@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from custom_networks.prediction.objects import Object, components, instances, objects
-from custom_networks.prediction.result import Prediction
+from custom_networks.prediction.result import Prediction, confidence
 
 
 @dataclass
@@ -42,3 +42,26 @@ class Case:
     def objects(self) -> list[Object]:
         """The objects."""
         return list(objects(self.labels))
+
+
+@dataclass
+class Volume:
+    """A predicted volume.
+
+    Args:
+        source: its file.
+        name: of its files below the output folder, without ending.
+        slices: each a case of its own.
+        axis: of the array along which they are counted.
+    """
+
+    source: Path
+    name: str
+    slices: list[Case]
+    axis: int
+
+    @property
+    def confidence(self) -> float:
+        """Of all slices together."""
+        probability = np.stack([one.prediction.probability for one in self.slices])
+        return confidence(probability, np.stack([one.prediction.mask for one in self.slices]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -56,22 +55,22 @@ def coco_file(images: Sequence[tuple[Row, Sequence[Row]]]) -> bytes:
     """Encode the annotations of all images.
 
     Args:
-        images: of each, the row with "image", "width" and "height", and what `coco_rows` gave.
+        images: of each, the row with "image", "width" and "height" ("slices" of a volume, each of which becomes an
+            image), and what `coco_rows` gave ("slice" added to those of a volume).
 
     Returns:
         The JSON.
     """
-    numbers = itertools.count(1)
-    content = {
-        "images": [
-            {"id": i, "file_name": row["image"], "width": row["width"], "height": row["height"]}
-            for i, (row, _) in enumerate(images, start=1)
-        ],
-        "annotations": [
-            {"id": next(numbers), "image_id": i, **annotation}
-            for i, (_, annotations) in enumerate(images, start=1)
-            for annotation in annotations
-        ],
-        "categories": [CATEGORY],
-    }
+    listed: list[Row] = []
+    annotations: list[Row] = []
+    for row, found in images:
+        first = len(listed) + 1
+        for index in range(row.get("slices", 1)):
+            place = {"slice": index} if "slices" in row else {}
+            size = {name: row[name] for name in ("width", "height")}
+            listed.append({"id": first + index, "file_name": row["image"], **size, **place})
+        for one in found:
+            number, image = len(annotations) + 1, first + one.get("slice", 0)
+            annotations.append({"id": number, "image_id": image, **one})
+    content = {"images": listed, "annotations": annotations, "categories": [CATEGORY]}
     return (json.dumps(content) + "\n").encode()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
-from custom_networks.prediction.outputs.case import Case
+from custom_networks.prediction.outputs.case import Case, Volume
 
 COLOUR = (255, 140, 0)
 LINES = 400  # an outline is this part of the shorter side wide
@@ -36,6 +36,17 @@ def draw_outline(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Image.Im
 def overlay_file(case: Case) -> bytes:
     """Encode the overlay as a JPEG."""
     buffer = io.BytesIO()
-    picture = draw_outline(case.prediction.image.pixels, case.prediction.mask)
-    picture.save(buffer, "JPEG", quality=90, subsampling=0)
+    _drawn(case).save(buffer, "JPEG", quality=90, subsampling=0)
     return buffer.getvalue()
+
+
+def overlay_volume(volume: Volume) -> bytes:
+    """Encode the overlays of all slices as the pages of a TIFF."""
+    buffer = io.BytesIO()
+    first, *rest = (_drawn(one) for one in volume.slices)
+    first.save(buffer, "TIFF", compression="tiff_deflate", save_all=True, append_images=rest)
+    return buffer.getvalue()
+
+
+def _drawn(case: Case) -> Image.Image:
+    return draw_outline(case.prediction.image.pixels, case.prediction.mask)

@@ -11,21 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from custom_networks.errors import UserError, nearest
-from custom_networks.prediction.outputs.case import Case
+from custom_networks.prediction.outputs.case import Case, Volume
 from custom_networks.prediction.outputs.coco import coco_file, coco_rows
 from custom_networks.prediction.outputs.families import (
     DICOM,
     NIFTI,
     family,
-    labels_file,
-    map_file,
+    grid_file,
     nifti_like,
+    numbers,
     png,
 )
-from custom_networks.prediction.outputs.geojson import geojson_file
-from custom_networks.prediction.outputs.overlay import overlay_file
+from custom_networks.prediction.outputs.geojson import geojson_file, geojson_volume
+from custom_networks.prediction.outputs.overlay import overlay_file, overlay_volume
 from custom_networks.prediction.outputs.segmentation import segmentation_file
 from custom_networks.prediction.outputs.tables import measurement_rows, measurements_file
+from custom_networks.prediction.reading import is_volume
 
 Row = dict[str, Any]
 
@@ -37,12 +38,12 @@ class ImageOutput:
     Attributes:
         ending: of the file, after the image's name.
         encode: makes its bytes.
-        needs: map of the engine that it is made of, besides the probability.
+        encode_volume: makes them of a volume.
     """
 
     ending: Callable[[Path], str]
     encode: Callable[[Case], bytes]
-    needs: str = ""
+    encode_volume: Callable[[Volume], bytes]
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,22 @@ def encode_mask(case: Case) -> bytes:
     return png(np.where(mask, np.uint8(255), np.uint8(0)))
 
 
+def _volume_of(values: Callable[[Case], NDArray]) -> Callable[[Volume], bytes]:
+    """Encode a map of all slices as one NIfTI volume."""
+    return lambda volume: nifti_like(volume.source, np.stack([values(one) for one in volume.slices]), volume.axis)
+
+
 def _mask_ending(path: Path) -> str:
     return {DICOM: ".dcm", NIFTI: ".nii.gz"}.get(family(path), ".png")
 
 
-def _map_ending(what: str) -> Callable[[Path], str]:
-    return lambda path: f"_{what}.nii.gz" if family(path) == NIFTI else f"_{what}.png"
+def _grid(what: str, values: Callable[[Case], NDArray]) -> ImageOutput:
+    """Describe the output of a map (H, W) on the image's own grid."""
+    return ImageOutput(
+        lambda path: f"_{what}.nii.gz" if family(path) == NIFTI else f"_{what}.png",
+        lambda case: grid_file(case.source, values(case)),
+        _volume_of(values),
+    )
 
 
 def _given(values: NDArray[np.float32] | None, case: Case, what: str) -> NDArray[np.float32]:
@@ -86,21 +97,15 @@ def _given(values: NDArray[np.float32] | None, case: Case, what: str) -> NDArray
 
 
 IMAGE_OUTPUTS: dict[str, ImageOutput] = {
-    "mask": ImageOutput(_mask_ending, encode_mask),
-    "probability": ImageOutput(
-        _map_ending("probability"), lambda case: map_file(case.source, case.prediction.probability)
+    "mask": ImageOutput(_mask_ending, encode_mask, _volume_of(lambda case: case.prediction.mask.astype(np.uint8))),
+    "probability": _grid("probability", lambda case: case.prediction.probability),
+    "edge": _grid("edge", lambda case: _given(case.prediction.edge, case, "edge")),
+    "uncertainty": _grid("uncertainty", lambda case: _given(case.prediction.uncertainty, case, "uncertainty")),
+    "instances": _grid("instances", lambda case: numbers(case.source, case.labels)),
+    "overlay": ImageOutput(
+        lambda path: "_overlay.tif" if is_volume(path) else "_overlay.jpg", overlay_file, overlay_volume
     ),
-    "edge": ImageOutput(
-        _map_ending("edge"), lambda case: map_file(case.source, _given(case.prediction.edge, case, "edge")), "edge"
-    ),
-    "uncertainty": ImageOutput(
-        _map_ending("uncertainty"),
-        lambda case: map_file(case.source, _given(case.prediction.uncertainty, case, "uncertainty")),
-        "uncertainty",
-    ),
-    "instances": ImageOutput(_map_ending("instances"), lambda case: labels_file(case.source, case.labels), "edge"),
-    "overlay": ImageOutput(lambda path: "_overlay.jpg", overlay_file),
-    "geojson": ImageOutput(lambda path: ".geojson", geojson_file),
+    "geojson": ImageOutput(lambda path: ".geojson", geojson_file, geojson_volume),
 }
 TABLE_OUTPUTS: dict[str, TableOutput] = {
     "coco": TableOutput("coco.json", coco_rows, coco_file),
