@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_networks.errors import UserError
-from custom_networks.export.source import sha256, trained_size
+from custom_networks.export.source import sha256, trained_classes, trained_size
 from custom_networks.prediction.execution import describe, execute, make_plan, settings_of
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.outputs import chosen_outputs
@@ -65,11 +65,15 @@ def predict_images(request: Request) -> int:
             **request.options,
         }
     )
-    outputs = chosen_outputs(request.outputs, options.tta)
+    names = trained_classes(checkpoint)
+    outputs = chosen_outputs(request.outputs, options.tta, names)
     inputs = [*request.inputs, *([_image_folder(request.dataset_dir)] if request.dataset_dir else [])]
     output = Path(request.output).expanduser()
     settings = settings_of(options, sha256(checkpoint), outputs, request.spacing, request.axis)
-    more = {name: getattr(request, name) for name in ("spacing", "overwrite", "axis")} | {"settings": settings}
+    more = {name: getattr(request, name) for name in ("spacing", "overwrite", "axis")} | {
+        "settings": settings,
+        "names": names,
+    }
     plan = make_plan(inputs, output, outputs, **more)
     if request.dry_run:
         print("\n".join(describe(plan)))

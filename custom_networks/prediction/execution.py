@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from custom_networks.errors import UserError
 from custom_networks.prediction.inputs import Source, find_sources, inside, refuse_same_names
 from custom_networks.prediction.journal import Journal, Record
 from custom_networks.prediction.options import Options
-from custom_networks.prediction.outputs import IMAGE_OUTPUTS, TABLE_OUTPUTS, Case, Volume
+from custom_networks.prediction.outputs import TABLE_OUTPUTS, Case, Volume, image_output
 from custom_networks.prediction.outputs.tables import csv_file
 from custom_networks.prediction.pipeline import Clock, Stages, run
 from custom_networks.prediction.predictor import Prepared, SGDNetPredictor
@@ -40,6 +40,7 @@ class Plan:
         spacing: millimetres a pixel where a file does not say; 0 is unknown.
         overwrite: whether results that are there are replaced.
         axis: of NIfTI volumes, along which their slices are counted.
+        names: of the classes, where there are several.
     """
 
     sources: Sequence[Source]
@@ -49,14 +50,12 @@ class Plan:
     spacing: float = 0.0
     overwrite: bool = False
     axis: int = 2
+    names: Mapping[int, str] = field(default_factory=dict)
 
     def files(self, source: Source) -> dict[str, str]:
         """Files that an image gets, by output, below the output folder."""
-        return {
-            name: source.name + IMAGE_OUTPUTS[name].ending(source.path)
-            for name in self.outputs
-            if name in IMAGE_OUTPUTS
-        }
+        found = ((name, image_output(name)) for name in self.outputs)
+        return {name: source.name + output.ending(source.path) for name, output in found if output is not None}
 
     @property
     def tables(self) -> dict[str, str]:
@@ -201,7 +200,7 @@ def write_tables(plan: Plan, journal: Journal, failures: Sequence[tuple[Source, 
     contents = {TABLE: csv_file(rows)}
     for name, file in plan.tables.items():
         having = [record for record in records if name in record["tables"]]
-        contents[file] = TABLE_OUTPUTS[name].encode([(one["row"], one["tables"][name]) for one in having])
+        contents[file] = TABLE_OUTPUTS[name].encode([(one["row"], one["tables"][name]) for one in having], plan.names)
     journal.add_tables(list(contents))
     for file, content in contents.items():
         write_atomically(plan.output / file, lambda stream, content=content: stream.write(content))  # type: ignore[misc]
@@ -265,15 +264,15 @@ class Worker:
         plan, options = self.plan, self.predictor.options
         by_instance = "instances" in plan.outputs
         cases = [
-            Case(source.path, source.name, self.predictor.finish(*pair), options.threshold, by_instance)
+            Case(source.path, source.name, self.predictor.finish(*pair), options.threshold, by_instance, plan.names)
             for pair in zip(item.pictures, maps, strict=True)
         ]
         volume = Volume(source.path, source.name, cases, plan.axis)
         files = plan.files(source)
         missing = plan.outputs if plan.overwrite else self.journal.missing(source.name, plan.outputs)
         for name in missing:
-            if name in IMAGE_OUTPUTS:
-                output = IMAGE_OUTPUTS[name]
+            output = image_output(name)
+            if output is not None:
                 content = output.encode_volume(volume) if item.volume else output.encode(cases[0])
                 path = inside(plan.output, files[name])
                 write_atomically(path, lambda stream, content=content: stream.write(content))  # type: ignore[misc]
@@ -306,6 +305,7 @@ def _row(case: Case, mask: str) -> dict[str, Any]:
         "width": width,
         "height": height,
         "foreground": float(prediction.mask.mean()),
+        **{f"foreground_{name}": float((case.classes == number).mean()) for number, name in case.names.items()},
         "confidence": prediction.confidence,
         "review": int(prediction.review),
     }
@@ -318,7 +318,9 @@ def _volume_row(volume: Volume, mask: str, options: Options) -> dict[str, Any]:
     """Row of a volume: means over its slices, and the confidence in all of them together."""
     rows = [_row(case, mask) for case in volume.slices]
     means: dict[str, Any] = {
-        name: sum(row[name] for row in rows) / len(rows) for name in ("foreground", "uncertainty") if name in rows[0]
+        name: sum(row[name] for row in rows) / len(rows)
+        for name in rows[0]
+        if name == "uncertainty" or name.startswith("foreground")
     }
     certain = volume.confidence
     review = int(certain < options.review_below)

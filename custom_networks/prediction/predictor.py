@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class SGDNetPredictor:
         device: "cuda", "cpu", ...; None takes the GPU where there is one.
         edge: whether to give the edge map too.
         batch_size: windows a step, and images of a list.
+        names: of the classes, where there are several.
 
     Example:
         >>> predictor = SGDNetPredictor.from_bundle("bundle")
@@ -47,8 +48,10 @@ class SGDNetPredictor:
         device: torch.device | str | None = None,
         edge: bool = True,
         batch_size: int = 1,
+        names: Mapping[int, str] | None = None,
     ) -> None:
         self.options = options or Options()
+        self.names = dict(names or {})
         self.batch_size = batch_size
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.engine = Engine(network, normalization, device, self.options.amp, self.options.tta, edge)
@@ -84,7 +87,7 @@ class SGDNetPredictor:
 
         source = load_source(bundle_root, checkpoint, options.pop("image_size", None))
         chosen = Options(**{"image_size": source.image_size, "threshold": source.threshold, **options})
-        return cls(source.network, source.normalization, chosen, device, edge, batch_size)
+        return cls(source.network, source.normalization, chosen, device, edge, batch_size, source.classes)
 
     def __call__(self, image: str | Path | NDArray) -> Prediction:
         """Predict one image.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from custom_networks.prediction.objects import Object
 from custom_networks.prediction.outputs.case import Case, Volume
 from custom_networks.prediction.polygons import rings
 
@@ -28,7 +29,19 @@ def _features(case: Case, **more: Any) -> list[dict[str, Any]]:
     return [
         {
             "geometry": {"type": "Polygon", "coordinates": [ring.tolist() for ring in rings(found)]},
-            "properties": {**more, "object": found.number, "area_px": int(found.mask.sum())},
+            "properties": {
+                **more,
+                "object": found.number,
+                **_class(found, case),
+                "area_px": int(found.mask.sum()),
+            },
         }
         for found in case.objects
     ]
+
+
+def _class(found: Object, case: Case) -> dict[str, Any]:
+    """Class of an object, its name where QuPath looks for it; nothing where there is one class."""
+    if not case.names:
+        return {}
+    return {"class": found.category, "classification": {"name": case.names[found.category]}}
