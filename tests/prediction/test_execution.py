@@ -13,6 +13,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from dicoms import write_dicom
 from export_fixtures import BUNDLE
 from PIL import Image
@@ -271,6 +272,28 @@ def test_the_verb(sgdnet: Callable[..., tuple[int, str, str]], checkpoint: Path,
     code, out, _ = sgdnet(*words[:2], *words[3:])
     assert code == 0
     assert "0 predicted, 2 done before" in out
+
+
+class Code:
+    """What runs when a pickle of it is read carelessly."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_weights_that_want_to_run_code_are_refused(
+    sgdnet: Callable[..., tuple[int, str, str]], images: Path, tmp_path: Path
+) -> None:
+    torch.save({"network": Code(tmp_path / "executed")}, tmp_path / "model.pt")
+    code, _, err = sgdnet("predict", images, "--output", tmp_path / "out", "--checkpoint", tmp_path / "model.pt")
+    assert code == 1
+    assert "model.pt: not a file of PyTorch weights" in err
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "executed").exists()
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
