@@ -74,8 +74,9 @@ def test_the_verb_writes_classes_everywhere(
     nib.save(nib.Nifti1Image(np.stack([pixels[..., 0].T] * 2, -1), np.eye(4)), folder / "volume.nii.gz")
     Image.fromarray(pixels).save(folder / "photo.png")
     out = tmp_path / "out"
-    words = ("predict", folder, "--output", out, "--checkpoint", two_classes, "--device", "cpu", "--outputs", "all")
-    code, _, err = sgdnet(*words, "--bundle_root", BUNDLE)
+    words = ("predict", folder, "--output", out, "--checkpoint", two_classes, "--device", "cpu")
+    outputs = "probability,overlay,geojson,coco,measurements"
+    code, _, err = sgdnet(*words, "--bundle_root", BUNDLE, "--outputs", outputs)
     assert (code, err) == (0, "")
     mask = np.asarray(Image.open(out / "photo.png"))
     assert set(np.unique(mask)) == {0, 1, 2}
@@ -140,7 +141,7 @@ def test_probabilities_of_classes_follow_the_foregrounds() -> None:
     assert chosen_outputs("mask", "none", NAMES) == ("mask",)
 
 
-@pytest.mark.parametrize("name", ["torchscript", "onnx"])
+@pytest.mark.parametrize("name", ["torchscript", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_export_and_examples(
     name: str, two_classes: Path, predictor: SGDNetPredictor, picture: Path, tmp_path: Path
 ) -> None:
