@@ -19,9 +19,8 @@ before, after = about["preprocessing"], about["output"]
 
 picture = ImageOps.exif_transpose(Image.open(source)).convert("RGB")
 side = before["size"]
-small = picture.resize((side, side), Image.Resampling.BILINEAR)
-pixels = (np.asarray(small, np.float32) - np.float32(before["mean"])) / np.float32(before["std"])
-image = pixels.transpose(2, 1, 0)[None]  # (1, 3, x, y)
+small = np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR), np.float32)
+image = ((small - np.float32(before["mean"])) / np.float32(before["std"])).transpose(2, 1, 0)[None]  # (1, 3, x, y)
 
 logits = session.run([after["name"]], {about["input"]["name"]: image})[0][0].transpose(0, 2, 1)  # (class, y, x)
 scores = logits if len(logits) > 1 else np.concatenate([0 * logits, logits])  # background first
