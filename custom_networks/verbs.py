@@ -196,6 +196,7 @@ def predict(
     tta: str = "none",
     review_below: float = 0.8,
     spacing: float = 0.0,
+    axis: int = 2,
     batch_size: int = 1,
     num_workers: int = 0,
     device: str | None = None,
@@ -221,6 +222,7 @@ def predict(
         tta: none, flips (4 views) or all (8 views, turns too); their spread is the uncertainty.
         review_below: confidence, 0 to 1, below which an image is flagged for review.
         spacing: millimetres a pixel, for files that do not say.
+        axis: 0, 1 or 2, along which the slices of NIfTI volumes are counted.
         batch_size: images, or windows, a step.
         num_workers: threads that read, and as many that write; 0 takes one for each core, 4 at most.
         device: cuda, cuda:1, cpu, ...; the GPU where there is one.
@@ -255,6 +257,7 @@ def predict(
         },
         image_size=image_size,
         spacing=spacing,
+        axis=axis,
         batch_size=batch_size,
         num_workers=num_workers,
         device=device,

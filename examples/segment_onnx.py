@@ -19,13 +19,14 @@ before, after = about["preprocessing"], about["output"]
 
 picture = ImageOps.exif_transpose(Image.open(source)).convert("RGB")
 side = before["size"]
-small = picture.resize((side, side), Image.Resampling.BILINEAR)
-pixels = (np.asarray(small, np.float32) - np.float32(before["mean"])) / np.float32(before["std"])
-image = pixels.transpose(2, 1, 0)[None]  # (1, 3, x, y)
+small = np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR), np.float32)
+image = ((small - np.float32(before["mean"])) / np.float32(before["std"])).transpose(2, 1, 0)[None]  # (1, 3, x, y)
 
-logits = session.run([after["name"]], {about["input"]["name"]: image})[0]
-probability = 1 / (1 + np.exp(-logits[0, 0].T))  # (y, x)
-large = Image.fromarray(probability).resize(picture.size, Image.Resampling.BILINEAR)
-mask = np.where(np.asarray(large) >= after["threshold"], 255, 0).astype(np.uint8)
+logits = session.run([after["name"]], {about["input"]["name"]: image})[0][0].transpose(0, 2, 1)  # (class, y, x)
+scores = logits if len(logits) > 1 else np.concatenate([0 * logits, logits])  # background first
+odds = np.exp(scores - scores.max(0))
+maps = [Image.fromarray(p).resize(picture.size, Image.Resampling.BILINEAR) for p in (odds / odds.sum(0))[1:]]
+classes = np.argmax(maps, 0) + 1 if len(maps) > 1 else 255
+mask = np.where(np.sum(maps, 0) >= after["threshold"], classes, 0).astype(np.uint8)
 Image.fromarray(mask).save(target)
 print(f"{target}: {100 * np.mean(mask > 0):.1f} % of the image is foreground")

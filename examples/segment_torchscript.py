@@ -24,9 +24,11 @@ small = picture.resize((side, side), Image.Resampling.BILINEAR)
 pixels = (torch.tensor(np.asarray(small)) - torch.tensor(before["mean"])) / torch.tensor(before["std"])
 
 with torch.no_grad():
-    logits = network(pixels.permute(2, 1, 0)[None])  # (1, 3, x, y)
-probability = torch.sigmoid(logits[0, 0].T)  # (y, x)
-large = Image.fromarray(probability.numpy()).resize(picture.size, Image.Resampling.BILINEAR)
-mask = np.where(np.asarray(large) >= after["threshold"], 255, 0).astype(np.uint8)
+    logits = network(pixels.permute(2, 1, 0)[None])[0].mT  # (class, y, x)
+scores = logits if len(logits) > 1 else torch.cat([0 * logits, logits])  # background first
+maps = scores.softmax(0)[1:].numpy()
+maps = [Image.fromarray(one).resize(picture.size, Image.Resampling.BILINEAR) for one in maps]
+classes = np.argmax(maps, 0) + 1 if len(maps) > 1 else 255
+mask = np.where(np.sum(maps, 0) >= after["threshold"], classes, 0).astype(np.uint8)
 Image.fromarray(mask).save(target)
 print(f"{target}: {100 * np.mean(mask > 0):.1f} % of the image is foreground")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from export_fixtures import BUNDLE
 from numpy.typing import NDArray
 
+from custom_networks.export.source import listed_images, load_source
 from custom_networks.prediction import Prediction, SGDNetPredictor
 from custom_networks.prediction.reading import Picture
 from custom_networks.prediction.views import VIEWS
@@ -21,6 +24,31 @@ from custom_networks.prediction.views import VIEWS
 def predictor(checkpoint: Path) -> SGDNetPredictor:
     """Of 64 x 64 pixels, with the edge map."""
     return SGDNetPredictor.from_bundle(BUNDLE, checkpoint, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def two_classes(checkpoint: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights that tell two classes of the same foreground apart, half of it each, with their names beside them."""
+    path = tmp_path_factory.mktemp("classes") / "model.pt"
+    source = load_source(BUNDLE, checkpoint, None)
+    head = source.network.heads[0]
+    weight, bias = head.weight.data.clone(), head.bias.data.clone()
+    apart = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
+    head.weight.data, head.bias.data = apart.clone(), 0 * bias
+    batch = torch.stack([torch.from_numpy(source.prepare(name)) for name in listed_images(pictures)])
+    with torch.no_grad():
+        difference = source.network(batch)
+    apart, middle = apart / difference.std(), (difference.median() / difference.std())[None]
+    state = torch.load(checkpoint, weights_only=True)
+    state["heads.0.weight"] = torch.cat([0 * weight, weight + apart, weight - apart])
+    state["heads.0.bias"] = torch.cat([0 * bias, bias - middle, bias + middle]) - torch.tensor([0, 0.7, 0.7])
+    for name in ("heads.1", "heads.2"):  # not used in prediction
+        for part in ("weight", "bias"):
+            state[f"{name}.{part}"] = state[f"{name}.{part}"].repeat(3, *[1] * (state[f"{name}.{part}"].ndim - 1))
+    torch.save(state, path)
+    about = json.loads(checkpoint.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**about, "classes": {"1": "round", "2": "long"}}))
+    return path
 
 
 def variant(predictor: SGDNetPredictor, **options: Any) -> SGDNetPredictor:

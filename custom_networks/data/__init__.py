@@ -5,6 +5,7 @@ from custom_networks.data.folder import find_images, find_pairs, listed_columns,
 from custom_networks.data.images import StrictPILReader, to_labels, to_mask, to_rgb
 from custom_networks.data.labels import (
     class_count,
+    class_names,
     foreground_channels,
     label_converter,
     label_kind,
@@ -31,6 +32,7 @@ __all__ = [
     "checked_images",
     "checked_size",
     "class_count",
+    "class_names",
     "find_images",
     "find_pairs",
     "foreground_channels",

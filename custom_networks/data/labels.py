@@ -74,6 +74,21 @@ def class_count(datalist: PathLike | None = None, knob: int | None = None) -> in
     return max(2, 1 + max(int(number) for number in names))
 
 
+def class_names(datalist: PathLike | None, classes: int) -> dict[str, str]:
+    """Name the foreground classes, for the record beside the weights.
+
+    Args:
+        datalist: a MONAI datalist, whose "classes" name them; their numbers stand in for names it lacks.
+        classes: how many to tell apart, background included.
+
+    Returns:
+        Name of each number from 1, numbers as text, as JSON has them.
+    """
+    names = read_datalist(datalist).get("classes") if datalist is not None else None
+    known = {int(number): str(name) for number, name in (names or {}).items()}
+    return {str(number): known.get(number, str(number)) for number in range(1, classes)}
+
+
 def to_binary(image: Image.Image) -> Image.Image:
     """Convert a binary mask as `to_mask` does, to 0 and 1.
 

@@ -129,7 +129,13 @@ def write_archive(
         raise UserError(f"--output {path}: must end in .zip, as in {NAME}.zip")
     if path.exists() and not overwrite:
         raise UserError(f"{path}: is there already; add --overwrite true, or give another --output")
-    files = collect(root, load_source(root, checkpoint, None))
+    source = load_source(root, checkpoint, None)
+    if source.classes:
+        raise UserError(
+            f"{source.checkpoint}: tells {len(source.classes)} classes apart, and the bundle's inference.json one; use "
+            "`sgdnet export` or `sgdnet predict`"
+        )
+    files = collect(root, source)
 
     def write(file: IO[bytes]) -> None:
         with zipfile.ZipFile(file, "w") as archive:

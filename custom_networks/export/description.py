@@ -39,6 +39,9 @@ def describe(source: Source, name: str, precision: str, sizes: str) -> Metadata:
     channels = source.network.heads[0].out_channels
     activation = "sigmoid" if channels == 1 else "softmax"
     side = source.image_size
+    named = {"0": "background", **{str(number): name for number, name in source.classes.items()}}
+    classes = named if source.classes else {}
+    decision = "; foreground where those of all classes but 0 add up to the threshold, there the most probable class"
     return {
         "name": source.about["name"],
         "version": source.about["version"],
@@ -66,10 +69,10 @@ def describe(source: Source, name: str, precision: str, sizes: str) -> Metadata:
             "name": OUTPUT,
             "dtype": "float32",
             "axes": ["batch", "class", "x", "y"],
-            "meaning": f"logits; {activation} makes probabilities of them",
+            "meaning": f"logits; {activation} makes probabilities of them{decision if classes else ''}",
             "activation": activation,
             "threshold": source.threshold,
-            "classes": data_format["outputs"]["pred"]["channel_def"],
+            "classes": classes or data_format["outputs"]["pred"]["channel_def"],
         },
         "versions": versions(),
     }

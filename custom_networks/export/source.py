@@ -18,7 +18,7 @@ from custom_networks.data.sources import checked_size
 from custom_networks.errors import UserError
 from custom_networks.export.common import Images
 from custom_networks.network.sgdnet import SGDNet
-from custom_networks.network.weights import load_checkpoint
+from custom_networks.network.weights import load_checkpoint, read_state_dict
 from custom_networks.training.setup import read_config
 
 CALIBRATION_IMAGES = 32
@@ -36,6 +36,7 @@ class Source:
         threshold: probability from which a pixel is foreground.
         about: the bundle's `metadata.json`.
         preprocessing: the configuration's transforms, on {"image": path}.
+        classes: names of the foreground classes by number; empty where there is one, without a name.
     """
 
     network: SGDNet
@@ -45,6 +46,7 @@ class Source:
     threshold: float
     about: dict[str, Any]
     preprocessing: Callable[[dict[str, str]], dict[str, Any]]
+    classes: dict[int, str]
 
     def prepare(self, path: str | Path) -> Images:
         """Read and normalise an image file, (3, X, Y); raises UserError where it cannot be read."""
@@ -71,7 +73,10 @@ def load_source(bundle_root: str | Path, checkpoint: str | Path | None, image_si
     config = read_config([root / "configs" / "inference.json"])
     side = checked_size(image_size or trained_size(checkpoint) or config["image_size"])[0]
     parser = ConfigParser(config)
+    classes = trained_classes(checkpoint)
     parser.update({"bundle_root": str(root), "checkpoint": str(checkpoint), "image_size": side, "device": "cpu"})
+    if classes:
+        parser.update({"network_def#out_channels": 1 + len(classes)})
     network = parser.get_parsed_content("network_def")
     load_checkpoint(network, checkpoint)
     return Source(
@@ -82,16 +87,43 @@ def load_source(bundle_root: str | Path, checkpoint: str | Path | None, image_si
         float(config["threshold"]),
         read_config([root / "configs" / "metadata.json"]),
         parser.get_parsed_content("preprocessing"),
+        classes,
     )
 
 
 def trained_size(checkpoint: Path) -> int | None:
     """Return the image size that the `.json` beside a checkpoint names; None where it names none."""
-    try:
-        size = json.loads(checkpoint.with_suffix(".json").read_text())["settings"]["image_size"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    settings = _record(checkpoint).get("settings")
+    size = settings.get("image_size") if isinstance(settings, dict) else None
     return size if isinstance(size, int) else None
+
+
+def trained_classes(checkpoint: Path) -> dict[int, str]:
+    """Name the foreground classes that weights tell apart.
+
+    Args:
+        checkpoint: the weights; the `.json` beside them has the names, numbers stand in for them where it has none.
+
+    Returns:
+        Names by number from 1; empty for weights of one class.
+
+    Raises:
+        UserError: where neither says it and the weights cannot be read.
+    """
+    names = _record(checkpoint).get("classes")
+    if isinstance(names, dict) and all(str(number).isdecimal() for number in names):
+        return {int(number): str(name) for number, name in names.items()}
+    head = read_state_dict(checkpoint).get("heads.0.weight")
+    return {number: str(number) for number in range(1, 1 if head is None else len(head))}
+
+
+def _record(checkpoint: Path) -> dict[str, Any]:
+    """Content of the `.json` beside a checkpoint; empty where there is none."""
+    try:
+        content = json.loads(checkpoint.with_suffix(".json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def sha256(path: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_networks.errors import UserError
-from custom_networks.export.source import sha256, trained_size
+from custom_networks.export.source import sha256, trained_classes, trained_size
 from custom_networks.prediction.execution import describe, execute, make_plan, settings_of
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.outputs import chosen_outputs
@@ -32,6 +32,7 @@ class Request:
     options: dict[str, Any] = field(default_factory=dict)
     image_size: int | None = None
     spacing: float = 0.0
+    axis: int = 2
     batch_size: int = 1
     num_workers: int = 0
     device: str | None = None
@@ -64,11 +65,15 @@ def predict_images(request: Request) -> int:
             **request.options,
         }
     )
-    outputs = chosen_outputs(request.outputs, options.tta)
+    names = trained_classes(checkpoint)
+    outputs = chosen_outputs(request.outputs, options.tta, names)
     inputs = [*request.inputs, *([_image_folder(request.dataset_dir)] if request.dataset_dir else [])]
     output = Path(request.output).expanduser()
-    settings = settings_of(options, sha256(checkpoint), outputs, request.spacing)
-    more = {"settings": settings, "spacing": request.spacing, "overwrite": request.overwrite}
+    settings = settings_of(options, sha256(checkpoint), outputs, request.spacing, request.axis)
+    more = {name: getattr(request, name) for name in ("spacing", "overwrite", "axis")} | {
+        "settings": settings,
+        "names": names,
+    }
     plan = make_plan(inputs, output, outputs, **more)
     if request.dry_run:
         print("\n".join(describe(plan)))
@@ -97,6 +102,8 @@ def _check(request: Request) -> None:
     spacing = request.spacing
     if isinstance(spacing, bool) or not isinstance(spacing, int | float) or not 0 <= spacing < float("inf"):
         raise UserError(f"--spacing {spacing}: must be a number of millimetres, such as 0.05")
+    if isinstance(request.axis, bool) or request.axis not in (0, 1, 2):
+        raise UserError(f"--axis {request.axis}: must be 0, 1 or 2, the axis along which slices are counted")
     check_values(
         {
             "batch_size": request.batch_size,

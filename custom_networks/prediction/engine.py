@@ -8,13 +8,15 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from custom_networks.data.normalization import Normalization
 from custom_networks.network.layers import pad_to_multiple
 from custom_networks.network.sgdnet import SGDNet, restore
 from custom_networks.prediction.views import VIEWS
 from custom_networks.training.precision import MixedPrecisionInferer
+
+CLASS = "class_"  # with its number, the map of a class
 
 
 class Engine:
@@ -47,6 +49,7 @@ class Engine:
         self.device = torch.device(device)
         self.views = VIEWS[tta]
         self.edge = edge and network.sge is not None
+        self.outputs = cast(nn.Conv2d, network.heads[0]).out_channels
         self.mean, self.std = (
             torch.tensor(values, dtype=torch.float32, device=self.device)[:, None, None]
             for values in (normalization.mean, normalization.std)
@@ -63,8 +66,10 @@ class Engine:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Names of the maps: probability, then edge and uncertainty where they are computed."""
-        return ("probability", *(("edge",) if self.edge else ()), *(("uncertainty",) if len(self.views) > 1 else ()))
+        """Names of the maps: probability of the foreground, then those of its classes, edge and uncertainty if any."""
+        classes = [f"{CLASS}{number}" for number in range(1, self.outputs)]
+        more = [*(["edge"] if self.edge else []), *(["uncertainty"] if len(self.views) > 1 else [])]
+        return ("probability", *classes, *more)
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
@@ -91,7 +96,10 @@ class Engine:
         """Probabilities, and edges, of one view."""
         image = normalised.to(dtype=self.dtype, memory_format=torch.channels_last)
         logits = self.inferer(image, self._logits)
-        return torch.sigmoid(logits)
+        if self.outputs == 1:
+            return torch.sigmoid(logits)
+        classes = torch.softmax(logits[:, : self.outputs], 1)
+        return torch.cat([1 - classes[:, :1], classes[:, 1:], torch.sigmoid(logits[:, self.outputs :])], 1)
 
     def _logits(self, image: Tensor) -> Tensor:
         padded = pad_to_multiple(image, self.network.size_factor)

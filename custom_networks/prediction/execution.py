@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ from custom_networks.errors import UserError
 from custom_networks.prediction.inputs import Source, find_sources, inside, refuse_same_names
 from custom_networks.prediction.journal import Journal, Record
 from custom_networks.prediction.options import Options
-from custom_networks.prediction.outputs import IMAGE_OUTPUTS, TABLE_OUTPUTS, Case
+from custom_networks.prediction.outputs import TABLE_OUTPUTS, Case, Volume, image_output
 from custom_networks.prediction.outputs.tables import csv_file
 from custom_networks.prediction.pipeline import Clock, Stages, run
 from custom_networks.prediction.predictor import Prepared, SGDNetPredictor
-from custom_networks.prediction.reading import Picture, read_file, stamp
+from custom_networks.prediction.reading import Picture, Stamp, is_volume, read_slices, stamp
 from custom_networks.training.record import write_atomically
 
 TABLE = "predictions.csv"
@@ -39,6 +39,8 @@ class Plan:
         settings: that decide whether earlier results count.
         spacing: millimetres a pixel where a file does not say; 0 is unknown.
         overwrite: whether results that are there are replaced.
+        axis: of NIfTI volumes, along which their slices are counted.
+        names: of the classes, where there are several.
     """
 
     sources: Sequence[Source]
@@ -47,14 +49,13 @@ class Plan:
     settings: dict[str, Any]
     spacing: float = 0.0
     overwrite: bool = False
+    axis: int = 2
+    names: Mapping[int, str] = field(default_factory=dict)
 
     def files(self, source: Source) -> dict[str, str]:
         """Files that an image gets, by output, below the output folder."""
-        return {
-            name: source.name + IMAGE_OUTPUTS[name].ending(source.path)
-            for name in self.outputs
-            if name in IMAGE_OUTPUTS
-        }
+        found = ((name, image_output(name)) for name in self.outputs)
+        return {name: source.name + output.ending(source.path) for name, output in found if output is not None}
 
     @property
     def tables(self) -> dict[str, str]:
@@ -168,10 +169,10 @@ def execute(
     try:
         if to_do:
             predictor = load()
-            worker = Worker(plan, predictor, journal)
-            window = predictor.options.mode == "window"
-            ahead, size = (1, 1) if window else (max(READ_AHEAD, batch_size), batch_size)
-            workers = 1 if window else num_workers or available_cores(most=4)
+            worker = Worker(plan, predictor, journal, batch_size)
+            large = predictor.options.mode == "window" or any(is_volume(one.path) for one in to_do)
+            ahead, size = (1, 1) if large else (max(READ_AHEAD, batch_size), batch_size)
+            workers = 1 if large else num_workers or available_cores(most=4)
             stages: Stages[Source] = Stages(worker.read, worker.compute, worker.write)
             bar = tqdm(total=len(to_do), unit="images", disable=not sys.stderr.isatty())
             with bar:
@@ -199,10 +200,27 @@ def write_tables(plan: Plan, journal: Journal, failures: Sequence[tuple[Source, 
     contents = {TABLE: csv_file(rows)}
     for name, file in plan.tables.items():
         having = [record for record in records if name in record["tables"]]
-        contents[file] = TABLE_OUTPUTS[name].encode([(one["row"], one["tables"][name]) for one in having])
+        contents[file] = TABLE_OUTPUTS[name].encode([(one["row"], one["tables"][name]) for one in having], plan.names)
     journal.add_tables(list(contents))
     for file, content in contents.items():
         write_atomically(plan.output / file, lambda stream, content=content: stream.write(content))  # type: ignore[misc]
+
+
+@dataclass
+class ReadFile:
+    """A file that was read.
+
+    Attributes:
+        pictures: its image, or the slices of a volume.
+        stamp: of the file.
+        prepared: what the network sees of each.
+        volume: whether it is one, of a single slice too.
+    """
+
+    pictures: list[Picture]
+    stamp: Stamp
+    prepared: list[Prepared]
+    volume: bool
 
 
 @dataclass
@@ -213,46 +231,68 @@ class Worker:
         plan: of the run.
         predictor: computes.
         journal: of the output folder.
+        batch_size: images or slices that the network gets at once.
     """
 
     plan: Plan
     predictor: SGDNetPredictor
     journal: Journal
+    batch_size: int
 
-    def read(self, source: Source) -> tuple[Picture, tuple[int, int], Prepared]:
-        """Read and prepare an image, after a look at what would be overwritten."""
+    def read(self, source: Source) -> ReadFile:
+        """Read and prepare a file, after a look at what would be overwritten."""
         found = stamp(source.path)
         self.journal.refuse(source, found, self.plan.files(source))
-        picture = read_file(source.path)
-        if picture.spacing is None and self.plan.spacing:
-            picture = replace(picture, spacing=(self.plan.spacing, self.plan.spacing))
-        return picture, found, self.predictor.prepare(picture)
+        pictures = read_slices(source.path, self.plan.axis)
+        if pictures[0].spacing is None and self.plan.spacing:
+            pictures = [replace(one, spacing=(self.plan.spacing, self.plan.spacing)) for one in pictures]
+        return ReadFile(pictures, found, [self.predictor.prepare(one) for one in pictures], is_volume(source.path))
 
-    def compute(self, items: list[tuple[Picture, tuple[int, int], Prepared]]) -> list[Any]:
-        """Run the network on a batch."""
-        return self.predictor.compute([prepared for _, _, prepared in items])
+    def compute(self, items: list[ReadFile]) -> list[list[Any]]:
+        """Run the network on a batch; returns the maps of each slice of each file."""
+        prepared = [one for item in items for one in item.prepared]
+        maps = [
+            one
+            for first in range(0, len(prepared), self.batch_size)
+            for one in self.predictor.compute(prepared[first : first + self.batch_size])
+        ]
+        rest = iter(maps)
+        return [[next(rest) for _ in item.prepared] for item in items]
 
-    def write(self, source: Source, item: tuple[Picture, tuple[int, int], Prepared], maps: Any) -> Record:
-        """Write the files of an image that are not there; returns its line of the journal."""
-        picture, found, _ = item
+    def write(self, source: Source, item: ReadFile, maps: list[Any]) -> Record:
+        """Write the files of an image or a volume that are not there; returns its line of the journal."""
         plan, options = self.plan, self.predictor.options
-        prediction = self.predictor.finish(picture, maps)
-        case = Case(source.path, source.name, prediction, options.threshold, "instances" in plan.outputs)
+        by_instance = "instances" in plan.outputs
+        cases = [
+            Case(source.path, source.name, self.predictor.finish(*pair), options.threshold, by_instance, plan.names)
+            for pair in zip(item.pictures, maps, strict=True)
+        ]
+        volume = Volume(source.path, source.name, cases, plan.axis)
         files = plan.files(source)
         missing = plan.outputs if plan.overwrite else self.journal.missing(source.name, plan.outputs)
         for name in missing:
-            if name in IMAGE_OUTPUTS:
-                content = IMAGE_OUTPUTS[name].encode(case)
+            output = image_output(name)
+            if output is not None:
+                content = output.encode_volume(volume) if item.volume else output.encode(cases[0])
                 path = inside(plan.output, files[name])
                 write_atomically(path, lambda stream, content=content: stream.write(content))  # type: ignore[misc]
         return {
             "name": source.name,
             "source": str(source.path.absolute()),
-            "stamp": list(found),
+            "stamp": list(item.stamp),
             "files": files,
-            "tables": {name: TABLE_OUTPUTS[name].rows(case) for name in missing if name in TABLE_OUTPUTS},
-            "row": _row(case, files["mask"]),
+            "tables": {name: _table_rows(name, volume, item.volume) for name in missing if name in TABLE_OUTPUTS},
+            "row": _volume_row(volume, files["mask"], options) if item.volume else _row(cases[0], files["mask"]),
         }
+
+
+def _table_rows(name: str, volume: Volume, several: bool) -> list[dict[str, Any]]:
+    """Rows of a table, with the number of their slice in a volume."""
+    return [
+        {**({"slice": index} if several else {}), **row}
+        for index, case in enumerate(volume.slices)
+        for row in TABLE_OUTPUTS[name].rows(case)
+    ]
 
 
 def _row(case: Case, mask: str) -> dict[str, Any]:
@@ -265,6 +305,7 @@ def _row(case: Case, mask: str) -> dict[str, Any]:
         "width": width,
         "height": height,
         "foreground": float(prediction.mask.mean()),
+        **{f"foreground_{name}": float((case.classes == number).mean()) for number, name in case.names.items()},
         "confidence": prediction.confidence,
         "review": int(prediction.review),
     }
@@ -273,7 +314,23 @@ def _row(case: Case, mask: str) -> dict[str, Any]:
     return row
 
 
-def settings_of(options: Options, checkpoint_sha256: str, outputs: Sequence[str], spacing: float) -> dict[str, Any]:
+def _volume_row(volume: Volume, mask: str, options: Options) -> dict[str, Any]:
+    """Row of a volume: means over its slices, and the confidence in all of them together."""
+    rows = [_row(case, mask) for case in volume.slices]
+    means: dict[str, Any] = {
+        name: sum(row[name] for row in rows) / len(rows)
+        for name in rows[0]
+        if name == "uncertainty" or name.startswith("foreground")
+    }
+    certain = volume.confidence
+    review = int(certain < options.review_below)
+    return {**rows[0], "slices": len(rows), **means, "confidence": certain, "review": review}
+
+
+def settings_of(
+    options: Options, checkpoint_sha256: str, outputs: Sequence[str], spacing: float, axis: int = 2
+) -> dict[str, Any]:
     """What decides whether earlier results count."""
     objects = "instances" if "instances" in outputs else "regions"
-    return {**options.as_dict(), "checkpoint_sha256": checkpoint_sha256, "objects": objects, "spacing": spacing}
+    facts = {"checkpoint_sha256": checkpoint_sha256, "objects": objects, "spacing": spacing, "axis": axis}
+    return {**options.as_dict(), **facts}

@@ -23,16 +23,18 @@ class Object:
         row: of its bounding box in the image.
         column: of its bounding box in the image.
         mask: (h, w) boolean, within the bounding box.
+        category: its class, from 1.
     """
 
     number: int
     row: int
     column: int
     mask: NDArray[np.bool_]
+    category: int = 1
 
 
-def components(mask: NDArray[np.bool_]) -> NDArray[np.integer]:
-    """Number the regions (H, W) of a mask whose pixels touch by their sides, from 1."""
+def components(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> NDArray[np.integer]:
+    """Number the regions (H, W) of a mask, or of each class, whose pixels touch by their sides, from 1."""
     return label(mask, connectivity=1)
 
 
@@ -42,8 +44,18 @@ def instances(prediction: Prediction, threshold: float) -> NDArray[np.int32]:
     return split_instances(prediction.probability, prediction.edge, parameters)
 
 
-def objects(labels: NDArray[np.integer]) -> Iterator[Object]:
-    """List the objects of a label map (H, W), 0 being background."""
+def objects(labels: NDArray[np.integer], classes: NDArray[np.uint8] | None = None) -> Iterator[Object]:
+    """List the objects of a label map.
+
+    Args:
+        labels: (H, W), 0 being background.
+        classes: (H, W); an object is of the class that most of its pixels have.
+
+    Yields:
+        The objects, all of class 1 without `classes`.
+    """
     for number, box in enumerate(find_objects(labels), start=1):
         if box is not None:
-            yield Object(number, box[0].start, box[1].start, labels[box] == number)
+            mask = labels[box] == number
+            category = 1 if classes is None else int(np.bincount(classes[box][mask]).argmax())
+            yield Object(number, box[0].start, box[1].start, mask, category)

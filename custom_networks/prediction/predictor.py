@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from custom_networks.data.normalization import Normalization
+from custom_networks.errors import UserError
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.prediction.engine import Engine
 from custom_networks.prediction.geometry import Placement, place
 from custom_networks.prediction.options import Options
-from custom_networks.prediction.reading import Picture, from_array, read_file
+from custom_networks.prediction.reading import Picture, from_array, is_volume, read_file, read_slices
 from custom_networks.prediction.result import Prediction, conclude
 from custom_networks.prediction.window import predict_windows
 
@@ -31,6 +32,7 @@ class SGDNetPredictor:
         device: "cuda", "cpu", ...; None takes the GPU where there is one.
         edge: whether to give the edge map too.
         batch_size: windows a step, and images of a list.
+        names: of the classes, where there are several.
 
     Example:
         >>> predictor = SGDNetPredictor.from_bundle("bundle")
@@ -46,8 +48,10 @@ class SGDNetPredictor:
         device: torch.device | str | None = None,
         edge: bool = True,
         batch_size: int = 1,
+        names: Mapping[int, str] | None = None,
     ) -> None:
         self.options = options or Options()
+        self.names = dict(names or {})
         self.batch_size = batch_size
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.engine = Engine(network, normalization, device, self.options.amp, self.options.tta, edge)
@@ -83,7 +87,7 @@ class SGDNetPredictor:
 
         source = load_source(bundle_root, checkpoint, options.pop("image_size", None))
         chosen = Options(**{"image_size": source.image_size, "threshold": source.threshold, **options})
-        return cls(source.network, source.normalization, chosen, device, edge, batch_size)
+        return cls(source.network, source.normalization, chosen, device, edge, batch_size, source.classes)
 
     def __call__(self, image: str | Path | NDArray) -> Prediction:
         """Predict one image.
@@ -97,8 +101,31 @@ class SGDNetPredictor:
         Raises:
             UserError: for a file or an array that is no image.
         """
+        if isinstance(image, str | Path) and is_volume(Path(image)):
+            raise UserError(f"{image}: a volume; predict it with `slices`")
         picture = read_file(Path(image)) if isinstance(image, str | Path) else from_array(np.asarray(image))
         return self.finish(picture, *self.compute([self.prepare(picture)]))
+
+    def slices(self, volume: str | Path, axis: int = 2) -> list[Prediction]:
+        """Predict the slices of a NIfTI volume, one by one or in batches.
+
+        Args:
+            volume: its path.
+            axis: of its array, 0 to 2, along which the slices are counted.
+
+        Returns:
+            A prediction for each slice.
+
+        Raises:
+            UserError: for a file that cannot be read.
+        """
+        pictures = read_slices(Path(volume), axis)
+        found: list[Prediction] = []
+        for first in range(0, len(pictures), self.batch_size):
+            batch = pictures[first : first + self.batch_size]
+            maps = self.compute([self.prepare(picture) for picture in batch])
+            found += map(self.finish, batch, maps)
+        return found
 
     def prepare(self, picture: Picture) -> Prepared:
         """Make of an image what the network sees; nothing to do where windows are cut from it."""

@@ -1,7 +1,8 @@
-"""Read one image to predict, of any format, and notice when its file changes meanwhile."""
+"""Read what is to be predicted, an image or the slices of a volume, and notice when its file changes meanwhile."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from custom_networks.data.formats import Spacing, read_image
+from custom_networks.data.formats import Slice, Spacing, nifti, read_image
 from custom_networks.data.images import to_rgb
 from custom_networks.errors import UserError
 
@@ -43,8 +44,16 @@ def stamp(path: Path) -> Stamp:
     return status.st_size, status.st_mtime_ns
 
 
+def is_volume(path: Path) -> bool:
+    """Tell whether a file is a NIfTI volume of several slices; False for a damaged one, which reading tells."""
+    try:
+        return nifti.is_nifti(path) and len(nifti.volume_shape(path)) == 3
+    except UserError:
+        return False
+
+
 def read_file(path: Path) -> Picture:
-    """Read an image file.
+    """Read a file of one image.
 
     Args:
         path: of any format that `read_image` knows.
@@ -55,12 +64,34 @@ def read_file(path: Path) -> Picture:
     Raises:
         UserError: when it is damaged, no image, too large, or changes while it is read.
     """
+    return _read(path, [None])[0]
+
+
+def read_slices(path: Path, axis: int = 2) -> list[Picture]:
+    """Read the slices of a NIfTI volume, or the one image of any other file.
+
+    Args:
+        path: of any format that `read_image` knows.
+        axis: of a volume's array, 0 to 2, along which its slices are counted.
+
+    Returns:
+        The images, one for each slice.
+
+    Raises:
+        UserError: as `read_file`.
+    """
+    if not is_volume(path):
+        return _read(path, [None])
+    return _read(path, [Slice(axis, index) for index in range(nifti.volume_shape(path)[axis])])
+
+
+def _read(path: Path, places: Sequence[Slice | None]) -> list[Picture]:
     before = stamp(path)
-    opened = read_image(path)
-    pixels = np.asarray(opened.image)
+    opened = [read_image(path, at=place) for place in places]
+    pictures = [Picture(np.asarray(one.image), one.spacing) for one in opened]
     if stamp(path) != before:
         raise UserError(f"{path}: changed while it was read; predict it again when it is complete")
-    return Picture(pixels, opened.spacing)
+    return pictures
 
 
 def from_array(array: NDArray) -> Picture:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from custom_networks.prediction.engine import CLASS
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.reading import Picture
 
@@ -27,6 +28,8 @@ class Prediction:
         uncertainty: (H, W) standard deviation over the views of test-time augmentation; None without it.
         confidence: 0 to 1, see `confidence`.
         review: whether a person should look at it: little confidence, or nothing found.
+        classes: (H, W), the class of each foreground pixel, 0 outside the mask; None for weights of one class.
+        class_probability: (H, W) of each class from 1 up; empty for weights of one class.
     """
 
     image: Picture
@@ -36,6 +39,8 @@ class Prediction:
     uncertainty: Map | None
     confidence: float
     review: bool
+    classes: NDArray[np.uint8] | None = None
+    class_probability: Mapping[int, Map] = field(default_factory=dict)
 
 
 def confidence(probability: NDArray[np.floating], mask: NDArray[np.bool_]) -> float:
@@ -71,4 +76,19 @@ def conclude(image: Picture, maps: Mapping[str, Tensor], options: Options) -> Pr
     mask = probability >= options.threshold
     certain = confidence(probability, mask)
     edge, uncertainty = found.get("edge"), found.get("uncertainty")
-    return Prediction(image, mask, probability, edge, uncertainty, certain, certain < options.review_below)
+    by_class = {int(name.removeprefix(CLASS)): found[name] for name in found if name.startswith(CLASS)}
+    classes = _most_probable(by_class, mask) if by_class else None
+    review = certain < options.review_below
+    return Prediction(image, mask, probability, edge, uncertainty, certain, review, classes, by_class)
+
+
+def _most_probable(by_class: Mapping[int, Map], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Number of the most probable class at each pixel of the mask; map by map, without a copy of all."""
+    best = np.full(mask.shape, -1, np.float32)
+    classes = np.zeros(mask.shape, np.uint8)
+    for number, values in by_class.items():
+        larger = values > best
+        classes[larger] = number
+        best[larger] = values[larger]
+    classes[~mask] = 0
+    return classes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,8 @@ def test_nuclei_train(sgdnet: Callable[..., tuple[int, str, str]], tmp_path: Pat
     assert (tmp_path / "run" / "sheet.png").is_file()
     heads = torch.load(tmp_path / "model.pt", weights_only=True)["heads.0.weight"]
     assert len(heads) == (3 if overlay else 1)
+    recorded = json.loads((tmp_path / "model.json").read_text())["classes"]
+    assert recorded == ({"1": "round", "2": "long"} if overlay else {})
 
 
 def test_masks_with_classes_are_one_sentence(

@@ -13,6 +13,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from dicoms import write_dicom
 from export_fixtures import BUNDLE
 from PIL import Image
@@ -111,10 +112,10 @@ def test_bad_files_are_told_and_the_others_go_on(run: Run, images: Path, tmp_pat
     ]
     bomb = b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
     (images / "bomb.png").write_bytes(bomb)
-    nib.save(nib.Nifti1Image(np.zeros((5, 5, 5)), np.eye(4)), images / "volume.nii.gz")
+    nib.save(nib.Nifti1Image(np.zeros((5, 5, 5, 2)), np.eye(4)), images / "four.nii.gz")
     outcome = run()
     told = {source.path.name: text for source, text in outcome.failures}
-    assert set(told) == {"text.png", "empty.jpg", "cut.png", "gone.png", "bomb.png", "volume.nii.gz"}
+    assert set(told) == {"text.png", "empty.jpg", "cut.png", "gone.png", "bomb.png", "four.nii.gz"}
     for name, reason in (("bomb.png", "more than"), ("cut.png", "damaged or cut short"), ("empty.jpg", "0 bytes")):
         assert name in told[name]
         assert reason in told[name]
@@ -188,8 +189,8 @@ def test_a_changed_image_is_not_taken_for_the_old_one(run: Run, images: Path) ->
 
 
 def test_a_file_that_changes_while_it_is_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read_while_written(path: Path) -> formats.Opened:
-        opened = formats.read_image(path)
+    def read_while_written(path: Path, at: formats.Slice | None = None) -> formats.Opened:
+        opened = formats.read_image(path, at=at)
         if path.name == "b.jpg":
             with path.open("ab") as file:
                 file.write(b"more")
@@ -271,6 +272,28 @@ def test_the_verb(sgdnet: Callable[..., tuple[int, str, str]], checkpoint: Path,
     code, out, _ = sgdnet(*words[:2], *words[3:])
     assert code == 0
     assert "0 predicted, 2 done before" in out
+
+
+class Code:
+    """What runs when a pickle of it is read carelessly."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_weights_that_want_to_run_code_are_refused(
+    sgdnet: Callable[..., tuple[int, str, str]], images: Path, tmp_path: Path
+) -> None:
+    torch.save({"network": Code(tmp_path / "executed")}, tmp_path / "model.pt")
+    code, _, err = sgdnet("predict", images, "--output", tmp_path / "out", "--checkpoint", tmp_path / "model.pt")
+    assert code == 1
+    assert "model.pt: not a file of PyTorch weights" in err
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "executed").exists()
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

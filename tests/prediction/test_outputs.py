@@ -131,7 +131,7 @@ def test_coco_holds_polygons_and_run_lengths(tmp_path: Path, mask: NDArray[np.bo
     one = case(tmp_path / "a.png", mask)
     table = TABLE_OUTPUTS["coco"]
     row = {"image": "a.png", "width": 44, "height": 60}
-    content = json.loads(table.encode([(row, table.rows(one)), ({**row, "image": "b.png"}, [])]))
+    content = json.loads(table.encode([(row, table.rows(one)), ({**row, "image": "b.png"}, [])], {}))
     assert [image["file_name"] for image in content["images"]] == ["a.png", "b.png"]
     ring, small = content["annotations"]
     assert ring["segmentation"]["size"] == [60, 44]
@@ -152,7 +152,7 @@ def test_run_lengths_start_outside() -> None:
 def test_measurements_have_a_row_for_each_object(tmp_path: Path, mask: NDArray[np.bool_]) -> None:
     table = TABLE_OUTPUTS["measurements"]
     rows = table.rows(case(tmp_path / "a.png", mask, (0.5, 0.5)))
-    text = table.encode([({"image": "a.png"}, rows), ({"image": "empty.png"}, [])]).decode()
+    text = table.encode([({"image": "a.png"}, rows), ({"image": "empty.png"}, [])], {}).decode()
     lines = text.splitlines()
     assert lines[0].startswith("image,object,area_px,perimeter_px,diameter_px,longest_diameter_px,asymmetry")
     assert len(lines) == 3

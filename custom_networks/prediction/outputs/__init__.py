@@ -1,6 +1,6 @@
 """What a prediction is written as, one file for each kind."""
 
-from custom_networks.prediction.outputs.case import Case
-from custom_networks.prediction.outputs.registry import IMAGE_OUTPUTS, TABLE_OUTPUTS, chosen_outputs
+from custom_networks.prediction.outputs.case import Case, Volume
+from custom_networks.prediction.outputs.registry import IMAGE_OUTPUTS, TABLE_OUTPUTS, chosen_outputs, image_output
 
-__all__ = ["IMAGE_OUTPUTS", "TABLE_OUTPUTS", "Case", "chosen_outputs"]
+__all__ = ["IMAGE_OUTPUTS", "TABLE_OUTPUTS", "Case", "Volume", "chosen_outputs", "image_output"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from custom_networks.prediction.objects import Object, components, instances, objects
-from custom_networks.prediction.result import Prediction
+from custom_networks.prediction.result import Prediction, confidence
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Case:
         prediction: of it.
         threshold: probability from which a pixel is foreground.
         by_instance: whether its objects are instances cut by the watershed rather than connected regions.
+        names: of the classes, where there are several.
     """
 
     source: Path
@@ -30,15 +32,46 @@ class Case:
     prediction: Prediction
     threshold: float
     by_instance: bool = False
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @cached_property
     def labels(self) -> NDArray[np.integer]:
         """Number of the object at each pixel (H, W), 0 for background."""
         if self.by_instance:
             return instances(self.prediction, self.threshold)
-        return components(self.prediction.mask)
+        classes = self.prediction.classes
+        return components(self.prediction.mask if classes is None else classes)
+
+    @property
+    def classes(self) -> NDArray[np.uint8]:
+        """Class of each pixel (H, W), 1 for the foreground of a single class."""
+        classes = self.prediction.classes
+        return self.prediction.mask.view(np.uint8) if classes is None else classes
 
     @cached_property
     def objects(self) -> list[Object]:
         """The objects."""
-        return list(objects(self.labels))
+        return list(objects(self.labels, self.prediction.classes))
+
+
+@dataclass
+class Volume:
+    """A predicted volume.
+
+    Args:
+        source: its file.
+        name: of its files below the output folder, without ending.
+        slices: each a case of its own.
+        axis: of the array along which they are counted.
+    """
+
+    source: Path
+    name: str
+    slices: list[Case]
+    axis: int
+
+    @property
+    def confidence(self) -> float:
+        """Of all slices together."""
+        probability = np.stack([one.prediction.probability for one in self.slices])
+        return confidence(probability, np.stack([one.prediction.mask for one in self.slices]))

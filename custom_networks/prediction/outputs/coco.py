@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from custom_networks.prediction.outputs.case import Case
 from custom_networks.prediction.polygons import rings
 
 Row = dict[str, Any]
-CATEGORY = {"id": 1, "name": "lesion"}
+LESION = {1: "lesion"}  # where weights have no names of classes
 
 
 def coco_rows(case: Case) -> list[Row]:
@@ -30,7 +29,7 @@ def coco_rows(case: Case) -> list[Row]:
             segmentation = {"size": list(shape), "counts": run_lengths(found, shape)}
         rows.append(
             {
-                "category_id": CATEGORY["id"],
+                "category_id": found.category,
                 "segmentation": segmentation,
                 "area": int(found.mask.sum()),
                 "bbox": [found.column, found.row, width, height],
@@ -52,26 +51,28 @@ def run_lengths(found: Object, shape: tuple[int, ...]) -> list[int]:
     return [0, *lengths] if line[0] else lengths
 
 
-def coco_file(images: Sequence[tuple[Row, Sequence[Row]]]) -> bytes:
+def coco_file(images: Sequence[tuple[Row, Sequence[Row]]], names: Mapping[int, str]) -> bytes:
     """Encode the annotations of all images.
 
     Args:
-        images: of each, the row with "image", "width" and "height", and what `coco_rows` gave.
+        images: of each, the row with "image", "width" and "height" ("slices" of a volume, each of which becomes an
+            image), and what `coco_rows` gave ("slice" added to those of a volume).
+        names: of the classes; empty for one without a name.
 
     Returns:
         The JSON.
     """
-    numbers = itertools.count(1)
-    content = {
-        "images": [
-            {"id": i, "file_name": row["image"], "width": row["width"], "height": row["height"]}
-            for i, (row, _) in enumerate(images, start=1)
-        ],
-        "annotations": [
-            {"id": next(numbers), "image_id": i, **annotation}
-            for i, (_, annotations) in enumerate(images, start=1)
-            for annotation in annotations
-        ],
-        "categories": [CATEGORY],
-    }
+    listed: list[Row] = []
+    annotations: list[Row] = []
+    for row, found in images:
+        first = len(listed) + 1
+        for index in range(row.get("slices", 1)):
+            place = {"slice": index} if "slices" in row else {}
+            size = {name: row[name] for name in ("width", "height")}
+            listed.append({"id": first + index, "file_name": row["image"], **size, **place})
+        for one in found:
+            number, image = len(annotations) + 1, first + one.get("slice", 0)
+            annotations.append({"id": number, "image_id": image, **one})
+    categories = [{"id": number, "name": name} for number, name in (names or LESION).items()]
+    content = {"images": listed, "annotations": annotations, "categories": categories}
     return (json.dumps(content) + "\n").encode()

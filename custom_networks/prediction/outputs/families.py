@@ -40,12 +40,13 @@ def probability_png(values: NDArray[np.floating]) -> bytes:
     return png(levels)
 
 
-def nifti_like(source: Path, values: NDArray) -> bytes:
-    """Encode (H, W) values as `.nii.gz` in the space of a NIfTI file: its shape, affine and units.
+def nifti_like(source: Path, values: NDArray, axis: int = 0) -> bytes:
+    """Encode values as `.nii.gz` in the space of a NIfTI file: its shape, affine, codes and units.
 
     Args:
         source: the file.
-        values: uint8, uint16, int32 or float32.
+        values: (H, W), or (slices, H, W) of a volume; uint8, uint16, int32 or float32.
+        axis: of the file's array along which slices are counted.
 
     Returns:
         The file's bytes, the same for the same values.
@@ -57,20 +58,20 @@ def nifti_like(source: Path, values: NDArray) -> bytes:
     header.set_data_dtype(values.dtype)
     header["scl_slope"], header["scl_inter"] = np.nan, np.nan
     header["cal_min"] = header["cal_max"] = 0
-    image = type(like)(np.ascontiguousarray(values.T).reshape(like.shape), like.affine, header)
+    stored = values.T if values.ndim == 2 else np.moveaxis(values.transpose(0, 2, 1), 0, axis)
+    image = type(like)(np.ascontiguousarray(stored).reshape(like.shape), like.affine, header)
     return gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
 
 
-def labels_file(source: Path, labels: NDArray[np.integer]) -> bytes:
-    """Encode a label map (H, W), 0 being background, as NIfTI for NIfTI, else as a PNG of 16 bits."""
+def numbers(source: Path, labels: NDArray[np.integer]) -> NDArray[np.uint16]:
+    """Store a label map (H, W), 0 being background, in 16 bits; raises UserError for more objects than they hold."""
     if labels.max(initial=0) > LARGEST:
         raise UserError(f"{source}: {labels.max()} instances, more than 16 bits hold; cut the image into parts")
-    values = labels.astype(np.uint16)
-    return nifti_like(source, values) if family(source) == NIFTI else png(values)
+    return labels.astype(np.uint16)
 
 
-def map_file(source: Path, values: NDArray[np.floating]) -> bytes:
-    """Encode a map (H, W) from 0 to 1 as float NIfTI for NIfTI, else as a PNG of 16 bits."""
+def grid_file(source: Path, values: NDArray) -> bytes:
+    """Encode a map (H, W) as NIfTI for NIfTI, else as a PNG, of 16 bits for values from 0 to 1 and for uint16."""
     if family(source) == NIFTI:
-        return nifti_like(source, np.asarray(values, np.float32))
-    return probability_png(values)
+        return nifti_like(source, values)
+    return probability_png(values) if values.dtype.kind == "f" else png(values)

@@ -1,4 +1,4 @@
-"""The image with the outline of its mask."""
+"""The image with the outline of its mask, in a colour for each class."""
 
 from __future__ import annotations
 
@@ -8,34 +8,47 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
-from custom_networks.prediction.outputs.case import Case
+from custom_networks.prediction.outputs.case import Case, Volume
 
-COLOUR = (255, 140, 0)
+# distinct for colour-blind eyes too (Okabe and Ito); the first stands out from skin and from stained tissue
+COLOURS = ((255, 140, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (204, 121, 167))
 LINES = 400  # an outline is this part of the shorter side wide
 
 
-def draw_outline(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Image.Image:
-    """Draw the border of a mask, inside it.
+def draw_outlines(pixels: NDArray[np.uint8], classes: NDArray[np.uint8]) -> Image.Image:
+    """Draw the border of each class, inside it.
 
     Args:
         pixels: (H, W, 3).
-        mask: (H, W).
+        classes: (H, W), 0 being background.
 
     Returns:
         The picture.
     """
     picture = Image.fromarray(pixels).copy()
-    whole = Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0)))
-    inner = whole
-    for _ in range(max(1, round(min(mask.shape) / LINES))):
-        inner = inner.filter(ImageFilter.MinFilter(3))
-    picture.paste(COLOUR, mask=ImageChops.subtract(whole, inner))
+    for number in range(1, int(classes.max(initial=0)) + 1):
+        whole = Image.fromarray(np.where(classes == number, np.uint8(255), np.uint8(0)))
+        inner = whole
+        for _ in range(max(1, round(min(classes.shape) / LINES))):
+            inner = inner.filter(ImageFilter.MinFilter(3))
+        picture.paste(COLOURS[(number - 1) % len(COLOURS)], mask=ImageChops.subtract(whole, inner))
     return picture
 
 
 def overlay_file(case: Case) -> bytes:
     """Encode the overlay as a JPEG."""
     buffer = io.BytesIO()
-    picture = draw_outline(case.prediction.image.pixels, case.prediction.mask)
-    picture.save(buffer, "JPEG", quality=90, subsampling=0)
+    _drawn(case).save(buffer, "JPEG", quality=90, subsampling=0)
     return buffer.getvalue()
+
+
+def overlay_volume(volume: Volume) -> bytes:
+    """Encode the overlays of all slices as the pages of a TIFF."""
+    buffer = io.BytesIO()
+    first, *rest = (_drawn(one) for one in volume.slices)
+    first.save(buffer, "TIFF", compression="tiff_deflate", save_all=True, append_images=rest)
+    return buffer.getvalue()
+
+
+def _drawn(case: Case) -> Image.Image:
+    return draw_outlines(case.prediction.image.pixels, case.classes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from custom_networks.errors import UserError, nearest
-from custom_networks.prediction.outputs.case import Case
+from custom_networks.prediction.outputs.case import Case, Volume
 from custom_networks.prediction.outputs.coco import coco_file, coco_rows
 from custom_networks.prediction.outputs.families import (
     DICOM,
     NIFTI,
     family,
-    labels_file,
-    map_file,
+    grid_file,
     nifti_like,
+    numbers,
     png,
 )
-from custom_networks.prediction.outputs.geojson import geojson_file
-from custom_networks.prediction.outputs.overlay import overlay_file
+from custom_networks.prediction.outputs.geojson import geojson_file, geojson_volume
+from custom_networks.prediction.outputs.overlay import overlay_file, overlay_volume
 from custom_networks.prediction.outputs.segmentation import segmentation_file
 from custom_networks.prediction.outputs.tables import measurement_rows, measurements_file
+from custom_networks.prediction.reading import is_volume
 
 Row = dict[str, Any]
+OF_CLASS = "probability_"  # with the number of a class
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,12 @@ class ImageOutput:
     Attributes:
         ending: of the file, after the image's name.
         encode: makes its bytes.
-        needs: map of the engine that it is made of, besides the probability.
+        encode_volume: makes them of a volume.
     """
 
     ending: Callable[[Path], str]
     encode: Callable[[Case], bytes]
-    needs: str = ""
+    encode_volume: Callable[[Volume], bytes]
 
 
 @dataclass(frozen=True)
@@ -52,31 +54,44 @@ class TableOutput:
     Attributes:
         file: its name.
         rows: what an image adds to it.
-        encode: makes its bytes of each image's facts and rows.
+        encode: makes its bytes of each image's facts and rows, and the names of the classes.
     """
 
     file: str
     rows: Callable[[Case], list[Row]]
-    encode: Callable[[Sequence[tuple[Row, Sequence[Row]]]], bytes]
+    encode: Callable[[Sequence[tuple[Row, Sequence[Row]]], Mapping[int, str]], bytes]
 
 
 def encode_mask(case: Case) -> bytes:
-    """Encode the mask in the family of its image: PNG with 0 and 255, NIfTI with 0 and 1, or DICOM SEG."""
-    mask = case.prediction.mask
+    """Encode the mask in the family of its image.
+
+    DICOM SEG with a segment for each class, NIfTI with the classes (0 and 1 of one), PNG with the classes or, of one, 0
+    and 255.
+    """
     kind = family(case.source)
     if kind == DICOM:
-        return segmentation_file(case.source, mask)
+        return segmentation_file(case.source, case.classes, case.names)
     if kind == NIFTI:
-        return nifti_like(case.source, mask.astype(np.uint8))
-    return png(np.where(mask, np.uint8(255), np.uint8(0)))
+        return nifti_like(case.source, case.classes)
+    return png(case.classes if case.names else np.where(case.prediction.mask, np.uint8(255), np.uint8(0)))
+
+
+def _volume_of(values: Callable[[Case], NDArray]) -> Callable[[Volume], bytes]:
+    """Encode a map of all slices as one NIfTI volume."""
+    return lambda volume: nifti_like(volume.source, np.stack([values(one) for one in volume.slices]), volume.axis)
 
 
 def _mask_ending(path: Path) -> str:
     return {DICOM: ".dcm", NIFTI: ".nii.gz"}.get(family(path), ".png")
 
 
-def _map_ending(what: str) -> Callable[[Path], str]:
-    return lambda path: f"_{what}.nii.gz" if family(path) == NIFTI else f"_{what}.png"
+def _grid(what: str, values: Callable[[Case], NDArray]) -> ImageOutput:
+    """Describe the output of a map (H, W) on the image's own grid."""
+    return ImageOutput(
+        lambda path: f"_{what}.nii.gz" if family(path) == NIFTI else f"_{what}.png",
+        lambda case: grid_file(case.source, values(case)),
+        _volume_of(values),
+    )
 
 
 def _given(values: NDArray[np.float32] | None, case: Case, what: str) -> NDArray[np.float32]:
@@ -86,21 +101,15 @@ def _given(values: NDArray[np.float32] | None, case: Case, what: str) -> NDArray
 
 
 IMAGE_OUTPUTS: dict[str, ImageOutput] = {
-    "mask": ImageOutput(_mask_ending, encode_mask),
-    "probability": ImageOutput(
-        _map_ending("probability"), lambda case: map_file(case.source, case.prediction.probability)
+    "mask": ImageOutput(_mask_ending, encode_mask, _volume_of(lambda case: case.classes)),
+    "probability": _grid("probability", lambda case: case.prediction.probability),
+    "edge": _grid("edge", lambda case: _given(case.prediction.edge, case, "edge")),
+    "uncertainty": _grid("uncertainty", lambda case: _given(case.prediction.uncertainty, case, "uncertainty")),
+    "instances": _grid("instances", lambda case: numbers(case.source, case.labels)),
+    "overlay": ImageOutput(
+        lambda path: "_overlay.tif" if is_volume(path) else "_overlay.jpg", overlay_file, overlay_volume
     ),
-    "edge": ImageOutput(
-        _map_ending("edge"), lambda case: map_file(case.source, _given(case.prediction.edge, case, "edge")), "edge"
-    ),
-    "uncertainty": ImageOutput(
-        _map_ending("uncertainty"),
-        lambda case: map_file(case.source, _given(case.prediction.uncertainty, case, "uncertainty")),
-        "uncertainty",
-    ),
-    "instances": ImageOutput(_map_ending("instances"), lambda case: labels_file(case.source, case.labels), "edge"),
-    "overlay": ImageOutput(lambda path: "_overlay.jpg", overlay_file),
-    "geojson": ImageOutput(lambda path: ".geojson", geojson_file),
+    "geojson": ImageOutput(lambda path: ".geojson", geojson_file, geojson_volume),
 }
 TABLE_OUTPUTS: dict[str, TableOutput] = {
     "coco": TableOutput("coco.json", coco_rows, coco_file),
@@ -108,15 +117,24 @@ TABLE_OUTPUTS: dict[str, TableOutput] = {
 }
 
 
-def chosen_outputs(names: str | Sequence[str], tta: str) -> tuple[str, ...]:
+def image_output(name: str) -> ImageOutput | None:
+    """Return an output of an image by its name, that of a class's probability too; None for a table."""
+    if name.startswith(OF_CLASS):
+        number = int(name.removeprefix(OF_CLASS))
+        return _grid(name, lambda case: case.prediction.class_probability[number])
+    return IMAGE_OUTPUTS.get(name)
+
+
+def chosen_outputs(names: str | Sequence[str], tta: str, classes: Iterable[int] = ()) -> tuple[str, ...]:
     """Read the list of outputs.
 
     Args:
         names: separated by commas, or a sequence; "all" is all that can be had.
         tta: test-time augmentation, without which there is no uncertainty.
+        classes: numbers of several classes, each of which gets a file with the probabilities.
 
     Returns:
-        Names in the order of the registry; the mask is always among them.
+        Names in the order of the registry; the mask is always among them, and after "probability" those of classes.
 
     Raises:
         UserError: for a name that does not exist, or an uncertainty map without augmentation.
@@ -130,4 +148,6 @@ def chosen_outputs(names: str | Sequence[str], tta: str) -> tuple[str, ...]:
             raise UserError(f"--outputs {name}: must be of {', '.join(known)}{nearest(str(name), known)}")
     if "uncertainty" in wanted and tta == "none":
         raise UserError("--outputs uncertainty: is the spread of several views; add --tta flips or --tta all")
-    return tuple(name for name in known if name in wanted or name == "mask")
+    chosen = [name for name in known if name in wanted or name == "mask"]
+    of_classes = [f"{OF_CLASS}{number}" for number in classes]
+    return tuple(one for name in chosen for one in [name, *(of_classes if name == "probability" else ())])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -11,17 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from custom_networks.errors import UserError
+from custom_networks.prediction.outputs.coco import LESION
 
-LABEL = "lesion"
 ALGORITHM = "SGD-Net"
 
 
-def segmentation_file(source: Path, mask: NDArray[np.bool_]) -> bytes:
-    """Encode a mask as DICOM SEG, binary, of one segment.
+def segmentation_file(source: Path, classes: NDArray[np.uint8], names: Mapping[int, str]) -> bytes:
+    """Encode a mask as DICOM SEG, binary, with a segment for each class.
 
     Args:
         source: the DICOM image.
-        mask: (H, W), of its rows and columns.
+        classes: (H, W), of its rows and columns, 0 being background.
+        names: of the classes; empty for one without a name.
 
     Returns:
         The file's bytes.
@@ -41,23 +43,26 @@ def segmentation_file(source: Path, mask: NDArray[np.bool_]) -> bytes:
     algorithm = hd.AlgorithmIdentificationSequence(
         name=ALGORITHM, version=release, family=codes.DCM.ArtificialIntelligence
     )
-    segment = hd.seg.SegmentDescription(
-        segment_number=1,
-        segment_label=LABEL,
-        segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
-        segmented_property_type=codes.SCT.Lesion,
-        algorithm_type="AUTOMATIC",
-        algorithm_identification=algorithm,
-    )
+    segments = [
+        hd.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=name[:64],
+            segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+            segmented_property_type=codes.SCT.Lesion,
+            algorithm_type="AUTOMATIC",
+            algorithm_identification=algorithm,
+        )
+        for number, name in (names or LESION).items()
+    ]
     buffer = io.BytesIO()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             segmentation = hd.seg.Segmentation(
                 source_images=[dcmread(source)],
-                pixel_array=np.ascontiguousarray(mask)[None],
+                pixel_array=np.ascontiguousarray(classes)[None],
                 segmentation_type="BINARY",
-                segment_descriptions=[segment],
+                segment_descriptions=segments,
                 series_instance_uid=generate_uid(),
                 series_number=1000,
                 sop_instance_uid=generate_uid(),
@@ -67,7 +72,7 @@ def segmentation_file(source: Path, mask: NDArray[np.bool_]) -> bytes:
                 software_versions=release,
                 device_serial_number="none",
                 content_label="SGDNET",
-                omit_empty_frames=bool(mask.any()),
+                omit_empty_frames=bool(classes.any()),
             )
             segmentation.save_as(buffer)
     except (AttributeError, KeyError, ValueError, TypeError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from custom_networks.prediction.measurements import measure
@@ -14,12 +14,19 @@ Row = dict[str, Any]
 
 
 def measurement_rows(case: Case) -> list[Row]:
-    """Measure the objects of an image, a row for each; none for an empty mask."""
+    """Measure the objects of an image, a row for each, with its class where there are several."""
     spacing = case.prediction.image.spacing
-    return [{"object": found.number, **measure(found, spacing)} for found in case.objects]
+    return [
+        {
+            "object": found.number,
+            **({"class": found.category, "class_name": case.names[found.category]} if case.names else {}),
+            **measure(found, spacing),
+        }
+        for found in case.objects
+    ]
 
 
-def measurements_file(images: Sequence[tuple[Row, Sequence[Row]]]) -> bytes:
+def measurements_file(images: Sequence[tuple[Row, Sequence[Row]]], _: Mapping[int, str]) -> bytes:
     """Encode the measurements of all images; see `coco_file` for the argument."""
     return csv_file([{"image": row["image"], **object_} for row, objects in images for object_ in objects])
 
