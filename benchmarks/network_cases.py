@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from benchmarks.macs import count_macs, count_parameters
 from benchmarks.measure import Case, Row, Settings, Unavailable, max_difference, run_cases
 from benchmarks.networks import OTHERS, literal_sgdnet, sgdnet
-from custom_networks.export.folded import FoldedSGDNet
+from custom_networks.network.optimized import FoldedSGDNet
 
 Shape = tuple[int, int]
 

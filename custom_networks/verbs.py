@@ -201,6 +201,8 @@ def predict(
     num_workers: int = 0,
     device: str | None = None,
     amp: bool = False,
+    cuda_graphs: bool = False,
+    watershed: str | None = None,
     dry_run: bool = False,
     overwrite: bool = False,
     bundle_root: str | None = None,
@@ -227,6 +229,8 @@ def predict(
         num_workers: threads that read, and as many that write; 0 takes one for each core, 4 at most.
         device: cuda, cuda:1, cpu, ...; the GPU where there is one.
         amp: true predicts in mixed precision (bfloat16), on a GPU and on a CPU.
+        cuda_graphs: true replays the network on a GPU as one recorded graph; for small batches.
+        watershed: watershed.json of `sgdnet evaluate --tune_watershed true`, for instances.
         dry_run: true says what would be done, and writes nothing.
         overwrite: true replaces results that are there.
         bundle_root: folder of the bundle, the one that holds configs/.
@@ -261,6 +265,8 @@ def predict(
         batch_size=batch_size,
         num_workers=num_workers,
         device=device,
+        cuda_graphs=flag(cuda_graphs),
+        watershed=watershed,
         dry_run=flag(dry_run),
         overwrite=flag(overwrite),
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from custom_networks.trained import training_of
 
 logger = logging.getLogger(__name__)
 
@@ -33,13 +34,12 @@ class Normalization:
     @staticmethod
     def of_checkpoint(checkpoint: str | Path) -> Normalization:
         """Read what a checkpoint was trained with from the `.json` beside it; ISIC's, with a warning, without one."""
-        path = Path(checkpoint).with_suffix(".json")
         try:
-            stored = json.loads(path.read_text())["normalization"]
+            stored = training_of(checkpoint)["normalization"]
             return Normalization(stored["name"], tuple(stored["mean"]), tuple(stored["std"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (KeyError, TypeError):
             if Path(checkpoint).is_file():  # else the loader says that it is missing
-                logger.warning("%s does not tell how images were normalised in training; ISIC's figures are used", path)
+                logger.warning("%s: no .json tells how images were normalised; ISIC's figures are used", checkpoint)
             return ISIC
 
     def as_dict(self) -> dict[str, Any]:

@@ -4,6 +4,5 @@ from custom_networks.evaluation.handler import Evaluation
 from custom_networks.evaluation.items import EvaluationSet, evaluation_set
 from custom_networks.evaluation.maps import MapsInferer
 from custom_networks.evaluation.results import conclude
-from custom_networks.evaluation.trained import setting_of
 
-__all__ = ["Evaluation", "EvaluationSet", "MapsInferer", "conclude", "evaluation_set", "setting_of"]
+__all__ = ["Evaluation", "EvaluationSet", "MapsInferer", "conclude", "evaluation_set"]

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from custom_networks.errors import UserError, nearest
+from custom_networks.files import write_json
 from custom_networks.metrics.instances import InstanceCounts, PooledPanopticQuality
 from custom_networks.metrics.watershed import WatershedParameters, split_instances, tune
-from custom_networks.training.record import write_json
 
 WATERSHED = "watershed.json"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import sys
 from dataclasses import asdict
@@ -16,12 +15,13 @@ import pandas as pd
 from custom_networks.evaluation.classes import CLASS_METRICS, summarise_classes
 from custom_networks.evaluation.columns import limits_text
 from custom_networks.evaluation.handler import THRESHOLD, Evaluation
-from custom_networks.evaluation.trained import training_folder, training_of
+from custom_networks.evaluation.trained import training_folder
+from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.statistics.per_image import PER_IMAGE, as_rows, metric_columns, plain, text_table
 from custom_networks.statistics.summary import summarise, summarise_subgroups
+from custom_networks.trained import training_of
 from custom_networks.training.processes import rank
-from custom_networks.training.record import write_atomically, write_json
 from custom_networks.training.setup import remembered_config
 from custom_networks.training.tracking import git_commit
 
@@ -117,14 +117,10 @@ def description(evaluation: Evaluation, frame: pd.DataFrame) -> dict[str, Any]:
 def checkpoint_facts(checkpoint: str | Path) -> dict[str, Any]:
     """Path, SHA-256 and training of the weights."""
     path = Path(checkpoint)
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
     folder = training_folder(path)
     return {
         "path": str(path),
-        "sha256": digest.hexdigest(),
+        "sha256": sha256(path),
         "training": training_of(path),
         "training_folder": str(folder) if folder else None,
     }

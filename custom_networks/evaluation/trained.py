@@ -1,47 +1,12 @@
-"""What a checkpoint says of its own training: `Checkpoints` writes it as `.json` beside the weights."""
+"""Whether a checkpoint belongs to what is to be evaluated, and where its training can be found."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from custom_networks.errors import UserError
-
-
-def training_of(checkpoint: str | Path) -> dict[str, Any]:
-    """Read the `.json` beside a checkpoint.
-
-    Args:
-        checkpoint: `model.pt` of a run, or `last.pt` beside it.
-
-    Returns:
-        normalization, metrics of the best epoch and settings of the training; empty where there is no such file.
-    """
-    path = Path(checkpoint)
-    for candidate in (path.with_suffix(".json"), path.with_name("model.json")):
-        try:
-            content = json.loads(candidate.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(content, dict):
-            return content
-    return {}
-
-
-def setting_of(checkpoint: str | Path, name: str, default: Any) -> Any:
-    """Look up one setting of a checkpoint's training, so that evaluation follows it.
-
-    Args:
-        checkpoint: the weights.
-        name: of the knob.
-        default: where the training is not known.
-
-    Returns:
-        The value.
-    """
-    settings = training_of(checkpoint).get("settings")
-    return settings.get(name, default) if isinstance(settings, dict) else default
+from custom_networks.trained import setting_of, training_of
 
 
 def training_folder(checkpoint: str | Path) -> Path | None:

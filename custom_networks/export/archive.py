@@ -19,7 +19,8 @@ from custom_networks.errors import UserError
 from custom_networks.export.source import Source, load_source
 from custom_networks.export.torchscript import open_
 from custom_networks.export.verify import check, compare
-from custom_networks.training.record import write_atomically
+from custom_networks.files import write_atomically
+from custom_networks.trained import training_of
 
 NAME = "sgdnet_2d_segmentation"
 CHECKSUMS = "checksums.sha256"
@@ -50,10 +51,7 @@ def requirements(metadata: dict[str, Any]) -> bytes:
 
 def about_weights(source: Source) -> bytes:
     """Write how the weights were made and how their input is normalised, without any path of this machine."""
-    try:
-        stored = json.loads(source.checkpoint.with_suffix(".json").read_text())
-    except (OSError, ValueError):
-        stored = {}
+    stored = training_of(source.checkpoint)
     settings = {name: value for name, value in stored.get("settings", {}).items() if not isinstance(value, str)}
     settings["image_size"] = source.image_size
     content = {

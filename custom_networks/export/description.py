@@ -6,7 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from custom_networks.export.common import INPUT, OUTPUT, Metadata
-from custom_networks.export.source import Source, sha256
+from custom_networks.export.source import Source
+from custom_networks.files import sha256
 
 PACKAGES = ("torch", "monai", "numpy", "onnx", "onnxruntime", "openvino")
 LICENCE = "Apache-2.0; weights also under the terms of the data they were trained on"

@@ -24,8 +24,8 @@ from custom_networks.export.common import (
     Run,
     example,
 )
-from custom_networks.export.folded import FoldedSGDNet
 from custom_networks.export.quantise import quantise
+from custom_networks.network.optimized import FoldedSGDNet
 
 OPSET = 18
 AXES = {0: "batch", 2: "x", 3: "y"}

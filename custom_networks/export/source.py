@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,8 @@ from custom_networks.data.sources import checked_size
 from custom_networks.errors import UserError
 from custom_networks.export.common import Images
 from custom_networks.network.sgdnet import SGDNet
-from custom_networks.network.weights import load_checkpoint, read_state_dict
+from custom_networks.network.weights import load_checkpoint
+from custom_networks.trained import trained_classes, trained_size
 from custom_networks.training.setup import read_config
 
 CALIBRATION_IMAGES = 32
@@ -71,7 +70,7 @@ def load_source(bundle_root: str | Path, checkpoint: str | Path | None, image_si
     root = Path(bundle_root)
     checkpoint = Path(checkpoint) if checkpoint else root / "models" / "model.pt"
     config = read_config([root / "configs" / "inference.json"])
-    side = checked_size(image_size or trained_size(checkpoint) or config["image_size"])[0]
+    side = checked_size(image_size or trained_size(checkpoint))[0]
     parser = ConfigParser(config)
     classes = trained_classes(checkpoint)
     parser.update({"bundle_root": str(root), "checkpoint": str(checkpoint), "image_size": side, "device": "cpu"})
@@ -89,50 +88,6 @@ def load_source(bundle_root: str | Path, checkpoint: str | Path | None, image_si
         parser.get_parsed_content("preprocessing"),
         classes,
     )
-
-
-def trained_size(checkpoint: Path) -> int | None:
-    """Return the image size that the `.json` beside a checkpoint names; None where it names none."""
-    settings = _record(checkpoint).get("settings")
-    size = settings.get("image_size") if isinstance(settings, dict) else None
-    return size if isinstance(size, int) else None
-
-
-def trained_classes(checkpoint: Path) -> dict[int, str]:
-    """Name the foreground classes that weights tell apart.
-
-    Args:
-        checkpoint: the weights; the `.json` beside them has the names, numbers stand in for them where it has none.
-
-    Returns:
-        Names by number from 1; empty for weights of one class.
-
-    Raises:
-        UserError: where neither says it and the weights cannot be read.
-    """
-    names = _record(checkpoint).get("classes")
-    if isinstance(names, dict) and all(str(number).isdecimal() for number in names):
-        return {int(number): str(name) for number, name in names.items()}
-    head = read_state_dict(checkpoint).get("heads.0.weight")
-    return {number: str(number) for number in range(1, 1 if head is None else len(head))}
-
-
-def _record(checkpoint: Path) -> dict[str, Any]:
-    """Content of the `.json` beside a checkpoint; empty where there is none."""
-    try:
-        content = json.loads(checkpoint.with_suffix(".json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def listed_images(source: str | Path) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from custom_networks.export.common import DTYPES, INPUT, METADATA, Format, Images, Job, Metadata, Run
-from custom_networks.export.folded import FoldedSGDNet
+from custom_networks.network.optimized import FoldedSGDNet
 
 EXTRA = f"{METADATA}.json"
 

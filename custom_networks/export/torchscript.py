@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from custom_networks.export.common import DTYPES, METADATA, Format, Images, Job, Metadata, Run
-from custom_networks.export.folded import FoldedSGDNet
+from custom_networks.network.optimized import FoldedSGDNet
 
 EXTRA = f"{METADATA}.json"  # where MONAI's own `ckpt_export` puts it too
 

@@ -9,7 +9,6 @@ Symbols: B batch, H and W the input's height and width, /4 a quarter of both.
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,9 +19,8 @@ from torch.utils.checkpoint import checkpoint
 from custom_networks.errors import nearest
 from custom_networks.network.decoder import ReverseAttentionDecoder
 from custom_networks.network.dual_attention import DualAttention
-from custom_networks.network.fold import fold
 from custom_networks.network.layers import ConvBNReLU, pad_to_multiple, resize_to
-from custom_networks.network.packed import pack
+from custom_networks.network.optimized import OptimizedSGDNet
 from custom_networks.network.res2net import Res2Net50
 from custom_networks.network.sgdc import SGDC, GuidanceAddition, NoRefinement, PooledDynamicConvolution
 from custom_networks.network.sge import StructureGuidanceExtractor
@@ -211,31 +209,6 @@ class SGDNet(nn.Module):
             A module that takes and gives float32, as this network does in `eval()`.
         """
         return OptimizedSGDNet(self, dtype)
-
-
-class OptimizedSGDNet(nn.Module):
-    """An `SGDNet` that can only predict, see `SGDNet.optimize_for_inference`.
-
-    Args:
-        network: to copy; it stays as it is.
-        dtype: of weights and maps.
-    """
-
-    def __init__(self, network: SGDNet, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.dtype = dtype
-        folded = fold(copy.deepcopy(network).eval()).requires_grad_(False)
-        folded = folded.to(dtype=dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network = pack(folded, skip=("stitch_vit.feed_forward", "sge.fuse"))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Segment (B, 3, H, W) into final logits (B, classes, H, W), float32."""
-        image = image.to(dtype=self.dtype, memory_format=torch.channels_last)
-        return self.network(image).float()
-
-    def train(self, mode: bool = True) -> OptimizedSGDNet:
-        """Stay in `eval()`; folded layers cannot be trained."""
-        return super().train(False)
 
 
 def restore(logits: Tensor, padded: Tensor, image: Tensor) -> Tensor:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from custom_networks.errors import UserError
-from custom_networks.export.source import sha256, trained_classes, trained_size
+from custom_networks.evaluation.instances import watershed_parameters
+from custom_networks.files import sha256
 from custom_networks.prediction.execution import describe, execute, make_plan, settings_of
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.outputs import chosen_outputs
 from custom_networks.prediction.predictor import SGDNetPredictor
+from custom_networks.trained import trained_classes, trained_size
 from custom_networks.training.setup import check_values, read_config, readable_errors
 
 SOME_FAILED = 2
@@ -36,6 +38,8 @@ class Request:
     batch_size: int = 1
     num_workers: int = 0
     device: str | None = None
+    cuda_graphs: bool = False
+    watershed: str | None = None
     dry_run: bool = False
     overwrite: bool = False
 
@@ -60,8 +64,9 @@ def predict_images(request: Request) -> int:
         raise UserError(f"{checkpoint}: no such weights; train first, or give the model.pt of a run as --checkpoint")
     options = Options(
         **{
-            "image_size": request.image_size or trained_size(checkpoint) or config["image_size"],
+            "image_size": request.image_size or trained_size(checkpoint),
             "threshold": config["threshold"],
+            "watershed": watershed_parameters(request.watershed),
             **request.options,
         }
     )
@@ -86,6 +91,7 @@ def predict_images(request: Request) -> int:
             device=request.device,
             edge=bool({"edge", "instances"} & set(outputs)),
             batch_size=request.batch_size,
+            cuda_graphs=request.cuda_graphs,
             **options.as_dict(),
         )
 
@@ -95,7 +101,7 @@ def predict_images(request: Request) -> int:
 
 
 def _check(request: Request) -> None:
-    for name in ("dry_run", "overwrite"):
+    for name in ("dry_run", "overwrite", "cuda_graphs"):
         value = getattr(request, name)
         if not isinstance(value, bool):
             raise UserError(f"--{name} {value}: must be true or false; images come before the flags")

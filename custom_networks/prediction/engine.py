@@ -5,6 +5,7 @@ Symbols: B batch, X and Y the sides of the network's square, x (width) before y 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from custom_networks.data.normalization import Normalization
 from custom_networks.network.layers import pad_to_multiple
 from custom_networks.network.sgdnet import SGDNet, restore
+from custom_networks.prediction.cuda_graph import CudaGraph
 from custom_networks.prediction.views import VIEWS
 from custom_networks.training.precision import MixedPrecisionInferer
 
@@ -32,6 +34,7 @@ class Engine:
         amp: whether it computes in bfloat16.
         tta: one of `VIEWS`.
         edge: whether to give the edge map too.
+        cuda_graphs: whether a GPU replays the network as one recorded graph.
 
     Raises:
         UserError: where the device has no bfloat16.
@@ -45,6 +48,7 @@ class Engine:
         amp: bool = False,
         tta: str = "none",
         edge: bool = False,
+        cuda_graphs: bool = False,
     ) -> None:
         self.device = torch.device(device)
         self.views = VIEWS[tta]
@@ -63,6 +67,8 @@ class Engine:
             self.inferer = MixedPrecisionInferer(False, self.device)  # the weights are in bfloat16 already
         else:
             self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        recorded = cuda_graphs and self.device.type == "cuda"
+        self.maps: Callable[[Tensor], Tensor] = CudaGraph(self._maps) if recorded else self._maps
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -85,7 +91,7 @@ class Engine:
         if self.device.type == "cuda":
             images = images.pin_memory()
         normalised = (images.to(self.device, non_blocking=True).float() - self.mean) / self.std
-        views = [view.undo(self._maps(view.apply(normalised))) for view in self.views]
+        views = [view.undo(self.maps(view.apply(normalised))) for view in self.views]
         maps = torch.stack(views).mean(0) if len(views) > 1 else views[0]
         if len(views) > 1:
             spread = torch.stack([view[:, :1] for view in views]).std(0, correction=0)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from custom_networks.data.threads import available_cores
 from custom_networks.errors import UserError
+from custom_networks.files import write_atomically
 from custom_networks.prediction.inputs import Source, find_sources, inside, refuse_same_names
 from custom_networks.prediction.journal import Journal, Record
 from custom_networks.prediction.options import Options
@@ -22,7 +23,6 @@ from custom_networks.prediction.outputs.tables import csv_file
 from custom_networks.prediction.pipeline import Clock, Stages, run
 from custom_networks.prediction.predictor import Prepared, SGDNetPredictor
 from custom_networks.prediction.reading import Picture, Stamp, is_volume, read_slices, stamp
-from custom_networks.training.record import write_atomically
 
 TABLE = "predictions.csv"
 READ_AHEAD = 2  # images, beside a batch
@@ -262,9 +262,9 @@ class Worker:
     def write(self, source: Source, item: ReadFile, maps: list[Any]) -> Record:
         """Write the files of an image or a volume that are not there; returns its line of the journal."""
         plan, options = self.plan, self.predictor.options
-        by_instance = "instances" in plan.outputs
+        watershed = replace(options.watershed, threshold=options.threshold) if "instances" in plan.outputs else None
         cases = [
-            Case(source.path, source.name, self.predictor.finish(*pair), options.threshold, by_instance, plan.names)
+            Case(source.path, source.name, self.predictor.finish(*pair), watershed, plan.names)
             for pair in zip(item.pictures, maps, strict=True)
         ]
         volume = Volume(source.path, source.name, cases, plan.axis)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_networks.errors import UserError
+from custom_networks.files import read_json_lines
 from custom_networks.prediction.inputs import Source, inside
 from custom_networks.prediction.reading import Stamp, stamp
 
@@ -33,7 +34,7 @@ class Journal:
         self.tables: set[str] = set()
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder}: this is a file; give a folder as --output")
-        lines = self._read()
+        lines = read_json_lines(self.path)
         earlier = next((line["settings"] for line in lines if "settings" in line), self.settings)
         changed = [name for name in self.settings if earlier.get(name) != self.settings[name]]
         if changed and not overwrite:
@@ -135,22 +136,6 @@ class Journal:
         part.replace(self.path)
         self._file = self.path.open("a", encoding="utf-8")
         self._open = True
-
-    def _read(self) -> list[Record]:
-        """Lines of an earlier run; a last line that it could not finish is left out."""
-        try:
-            text = self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be read ({error.strerror}); check its permissions") from None
-        lines = []
-        for line in text.splitlines():
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                continue
-        return [line for line in lines if isinstance(line, dict)]
 
 
 def _is_of(record: Record, source: Source, found: Stamp) -> bool:

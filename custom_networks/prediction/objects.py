@@ -38,9 +38,8 @@ def components(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> NDArray[np.intege
     return label(mask, connectivity=1)
 
 
-def instances(prediction: Prediction, threshold: float) -> NDArray[np.int32]:
+def instances(prediction: Prediction, parameters: WatershedParameters) -> NDArray[np.int32]:
     """Cut the foreground of a prediction into instances (H, W), with its edge map where it has one."""
-    parameters = WatershedParameters(threshold=threshold)
     return split_instances(prediction.probability, prediction.edge, parameters)
 
 

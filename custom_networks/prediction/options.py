@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from custom_networks.data.sources import checked_size
 from custom_networks.errors import UserError, nearest
+from custom_networks.metrics.watershed import WatershedParameters
 from custom_networks.prediction.views import VIEWS
 
 MODES = ("stretch", "pad", "window")
@@ -26,6 +27,7 @@ class Options:
         tta: test-time augmentation: "none", "flips" (4 views) or "all" (8: flips and turns by 90 degrees).
         review_below: images of less confidence are flagged.
         amp: whether the network computes in bfloat16.
+        watershed: how instances are cut out; `threshold` stands for its own.
 
     Raises:
         UserError: for a value that cannot be.
@@ -39,6 +41,7 @@ class Options:
     tta: str = "none"
     review_below: float = 0.8
     amp: bool = False
+    watershed: WatershedParameters = field(default_factory=WatershedParameters)
 
     def __post_init__(self) -> None:
         checked_size(self.image_size)

@@ -33,6 +33,7 @@ class SGDNetPredictor:
         edge: whether to give the edge map too.
         batch_size: windows a step, and images of a list.
         names: of the classes, where there are several.
+        cuda_graphs: whether a GPU replays the network as one recorded graph.
 
     Example:
         >>> predictor = SGDNetPredictor.from_bundle("bundle")
@@ -49,12 +50,14 @@ class SGDNetPredictor:
         edge: bool = True,
         batch_size: int = 1,
         names: Mapping[int, str] | None = None,
+        cuda_graphs: bool = False,
     ) -> None:
         self.options = options or Options()
         self.names = dict(names or {})
         self.batch_size = batch_size
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.engine = Engine(network, normalization, device, self.options.amp, self.options.tta, edge)
+        options = self.options
+        self.engine = Engine(network, normalization, device, options.amp, options.tta, edge, cuda_graphs)
 
     @classmethod
     def from_bundle(
@@ -65,6 +68,7 @@ class SGDNetPredictor:
         device: torch.device | str | None = None,
         edge: bool = True,
         batch_size: int = 1,
+        cuda_graphs: bool = False,
         **options: Any,
     ) -> SGDNetPredictor:
         """Load the network that a bundle describes.
@@ -75,6 +79,7 @@ class SGDNetPredictor:
             device: see the class.
             edge: see the class.
             batch_size: see the class.
+            cuda_graphs: see the class.
             options: of `Options`; image size and threshold are those of the weights and the bundle by default.
 
         Returns:
@@ -87,7 +92,7 @@ class SGDNetPredictor:
 
         source = load_source(bundle_root, checkpoint, options.pop("image_size", None))
         chosen = Options(**{"image_size": source.image_size, "threshold": source.threshold, **options})
-        return cls(source.network, source.normalization, chosen, device, edge, batch_size, source.classes)
+        return cls(source.network, source.normalization, chosen, device, edge, batch_size, source.classes, cuda_graphs)
 
     def __call__(self, image: str | Path | NDArray) -> Prediction:
         """Predict one image.

@@ -13,9 +13,8 @@ import pandas as pd
 
 from custom_networks.errors import UserError
 from custom_networks.evaluation.results import SUMMARY_JSON
-from custom_networks.evaluation.trained import training_of
 from custom_networks.statistics.per_image import PER_IMAGE, read_per_image
-from custom_networks.training.checkpoints import BEST
+from custom_networks.trained import BEST, training_of
 from custom_networks.training.finish import SHEET
 from custom_networks.training.record import METRICS, SETTINGS
 from custom_networks.training.tracking import RUN_ID

@@ -12,10 +12,11 @@ from mlflow.tracking import MlflowClient
 
 from custom_networks.errors import UserError
 from custom_networks.evaluation.results import CLASSES_CSV, SUBGROUPS_CSV, SUMMARY_CSV, SUMMARY_JSON
+from custom_networks.files import write_atomically
 from custom_networks.report.collect import Run, collect
 from custom_networks.report.page import render
 from custom_networks.statistics.per_image import PER_IMAGE
-from custom_networks.training.record import METRICS, SETTINGS, write_atomically
+from custom_networks.training.record import METRICS, SETTINGS
 
 REPORT = "report.html"
 GENERATOR = '<meta name="generator" content="sgdnet report">'

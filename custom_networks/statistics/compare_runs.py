@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from custom_networks.errors import UserError
+from custom_networks.files import write_atomically, write_json
 from custom_networks.metrics.policies import METRICS
 from custom_networks.statistics.compare import compare
 from custom_networks.statistics.comparison_plot import plot_comparison
 from custom_networks.statistics.per_image import as_rows, check_measured_alike, read_per_image, short_names, text_table
-from custom_networks.training.record import write_atomically, write_json
 
 FILES = ("comparison.csv", "comparison.json", "comparison.png")
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from custom_networks.errors import UserError
+from custom_networks.files import write_atomically, write_json
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.statistics.per_image import (
     PER_IMAGE,
@@ -21,7 +22,6 @@ from custom_networks.statistics.per_image import (
     text_table,
 )
 from custom_networks.statistics.summary import summarise, summarise_folds
-from custom_networks.training.record import write_atomically, write_json
 
 FILES = ("folds.csv", "folds.json")
 FOLD = "fold"

@@ -18,11 +18,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from custom_networks.errors import UserError
+from custom_networks.files import write_atomically, write_json
 from custom_networks.network.weights import load_checkpoint, load_strictly, read_checkpoint
-from custom_networks.training.processes import LAST, flag, rank
-from custom_networks.training.record import RunRecord, write_atomically, write_json
-
-BEST = "model.pt"
+from custom_networks.trained import BEST, LAST
+from custom_networks.training.processes import flag, rank
+from custom_networks.training.record import RunRecord
 
 
 def keep_stranger(target: Path) -> None:

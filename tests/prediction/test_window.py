@@ -66,7 +66,7 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of what made the 
 picture = read_file(folder / "large.tif")
 maps = predict_windows(lambda images: images[:, :1].float() / 255, picture.pixels, 256, batch_size=4)
 prediction = conclude(picture, {"probability": maps[0]}, Options(mode="window"))
-case = Case(folder / "large.tif", "large", prediction, 0.5)
+case = Case(folder / "large.tif", "large", prediction)
 for name in ("mask", "probability", "overlay"):
     (folder / f"{name}.bin").write_bytes(IMAGE_OUTPUTS[name].encode(case))
 assert prediction.mask.sum() == (height // 4) * (width // 4), prediction.mask.sum()

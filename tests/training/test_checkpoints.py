@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from custom_networks.errors import UserError
+from custom_networks.files import write_atomically
 from custom_networks.training import Checkpoints, PolynomialDecay, RunRecord
 from custom_networks.training.checkpoints import publish
-from custom_networks.training.record import write_atomically
 
 
 class Training:

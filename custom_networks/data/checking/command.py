@@ -15,7 +15,7 @@ from custom_networks.data.checking.report import as_json, as_table
 from custom_networks.data.checking.run import run_check
 from custom_networks.data.checking.sheet import write_contact_sheet
 from custom_networks.errors import UserError
-from custom_networks.training.record import write_atomically
+from custom_networks.files import write_atomically
 
 
 def check_command(

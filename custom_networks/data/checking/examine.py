@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from custom_networks.data.checking.findings import TINY_PIXELS, TINY_SHARE, Find
 from custom_networks.data.duplicates import thumbnail
 from custom_networks.data.images import MASK_THRESHOLD, WIDE_MODES, mask_levels, orientation, read_picture, to_rgb
 from custom_networks.errors import UserError
+from custom_networks.files import sha256
 
 _READ_AS = {
     "1": "1-bit images (read as black and white RGB)",
@@ -80,21 +80,13 @@ def examine(item: Mapping[str, Any], labels: Labels | None = None, with_thumbnai
         examined.findings.append(Finding(Kind.FILE, path, str(error)))
         return examined
     expected = item.get("sha256")
-    if expected and _sha256(path) != expected:
+    if expected and sha256(path) != expected:
         examined.findings.append(Finding(Kind.HASH, path))
     try:
         _examine_labels(item, size, labels or Labels(), examined)
     except _BadLabel as error:
         examined.findings.append(Finding(error.kind, error.path, str(error)))
     return examined
-
-
-def _sha256(path: str) -> str:
-    with Path(path).open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 class _BadLabel(Exception):

@@ -13,7 +13,7 @@ from custom_networks.data.checking.findings import Finding, Kind
 from custom_networks.data.checking.run import Place, Report
 from custom_networks.data.images import MASK_THRESHOLD, mask_levels, read_picture, to_rgb
 from custom_networks.errors import UserError
-from custom_networks.training.record import write_atomically
+from custom_networks.files import write_atomically
 
 TILES, COLUMNS = 60, 10
 PER_KIND = 12  # tiles of one kind at most, so that a common warning does not crowd out the others

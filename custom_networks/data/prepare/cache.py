@@ -23,7 +23,7 @@ from PIL import Image
 from custom_networks.data.formats import Opened
 from custom_networks.data.prepare.cases import Case, stamp
 from custom_networks.errors import UserError
-from custom_networks.training.record import write_atomically
+from custom_networks.files import write_atomically
 
 FITS = ("short", "exact")
 FOLDERS = {"image": "images", "label": "masks", "types": "types"}

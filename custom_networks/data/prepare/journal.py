@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_networks.errors import UserError
-from custom_networks.training.record import write_atomically
+from custom_networks.files import read_json_lines, write_atomically
 
 NAME = "prepare.jsonl"
 OF_THE_PICTURES = ("kind", "source", "label_kind", "image_size", "fit", "axis")  # the others concern the lists alone
@@ -35,7 +35,7 @@ class Journal:
         self.planned: set[str] = set()  # copies that this or a killed run began to write
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder}: this is a file; give a folder as --output")
-        lines = self._read()
+        lines = read_json_lines(self.path)
         earlier = next((line["settings"] for line in lines if "settings" in line), None)
         for line in lines:
             self.cases |= {line["id"]: line} if "id" in line else {}
@@ -82,22 +82,6 @@ class Journal:
     def _append(self, line: Mapping[str, Any]) -> None:
         self._file.write(f"{json.dumps(line)}\n")
         self._file.flush()
-
-    def _read(self) -> list[dict[str, Any]]:
-        """Lines of an earlier run; a last line that it could not finish is left out."""
-        try:
-            text = self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be read ({error.strerror}); check its permissions") from None
-        lines = []
-        for line in text.splitlines():
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                continue
-        return lines
 
     def _replace(self, earlier: Mapping[str, Any]) -> None:
         """Drop an earlier run's pictures where they were made otherwise, and nothing that it did not write."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from custom_networks.metrics.watershed import WatershedParameters
 from custom_networks.prediction.objects import Object, components, instances, objects
 from custom_networks.prediction.result import Prediction, confidence
 
@@ -22,23 +23,21 @@ class Case:
         source: file of the image.
         name: of its files below the output folder, without ending.
         prediction: of it.
-        threshold: probability from which a pixel is foreground.
-        by_instance: whether its objects are instances cut by the watershed rather than connected regions.
+        watershed: how its objects are cut out as instances; None makes connected regions its objects.
         names: of the classes, where there are several.
     """
 
     source: Path
     name: str
     prediction: Prediction
-    threshold: float
-    by_instance: bool = False
+    watershed: WatershedParameters | None = None
     names: Mapping[int, str] = field(default_factory=dict)
 
     @cached_property
     def labels(self) -> NDArray[np.integer]:
         """Number of the object at each pixel (H, W), 0 for background."""
-        if self.by_instance:
-            return instances(self.prediction, self.threshold)
+        if self.watershed is not None:
+            return instances(self.prediction, self.watershed)
         classes = self.prediction.classes
         return components(self.prediction.mask if classes is None else classes)
 
