@@ -22,6 +22,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--masks", help="folder of their masks, for Dice to the truth")
     parser.add_argument("--calibration", help="folder or datalist for int8 [--images]")
     parser.add_argument("--image_size", type=int, help="side in pixels [the training's]")
+    parser.add_argument("--timed_size", type=int, help="side of the image that is timed [image_size]")
     parser.add_argument("--count", type=int, default=50, help="images to compare on [50]")
     parser.add_argument("--formats", nargs="+", choices=[*FORMATS], help="formats to export [all but tensorrt]")
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"folder of export.json and export.md [{OUTPUT}]")
@@ -35,7 +36,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
 def main(words: list[str] | None = None) -> int:
     """Run; 1 where the room failed."""
     arguments = parse(words)
-    names = ("checkpoint", "images", "masks", "calibration", "image_size", "count", "formats")
+    names = ("checkpoint", "images", "masks", "calibration", "image_size", "count", "formats", "timed_size")
     keywords = {name: getattr(arguments, name) for name in names}
     results = run_rooms({"export": keywords}, settings_of(arguments), arguments.output, "export")
     return int("error" in results["export"])

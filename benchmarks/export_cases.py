@@ -98,6 +98,7 @@ def run(
     image_size: int | None = None,
     count: int = 50,
     formats: Sequence[str] | None = None,
+    timed_size: int | None = None,
 ) -> Row:
     """Measure.
 
@@ -110,6 +111,8 @@ def run(
         image_size: pixels; the training's by default.
         count: how many images, evenly spread.
         formats: of `FORMATS`; all but TensorRT by default.
+        timed_size: side of the image that is timed; `image_size` by default. Formats of a fixed size are not timed at
+            another.
 
     Returns:
         A row for PyTorch and for each format and precision.
@@ -125,10 +128,18 @@ def run(
             label = BASELINE if row["name"] == BASELINE else f"{row['name']}, {row['precision']}"
             if label in runs:
                 row |= score(runs[label], inputs, expected, truth)
-        calls: dict[str, Any] = {label: lambda run=run: run(inputs[0]) for label, run in runs.items()}
+        side = timed_size or source.image_size
+        image = np.asarray(torch.nn.functional.interpolate(torch.from_numpy(inputs[0]), (side, side), mode="bilinear"))
+        timed = {label: run for label, run in runs.items() if side == source.image_size or _takes_any_size(label)}
+        calls: dict[str, Any] = {label: lambda run=run: run(image) for label, run in timed.items()}
         times = {label: summarize(samples) for label, samples in time_interleaved(calls, settings).items()}
     for row in rows:
         row |= times.get(BASELINE if row["name"] == BASELINE else f"{row['name']}, {row['precision']}", {})
         if "median_ms" in row:
             row["times_eager"] = times[BASELINE]["median_ms"] / row["median_ms"]
-    return {"images": len(paths), "size": source.image_size, "rows": rows}
+    return {"images": len(paths), "size": source.image_size, "timed_size": side, "rows": rows}
+
+
+def _takes_any_size(label: str) -> bool:
+    name = label.partition(",")[0]
+    return name not in FORMATS or FORMATS[name].any_size
