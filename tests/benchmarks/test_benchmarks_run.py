@@ -30,6 +30,7 @@ def fail():
     raise RuntimeError("broken | badly")
 
 
+@pytest.mark.slow
 def test_operator_command(tmp_path):
     words = [sys.executable, "-m", "benchmarks", "operator", "--quick", "--output", str(tmp_path), "--threads", "1"]
     result = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)

@@ -56,6 +56,7 @@ def test_onnx_export(bundle: Path, checkpoint: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_inference_trt_runs_what_stands_in_for_the_engine(
     exported: object, pictures: Path, tmp_path: Path, checkpoint: Path
 ) -> None:

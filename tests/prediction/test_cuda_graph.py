@@ -24,6 +24,7 @@ def test_without_a_gpu_it_warns_once_and_computes() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("amp", [False, True])
 def test_replays_what_the_network_computes(amp: bool) -> None:
     torch.manual_seed(0)

@@ -82,6 +82,7 @@ def peak(tmp_path: Path, width: int, height: int) -> float:
     return 1024 * float(result.stdout)
 
 
+@pytest.mark.slow
 def test_memory_grows_by_less_than_thirty_bytes_a_pixel(tmp_path: Path) -> None:
     small, large = peak(tmp_path, 500, 400), peak(tmp_path, 4000, 3000)
     assert (large - small) / (4000 * 3000) < 30

@@ -203,7 +203,7 @@ def test_near_duplicates_come_through_one_function(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
-@pytest.mark.parametrize("signals", [("SIGINT", "SIGINT"), ("SIGKILL",)])
+@pytest.mark.parametrize("signals", [pytest.param(("SIGINT", "SIGINT"), marks=pytest.mark.slow), ("SIGKILL",)])
 def test_stopped_or_killed_it_leaves_no_process_and_no_half_file(tmp_path: Path, signals: tuple[str, ...]) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
     picture, mask = trees.picture(0, (900, 700)), trees.square(300, (900, 700))
