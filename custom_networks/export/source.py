@@ -18,7 +18,7 @@ from custom_networks.export.common import Images
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.network.weights import load_checkpoint
 from custom_networks.trained import trained_classes, trained_size
-from custom_networks.training.setup import read_config
+from custom_networks.training.setup import hush_absent_decoder, read_config
 
 CALIBRATION_IMAGES = 32
 
@@ -67,6 +67,7 @@ def load_source(bundle_root: str | Path, checkpoint: str | Path | None, image_si
     Raises:
         UserError: for a missing configuration, missing or unfit weights, or a size that is no multiple of 64.
     """
+    hush_absent_decoder()
     root = Path(bundle_root)
     checkpoint = Path(checkpoint) if checkpoint else root / "models" / "model.pt"
     config = read_config([root / "configs" / "inference.json"])

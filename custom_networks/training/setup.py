@@ -102,12 +102,16 @@ def readable_errors() -> None:
     sys.excepthook = _print_sentence
     for name in ("monai", "py.warnings"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # MONAI tells of a GPU decoder for DICOM that is absent, for every LoadImaged, wherever pydicom is installed
-    logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
+    hush_absent_decoder()
     logging.getLogger("ignite").setLevel(logging.CRITICAL)  # the exception itself says what ignite would
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+
+def hush_absent_decoder() -> None:
+    """Silence MONAI, which tells of an absent GPU decoder for DICOM at every LoadImaged where pydicom is installed."""
+    logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
 
 
 def check_values(settings: Mapping[str, Any]) -> None:
