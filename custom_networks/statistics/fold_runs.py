@@ -46,6 +46,11 @@ def fold_runs(runs: Sequence[str | Path], output_dir: str | Path, seed: int = 0)
     folder, paths = Path(output_dir), [Path(run) for run in runs]
     if len(paths) < 2:
         raise UserError(f"sgdnet folds: needs at least two evaluated runs, got {len(paths)}; name their folders")
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise UserError(f"{path}: named twice; name each run once")
+        seen.add(path.resolve())
     there = next((name for name in (*FILES, PER_IMAGE) if (folder / name).exists()), None)
     if there:
         raise UserError(f"{folder / there}: already there; choose another --output_dir")

@@ -71,6 +71,7 @@ def test_a_metric_that_one_run_lacks_is_left_out(sgdnet: Run, tmp_path: Path) ->
     ("names", "sentence"),
     [
         (["p"], "needs at least two evaluated runs, got 1"),
+        (["p", "q", "p"], "p: named twice"),
         (["p", "nowhere"], "no such file; run `sgdnet evaluate`"),
         (["p", "overlap"], "b is in"),
         (["p", "metric"], "measured differently, unit px and mm"),
