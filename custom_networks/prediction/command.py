@@ -92,7 +92,7 @@ def predict_images(request: Request) -> int:
             edge=bool({"edge", "instances"} & set(outputs)),
             batch_size=request.batch_size,
             cuda_graphs=request.cuda_graphs,
-            **options.as_dict(),
+            **vars(options),
         )
 
     outcome = execute(plan, load, request.batch_size, request.num_workers, lambda line: print(line, file=sys.stderr))
