@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from custom_networks.errors import UserError, nearest
 from custom_networks.statistics.lesion import (
-    CONTRASTS,
-    SIZES,
     border_contrast,
     contrast_classes,
     lesion_size,
@@ -66,20 +64,16 @@ def computed_columns(image: NDArray[np.uint8], truth: NDArray[np.bool_], names: 
 
 
 def add_classes(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add the classes of size and contrast beside their numbers."""
+    """Add the classes of size and contrast beside their numbers, and put those of skin tone in order."""
     classed = frame.copy()
     if "lesion_size" in frame.columns:
         classed.insert(frame.columns.get_loc("lesion_size") + 1, "size", size_classes(frame["lesion_size"]))
     if "border_contrast" in frame.columns:
         place = classed.columns.get_loc("border_contrast") + 1
         classed.insert(place, "contrast", contrast_classes(frame["border_contrast"]))
+    if "ita" in frame.columns:
+        classed["skin_tone"] = pd.Categorical(frame["skin_tone"], [*SKIN_TONES, "unknown"], ordered=True)
     return classed
-
-
-def class_order(name: str) -> list[str]:
-    """Order in which a computed column's classes are told, small to large; empty for any other column."""
-    tables: dict[str, dict[str, float]] = {"size": SIZES, "contrast": CONTRASTS, "skin_tone": SKIN_TONES}
-    return list(tables.get(name, {}))
 
 
 def limits_text(name: str) -> str:

@@ -31,7 +31,6 @@ MOST_KEPT = 4
 """Stages kept in floating point at most; beyond, int8 has little left to speed up."""
 PROBES, CHECKS = 4, 16
 """Images that rank the stages, and that the masks are compared on."""
-Segment = Callable[[Collection[str], int], list[Images]]
 CHILDREN = ("encoder", "dual_attention", "reduce", "sge", "refine", "decoder", "heads")
 
 

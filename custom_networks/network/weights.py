@@ -19,6 +19,10 @@ CLASSIFIER_KEYS = ("fc.weight", "fc.bias")
 logger = logging.getLogger(__name__)
 
 
+ADVICE = ("Weights only load failed", "Please file an issue", "Check the documentation", "(1)", "(2)")
+"""How lines of PyTorch's message begin that do not say what is wrong, but how to load a file all the same."""
+
+
 def read_checkpoint(path: str | Path) -> Any:
     """Read what `torch.save` wrote: tensors, numbers, text and containers of them; other pickles are refused.
 
@@ -37,7 +41,8 @@ def read_checkpoint(path: str | Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a file that is none makes the unpickler stumble over
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        lines = (line.strip() for line in str(error).splitlines())
+        reason = next((line for line in lines if line and not line.startswith(ADVICE)), type(error).__name__)[:120]
         raise UserError(
             f"{path}: not a file of PyTorch weights ({reason}); give one written by torch.save that holds tensors alone"
         ) from error

@@ -78,13 +78,14 @@ def summarise_subgroups(
         seed: of the bootstrap.
 
     Returns:
-        The rows of `summarise`, indexed by subgroup and metric.
+        The rows of `summarise`, indexed by subgroup and metric: classes in their order, text by the alphabet, `unknown`
+        last.
     """
     keep = metrics or metric_columns(frame)
     others = [name for name in (*FLAGS, "group") if name in frame.columns]
     parts = {
         str(name): summarise(part[[*keep, *others]], resamples, seed)
-        for name, part in frame.groupby(subgroups_of(frame[column]), observed=True, sort=False)
+        for name, part in frame.groupby(subgroups_of(frame[column]), observed=True)
     }
     return pd.concat(parts, names=[column, "metric"])
 

@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from custom_networks.statistics import bootstrap_interval, summarise, summarise_folds, summarise_subgroups
+from custom_networks.statistics import (
+    bootstrap_interval,
+    size_classes,
+    summarise,
+    summarise_folds,
+    summarise_subgroups,
+)
 from custom_networks.statistics.summary import subgroups_of
 
 FRAME = pd.DataFrame(
@@ -69,3 +75,9 @@ def test_many_numbers_become_quarters():
 
 def test_few_numbers_stay_as_they_are():
     assert subgroups_of(pd.Series([2, 1, 2])).tolist() == ["2", "1", "2"]
+
+
+def test_subgroups_stand_in_the_order_of_their_classes():
+    frame = FRAME[["dice"]].assign(size=size_classes([0.3, 0.01, 0.1, 0.4, 0.02, 0.1]))
+    table = summarise_subgroups(frame, "size", resamples=100)
+    assert list(dict.fromkeys(table.index.get_level_values("size"))) == ["small", "medium", "large"]
