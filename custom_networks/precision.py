@@ -15,7 +15,7 @@ from monai.inferers import SimpleInferer
 from torch import Tensor
 
 from custom_networks.errors import UserError
-from custom_networks.training.processes import flag
+from custom_networks.flags import flag
 
 
 class MixedPrecisionInferer(SimpleInferer):
