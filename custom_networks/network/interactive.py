@@ -1,0 +1,261 @@
+"""SGD-Net that takes guidance: clicks, scribbles, a box and the previous mask.
+
+Guidance enters late: it is added to the encoder's maps before SGDC and to the deepest map before the decoder. Encoder,
+StitchViT, dual attention and SGE do not depend on it, so that they run once an image and not once a click. The last
+layer of each fusion starts at zero: with the weights of an automatic model the first output is that model's, exactly.
+
+The iterative training is that of Sofiiuk et al., "Reviving Iterative Training with Mask Guidance" (RITM), 2022; late
+fusion of clicks follows the same paper's "Conv1S" idea one step further down the network.
+
+Symbols: B batch, G guidance maps (4), H and W the input's height and width, /4 a quarter of both.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from custom_networks.network.layers import ConvBNReLU, pad_to_multiple, resize_to
+from custom_networks.network.sgdnet import DECODER_CHANNELS, SGDNet
+from custom_networks.network.weights import load_strictly, read_state_dict
+
+GUIDANCE_MAPS = 4
+"""Foreground marks, background marks, box, previous mask; all zeros means automatic."""
+STEM_CHANNELS = 32
+FUSION_CHANNELS = 64
+FUSION = "fusion."  # how the names of the weights begin that an automatic model has not
+EMBEDDING_PARTS = ("encoder", "stitch_vit", "dual_attention", "reduce", "sge")
+
+
+class Embedding(NamedTuple):
+    """What the network knows of an image before it reads any guidance.
+
+    Attributes:
+        skips: x1, x2 and x3 of the padded image, (B, 256, H/4, W/4) to (B, 1024, H/16, W/16).
+        deep: (B, 64, H/32, W/32).
+        structure: what SGDC reads, (B, 16, H/4, W/4).
+        edge: edge logits, (B, 1, H/4, W/4); empty for a network without SGE.
+        size: height and width of the image before it was padded.
+    """
+
+    skips: list[Tensor]
+    deep: Tensor
+    structure: Tensor
+    edge: Tensor
+    size: tuple[int, int]
+
+
+class Fusion(nn.Module):
+    """What guidance adds to one map: two 3x3 convolutions over the reduced map and the guidance beside it.
+
+    Args:
+        channels: of the map.
+        guidance_channels: of the embedded guidance at the map's size.
+    """
+
+    def __init__(self, channels: int, guidance_channels: int) -> None:
+        super().__init__()
+        self.reduce = ConvBNReLU(channels, FUSION_CHANNELS, 1)
+        self.mix = nn.Sequential(
+            *ConvBNReLU(FUSION_CHANNELS + guidance_channels, FUSION_CHANNELS, 3),
+            *ConvBNReLU(FUSION_CHANNELS, FUSION_CHANNELS, 3),
+        )
+        self.expand = nn.Conv2d(FUSION_CHANNELS, channels, 1)
+        nn.init.zeros_(self.expand.weight)
+        nn.init.zeros_(self.expand.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
+        """Add to (B, channels, h, w) what the guidance (B, guidance_channels, h, w) says of it."""
+        return x + self.expand(self.mix(torch.cat([self.reduce(x), guidance], dim=1)))
+
+
+class GuidanceFusion(nn.Module):
+    """Embed guidance maps at /4, /8, /16 and /32 and fuse each with the map of its size.
+
+    Args:
+        channels: of the maps, shallow to deep.
+        maps: G.
+    """
+
+    def __init__(self, channels: Sequence[int], maps: int = GUIDANCE_MAPS) -> None:
+        super().__init__()
+
+        def halve(in_channels: int, out_channels: int) -> nn.Sequential:
+            convolution = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1, bias=False)
+            return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
+
+        widths = [STEM_CHANNELS, *[FUSION_CHANNELS] * (len(channels) - 1)]
+        stem = nn.Sequential(*halve(maps, STEM_CHANNELS // 2), *halve(STEM_CHANNELS // 2, STEM_CHANNELS))
+        self.pyramid = nn.ModuleList([stem, *(halve(a, b) for a, b in itertools.pairwise(widths))])
+        self.levels = nn.ModuleList(Fusion(c, width) for c, width in zip(channels, widths, strict=True))
+
+    def forward(self, features: Sequence[Tensor], guidance: Tensor) -> list[Tensor]:
+        """Fuse.
+
+        Args:
+            features: maps at /4, /8, /16, /32.
+            guidance: (B, G, H, W), 0 to 1.
+
+        Returns:
+            The maps with what the guidance adds.
+        """
+        fused: list[Tensor] = []
+        for embed, level, x in zip(self.pyramid, self.levels, features, strict=True):
+            guidance = embed(guidance)
+            fused.append(level(x, guidance))
+        return fused
+
+
+class InteractiveSGDNet(SGDNet):
+    """SGD-Net for images with guidance beside them: (B, 3 + 4, H, W), or (B, 3, H, W) for none.
+
+    `embed` and `answer` are the two halves of `forward`: one runs once an image, the other once a click.
+
+    Args:
+        automatic: weights of an automatic `SGDNet` to start from; None or "" starts from random numbers.
+        train_embedding: whether the parts that do not read the guidance are trained too. False leaves them as they
+            are, statistics of batch normalisation included, at a third of the cost of a step.
+        network: arguments of `SGDNet`.
+
+    Raises:
+        ValueError: for an argument out of its range.
+        UserError: for weights that are missing or do not fit.
+    """
+
+    def __init__(self, automatic: str | Path | None = None, train_embedding: bool = False, **network: Any) -> None:
+        super().__init__(**network)
+        x1, x2, x3, _ = self.encoder.out_channels
+        self.image_channels = self.encoder.conv1[0].in_channels
+        self.train_embedding = train_embedding
+        self.fusion = GuidanceFusion((x1, x2, x3, DECODER_CHANNELS))
+        if automatic:
+            load_automatic(self, automatic)
+        for module in self.embedding_parts():
+            module.requires_grad_(train_embedding)
+        self.train(self.training)
+
+    def embedding_parts(self) -> list[nn.Module]:
+        """Modules that do not depend on the guidance."""
+        return [part for name in EMBEDDING_PARTS if (part := getattr(self, name)) is not None]
+
+    def train(self, mode: bool = True) -> InteractiveSGDNet:
+        """Switch to training; parts that are not trained stay in `eval()`."""
+        super().train(mode)
+        if not self.train_embedding:
+            for module in self.embedding_parts():
+                module.eval()
+        return self
+
+    def embed(self, image: Tensor) -> Embedding:
+        """Compute what does not depend on guidance.
+
+        Args:
+            image: (B, 3, H, W), any height and width.
+
+        Returns:
+            What `answer` needs of the image.
+        """
+        x = pad_to_multiple(image, self.size_factor)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.train_embedding):
+            x1, x2, x3, x4 = self.encoder(x)
+            context = self.stitch_vit.resized(x1, x4)
+            deep = self.reduce(self.dual_attention(torch.cat([context, x4], dim=1)))
+            edge, structure = x1.new_zeros([0]), x1.new_zeros([0])
+            if self.sge is not None:
+                edge, structure = self.sge(x4, x1)
+        return Embedding([x1, x2, x3], deep, structure, edge, (image.shape[2], image.shape[3]))
+
+    def answer(self, embedding: Embedding, guidance: Tensor) -> Tensor | list[Tensor]:
+        """Segment an embedded image with guidance.
+
+        Args:
+            embedding: from `embed`.
+            guidance: (B, 4, H, W), 0 to 1.
+
+        Returns:
+            As `forward`.
+        """
+        padded = pad_to_multiple(guidance, self.size_factor)
+        decoded = self._decode(embedding, padded)
+        height, width = embedding.size
+        heads = self.heads if self.training else self.heads[:1]
+        maps = [head(x) for head, x in zip(heads, decoded, strict=False)]
+        maps += [embedding.edge] if self.training and embedding.edge.numel() else []
+        maps = [resize_to(logits, padded)[:, :, :height, :width] for logits in maps]
+        return maps if self.training else maps[0]
+
+    def decode(self, x: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Run `SGDNet.decode` on a padded image with or without guidance, (B, 3 + 4 or 3, H, W)."""
+        image, guidance = x[:, : self.image_channels], x[:, self.image_channels :]
+        if guidance.shape[1] == 0:
+            guidance = x.new_zeros((x.shape[0], GUIDANCE_MAPS, *x.shape[2:]))
+        embedding = self.embed(image)
+        return self._decode(embedding, guidance), embedding.edge, embedding.structure
+
+    def _decode(self, embedding: Embedding, guidance: Tensor) -> list[Tensor]:
+        """Decoded maps (B, 64, h, w), fine to coarse, of an embedded image and its padded guidance."""
+        *skips, deep = self.fusion([*embedding.skips, embedding.deep], guidance)
+        refined = [refine(x, embedding.structure) for refine, x in zip(self.refine, skips, strict=True)]
+        return self.decoder(deep, refined)
+
+
+class EarlyGuidance(nn.Module):
+    """Any network that takes image and guidance as one input, with the interface of `InteractiveSGDNet`.
+
+    Nothing is kept between clicks: the form that late fusion is compared with.
+
+    Args:
+        network: takes (B, 3 + 4, H, W).
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def embed(self, image: Tensor) -> Tensor:
+        """Return the image itself."""
+        return image
+
+    def answer(self, embedding: Tensor, guidance: Tensor) -> Tensor | list[Tensor]:
+        """Segment (B, 3, H, W) with guidance (B, 4, H, W)."""
+        return self.network(torch.cat([embedding, guidance.to(embedding.dtype)], dim=1))
+
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Segment (B, 3 + 4, H, W)."""
+        return self.network(x)
+
+
+def load_automatic(network: InteractiveSGDNet, path: str | Path) -> None:
+    """Start an interactive network from the weights of an automatic one, or of an interactive one.
+
+    Args:
+        network: whose fusion keeps its own weights where the file has none.
+        path: `model.pt` or `last.pt` of a run.
+
+    Raises:
+        UserError: for weights that are missing or do not fit.
+    """
+    own = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(FUSION)}
+    load_strictly(network, {**own, **read_state_dict(path)}, path, type(network).__name__)
+
+
+def widened(
+    state: dict[str, Tensor], maps: int = GUIDANCE_MAPS, name: str = "encoder.conv1.0.weight"
+) -> dict[str, Tensor]:
+    """Weights of an automatic `SGDNet` for one with `maps` more input channels, which start at zero.
+
+    Args:
+        state: the weights.
+        maps: channels to add.
+        name: of the first convolution's weights.
+
+    Returns:
+        The same weights, those of the first convolution (32, 3 + maps, 3, 3).
+    """
+    weight = state[name]
+    return {**state, name: torch.cat([weight, weight.new_zeros((weight.shape[0], maps, *weight.shape[2:]))], dim=1)}
