@@ -104,7 +104,7 @@ class InteractivePredictor:
         device: torch.device | str | None = None,
         amp: bool = False,
     ) -> InteractivePredictor:
-        """Make a predictor of a network that is loaded: an `InteractiveSGDNet` or an `EarlyGuidance`."""
+        """Make a predictor of a loaded network: an `InteractiveSGDNet`, or one with its `embed` and `answer`."""
         predictor = cls.__new__(cls)
         predictor._prepare(network, normalization, image_size, device, amp)
         return predictor

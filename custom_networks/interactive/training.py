@@ -82,8 +82,8 @@ class SimulatedUser(MixedPrecisionInferer):
 
         Args:
             inputs: (B, 3, X, Y), normalised.
-            network: `InteractiveSGDNet` or `EarlyGuidance`. In `eval()` the user is the evaluation's: `rounds` clicks,
-                each in the middle of the largest error.
+            network: `InteractiveSGDNet`, or one with its `embed` and `answer`. In `eval()` the user is the
+                evaluation's: `rounds` clicks, each in the middle of the largest error.
             args: the label (B, 1 or more, X, Y), of which the last channel above 0 is the object.
             kwargs: none.
 

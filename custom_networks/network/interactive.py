@@ -204,32 +204,6 @@ class InteractiveSGDNet(SGDNet):
         return self.decoder(deep, refined)
 
 
-class EarlyGuidance(nn.Module):
-    """Any network that takes image and guidance as one input, with the interface of `InteractiveSGDNet`.
-
-    Nothing is kept between clicks: the form that late fusion is compared with.
-
-    Args:
-        network: takes (B, 3 + 4, H, W).
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def embed(self, image: Tensor) -> Tensor:
-        """Return the image itself."""
-        return image
-
-    def answer(self, embedding: Tensor, guidance: Tensor) -> Tensor | list[Tensor]:
-        """Segment (B, 3, H, W) with guidance (B, 4, H, W)."""
-        return self.network(torch.cat([embedding, guidance.to(embedding.dtype)], dim=1))
-
-    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
-        """Segment (B, 3 + 4, H, W)."""
-        return self.network(x)
-
-
 def load_automatic(network: InteractiveSGDNet, path: str | Path) -> None:
     """Start an interactive network from the weights of an automatic one, or of an interactive one.
 
@@ -242,20 +216,3 @@ def load_automatic(network: InteractiveSGDNet, path: str | Path) -> None:
     """
     own = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(FUSION)}
     load_strictly(network, {**own, **read_state_dict(path)}, path, type(network).__name__)
-
-
-def widened(
-    state: dict[str, Tensor], maps: int = GUIDANCE_MAPS, name: str = "encoder.conv1.0.weight"
-) -> dict[str, Tensor]:
-    """Weights of an automatic `SGDNet` for one with `maps` more input channels, which start at zero.
-
-    Args:
-        state: the weights.
-        maps: channels to add.
-        name: of the first convolution's weights.
-
-    Returns:
-        The same weights, those of the first convolution (32, 3 + maps, 3, 3).
-    """
-    weight = state[name]
-    return {**state, name: torch.cat([weight, weight.new_zeros((weight.shape[0], maps, *weight.shape[2:]))], dim=1)}

@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from custom_networks.data.normalization import ISIC
 from custom_networks.errors import UserError
 from custom_networks.interactive import Guidance, InteractivePredictor, takes_clicks
-from custom_networks.network.interactive import EarlyGuidance, InteractiveSGDNet
+from custom_networks.network.interactive import InteractiveSGDNet
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +78,6 @@ def test_an_image_answers_the_same_whatever_was_asked_before(
 def test_marks_outside_the_image_are_told(predictor: InteractivePredictor, image: np.ndarray) -> None:
     with pytest.raises(UserError, match="outside the image of 120 x 90"):
         predictor.answer(predictor.embed(image), Guidance(foreground=[(120, 3)]))
-
-
-def test_early_guidance_has_a_predictor_too(image: np.ndarray) -> None:
-    network = EarlyGuidance(nn.Conv2d(7, 1, 3, padding=1))
-    predictor = InteractivePredictor.of_network(network, ISIC, 64, "cpu")
-    answer = predictor.answer(predictor.embed(image), Guidance(foreground=[(7, 9)]))
-    assert answer.mask[9, 7]
-    assert not answer.edge.any()
 
 
 def test_weights_say_whether_they_take_clicks(weights: Path, tmp_path: Path) -> None:

@@ -9,12 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from custom_networks.errors import UserError
-from custom_networks.network.interactive import (
-    GUIDANCE_MAPS,
-    EarlyGuidance,
-    InteractiveSGDNet,
-    widened,
-)
+from custom_networks.network.interactive import GUIDANCE_MAPS, InteractiveSGDNet
 from custom_networks.network.sgdnet import SGDNet
 
 
@@ -138,13 +133,3 @@ def test_weights_of_another_network_are_refused(weights: Path, tmp_path: Path) -
     torch.save(state, tmp_path / "other.pt")
     with pytest.raises(UserError, match=r"other\.pt.*1 missing \(heads\.0\.weight\).*1 unexpected"):
         InteractiveSGDNet(automatic=tmp_path / "other.pt")
-
-
-@torch.no_grad()
-def test_early_guidance_starts_as_the_automatic_network_too(automatic: SGDNet, image: Tensor, marks: Tensor) -> None:
-    early = SGDNet(in_channels=3 + GUIDANCE_MAPS).eval()
-    early.load_state_dict(widened(automatic.state_dict()))
-    network = EarlyGuidance(early)
-    expected = automatic(image)
-    found = network.answer(network.embed(image), marks)
-    assert (found - expected).abs().amax() <= 1e-4 * expected.abs().amax()
