@@ -118,7 +118,7 @@ class SimulatedUser(MixedPrecisionInferer):
         rounds = self.rounds if rng is None else int(rng.integers(1, self.rounds + 1))
         network.eval()
         for turn in range(rounds):
-            logits = network.answer(embedding, torch.from_numpy(maps).to(like))
+            logits = network.answer(embedding, torch.tensor(maps).to(like))
             answered = (logits[:, 0] > 0).cpu().numpy()
             for index, true in enumerate(truth):
                 if rng is not None and turn == 0 and self._draw(rng, "scratch"):
@@ -127,7 +127,7 @@ class SimulatedUser(MixedPrecisionInferer):
         network.train(training)
         if rng is not None:
             self._vary(maps, truth, rng)
-        return torch.from_numpy(maps).to(like)
+        return torch.tensor(maps).to(like)
 
     def mark(
         self,
