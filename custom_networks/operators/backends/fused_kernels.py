@@ -63,7 +63,7 @@ def _few_sums(configs: list[Any], arguments: Mapping[str, Any], **options: Any) 
 
 
 def _tuned(squares: Sequence[tuple[int, int]], prune: Callable[..., list[Any]] | None = None) -> Callable[..., Any]:
-    """Decorate a kernel: compile it, and choose among squares and warps for each key; the interpreter takes the first."""
+    """Compile a kernel for several squares and warps, timed once for each key; the interpreter takes the first."""
 
     def decorate(function: Callable[..., Any]) -> Any:
         if not AVAILABLE:

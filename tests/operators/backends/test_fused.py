@@ -257,14 +257,15 @@ def interpreted_shapes_that_do_not_fit(logits):
         fused(torch.zeros(1, 8, 4, 4), torch.zeros(logits), 2, 3)
 
 
-@pytest.mark.parametrize("dtype", ROUNDING)
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(
+    ("dtype", "layout"), [(torch.float32, torch.channels_last), (torch.bfloat16, torch.contiguous_format)]
+)
 def interpreted_opcheck(dtype, layout):
-    x, logits = (t.to(memory_format=layout) for t in operands(2, 2, 3, 5, 4, 3, dtype))
+    x, logits = (t.to(memory_format=layout) for t in operands(1, 2, 2, 3, 2, 3, dtype))
     leaves = (x.clone().requires_grad_(), logits.clone().requires_grad_())
     torch.library.opcheck(torch.ops.sgdnet.fused.default, (*leaves, 2, 3))
     log_sums = torch.ops.sgdnet.fused(x, logits, 2, 3)[1]
-    for asked in ((True, True), (True, False), (False, True)):
+    for asked in ((True, True), (False, True)):
         torch.library.opcheck(torch.ops.sgdnet.fused_backward.default, (x, x, logits, log_sums, 2, 3, *asked))
 
 
