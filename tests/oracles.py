@@ -313,7 +313,7 @@ def sgdc(w, x, guidance, heads=4, kernel_size=7, local=True, dynamic=True, raw=F
     y = 0
     if local:
         gate1, parameters = parameters[:, :c], parameters[:, c:]
-        y = y + conv(sub(w, "local"), (x if raw else normal) * torch.sigmoid(gate1), padding=1, groups=c)
+        y = y + conv(sub(w, "local.conv"), (x if raw else normal) * torch.sigmoid(gate1), padding=1, groups=c)
     if dynamic:
         gate2, logits = parameters.split([c, taps], 1)
         y = y + dynamic_convolution(normal, logits, heads, kernel_size) * torch.sigmoid(gate2)

@@ -21,8 +21,8 @@ from custom_networks.network.decoder import ReverseAttentionDecoder
 from custom_networks.network.dual_attention import DualAttention
 from custom_networks.network.layers import ConvBNReLU, pad_to_multiple, resize_to
 from custom_networks.network.optimized import OptimizedSGDNet
+from custom_networks.network.refinements import REFINEMENTS, RefinementOptions
 from custom_networks.network.res2net import Res2Net50
-from custom_networks.network.sgdc import SGDC, GuidanceAddition, NoRefinement, PooledDynamicConvolution
 from custom_networks.network.sge import StructureGuidanceExtractor
 from custom_networks.network.stitch_vit import StitchViT
 from custom_networks.network.weights import load_encoder
@@ -30,7 +30,6 @@ from custom_networks.network.weights import load_encoder
 SIZE_FACTOR = 64  # StitchViT needs H/4 and W/4 to be multiples of its largest stride, 16
 GUIDANCE_CHANNELS = 16
 DECODER_CHANNELS = 64
-REFINEMENTS = ("sgdc", "contmix", "add", "none")
 GUIDANCES = ("sge", "self")
 
 
@@ -73,6 +72,7 @@ class SGDNet(nn.Module):
         layer_scale_init: initial residual scale in SGDC; None for eqs. (3) and (4) to the letter.
         checkpointing: compute the refinements' inner maps a second time in the backward pass rather than keep them:
             less memory, more time, the same gradients.
+        backend: of the dynamic convolution, a name in `operators/backends/registry.py` or "auto".
 
     Raises:
         ValueError: for an argument out of its range.
@@ -94,6 +94,7 @@ class SGDNet(nn.Module):
         local_input: str = "normalized",
         layer_scale_init: float | None = 1e-6,
         checkpointing: bool = False,
+        backend: str = "auto",
     ) -> None:
         super().__init__()
         self.checkpointing = checkpointing
@@ -116,23 +117,10 @@ class SGDNet(nn.Module):
         if refinement != "none":
             self.sge = StructureGuidanceExtractor(x4, x1, 256, guidance_channels, edge_operator, edge_reading)
 
-        def refine(channels: int) -> nn.Module:
-            if refinement == "add":
-                return GuidanceAddition(channels, guidance_channels)
-            if refinement == "contmix":
-                return PooledDynamicConvolution(channels, guidance_channels)
-            if refinement == "none":
-                return NoRefinement()
-            return SGDC(
-                channels,
-                guidance_channels,
-                local_branch=local_branch,
-                dynamic_branch=dynamic_branch,
-                local_input=local_input,
-                layer_scale_init=layer_scale_init,
-            )
-
-        self.refine = nn.ModuleList(refine(channels) for channels in (x1, x2, x3))
+        options = RefinementOptions(
+            guidance_channels, local_branch, dynamic_branch, local_input, layer_scale_init, backend
+        )
+        self.refine = nn.ModuleList(REFINEMENTS[refinement](channels, options) for channels in (x1, x2, x3))
         self.decoder = ReverseAttentionDecoder((x1, x2, x3), DECODER_CHANNELS)
         self.heads = nn.ModuleList(nn.Conv2d(DECODER_CHANNELS, out_channels, 1) for _ in range(3))
         if pretrained_encoder:

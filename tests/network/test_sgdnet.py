@@ -94,7 +94,7 @@ def test_multiply_accumulates():
     - StitchViT is computed whole, as in training, not just where the resize that follows reads it,
     - SGE's 3x3 reads the deep map upsampled, as the authors' does,
     - each Sobel pair on a channel sum counts as the authors' pair of dense 256 -> 256 convolutions, and
-    - the dynamic convolution counts its 49 taps, not the products with bands that compute it;
+    - the dynamic convolution, which is one operator to the counter, counts its 49 taps;
     - one for each bias added and each value normalised (batch and layer norm).
 
     The figures for StitchViT and dual attention leave out attention products, as the paper's do.
@@ -127,17 +127,16 @@ def test_multiply_accumulates():
     def convolutions(name):
         return macs[f"SGDNet.{name}"]["aten.convolution"]
 
-    bands = sum(sum(macs[f"SGDNet.refine.{i}"].values()) - convolutions(f"refine.{i}") for i in range(3))
     summed = convolutions("sge.deep.1") + convolutions("sge.shallow.1")
     assert summed == 2 * 9 * (8 * 8 + 64 * 64)
     parts = sum(sum(macs[f"SGDNet.sge.{name}"].values()) for name, _ in network.sge.named_children() if name != "fuse")
     joined = 64 * 64 * 9 * 512 * 256 - (sum(macs["SGDNet.sge"].values()) - parts)
-    total = sum(macs["SGDNet"].values()) + joined - bands + taps + (256 * 256 - 1) * summed + sum(extra.values())
+    total = sum(macs["SGDNet"].values()) + joined + taps + (256 * 256 - 1) * summed + sum(extra.values())
     stitch_vit = convolutions("stitch_vit") + extra["stitch_vit"]
     dual_attention = convolutions("dual_attention") + extra["dual_attention"]
     for counted, published in ((total, 36.233), (stitch_vit, 8.066), (dual_attention, 2.015)):
         assert counted / 1e9 == pytest.approx(published, rel=1e-3)
-    assert read_alone / 1e9 == pytest.approx(24.997, rel=1e-3), "what inference executes"
+    assert (read_alone + taps) / 1e9 == pytest.approx(24.848, rel=1e-4), "what inference executes"
 
 
 def test_train_gives_a_list_and_eval_a_tensor(network):
