@@ -68,3 +68,24 @@ def test_defaults_are_the_papers():
 def test_channels_that_do_not_divide():
     with pytest.raises(ValueError, match="multiple of the 4 strides, got 10"):
         StitchViT(10)
+
+
+@pytest.mark.parametrize("form", ["autocast", "bfloat16 weights"])
+def test_energies_are_not_rounded_to_bfloat16(form):
+    """Query, key and value are the map itself, exact in bfloat16; energies, in the hundreds, would be off by 1."""
+    torch.manual_seed(0)
+    vit = StitchViT(4, (2,))
+    for layer in (vit.query, vit.key, vit.value):
+        torch.nn.init.zeros_(layer.bias)
+        torch.nn.init.dirac_(layer.weight)
+    x = (
+        3 * torch.randn(1, 1, 16, 16).repeat_interleave(2, 2).repeat_interleave(2, 3) + torch.randn(1, 4, 32, 32) / 8
+    ).bfloat16()
+    with torch.no_grad():
+        expected = vit.double().attend(x.double())
+        if form == "autocast":
+            with torch.autocast("cpu", torch.bfloat16):
+                actual = vit.float().attend(x)
+        else:
+            actual = vit.bfloat16().attend(x)
+    assert (actual.double() - expected).norm() <= 2**-8 * expected.norm()
