@@ -12,18 +12,18 @@ from typing import Any
 
 import pandas as pd
 
+from custom_networks.configuration.reading import remembered_config
 from custom_networks.evaluation.classes import CLASS_METRICS, summarise_classes
 from custom_networks.evaluation.columns import limits_text
 from custom_networks.evaluation.handler import THRESHOLD, Evaluation
 from custom_networks.evaluation.trained import training_folder
 from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.metrics.policies import FLAGS, METRICS
+from custom_networks.processes import rank
+from custom_networks.run.tracking import git_commit
 from custom_networks.statistics.per_image import PER_IMAGE, as_rows, metric_columns, plain, text_table
 from custom_networks.statistics.summary import summarise, summarise_subgroups
-from custom_networks.trained import training_of
-from custom_networks.training.processes import rank
-from custom_networks.training.setup import remembered_config
-from custom_networks.training.tracking import git_commit
+from custom_networks.weights.record import training_of
 
 SUMMARY_JSON, SUMMARY_CSV, SUBGROUPS_CSV, CLASSES_CSV = "summary.json", "summary.csv", "subgroups.csv", "classes.csv"
 SUBGROUP_METRICS = ("dice", "iou", "hd95", "boundary_iou", "pq")

@@ -15,9 +15,12 @@ from monai.transforms import Compose, Lambdad, RandFlipd, RandRotated
 from torch import nn
 
 from custom_networks.errors import UserError
+from custom_networks.flags import flag
+from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.processor import bfloat16_pays
-from custom_networks.training import EpochSeed, MixedPrecisionInferer, PolynomialDecay, flag, run_folder
-from custom_networks.training.sheet import PREDICTION_COLOUR, TRUTH_COLOUR, SheetRow, draw_sheet, outlined
+from custom_networks.run.folder import run_folder
+from custom_networks.run.sheet import PREDICTION_COLOUR, TRUTH_COLOUR, SheetRow, draw_sheet, outlined
+from custom_networks.training import EpochSeed, PolynomialDecay
 
 
 def test_polynomial_decay_follows_its_formula() -> None:

@@ -15,8 +15,8 @@ from monai.inferers import SimpleInferer
 from torch import Tensor
 
 from custom_networks.errors import UserError
+from custom_networks.flags import flag
 from custom_networks.processor import computes_in_bfloat16
-from custom_networks.training.processes import flag
 
 
 class MixedPrecisionInferer(SimpleInferer):
