@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,7 @@ def provenance(device: Any = None) -> dict[str, Any]:
     """Versions, commit, command and time: what it takes to run the same again."""
     versions = {"python": platform.python_version(), "sgdnet": _version("sgdnet")}
     return {
-        "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": git_commit(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "device": str(device),
