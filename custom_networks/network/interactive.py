@@ -4,10 +4,11 @@ Guidance enters late: it is added to the encoder's maps before SGDC and to the d
 StitchViT, dual attention and SGE do not depend on it, so that they run once an image and not once a click. The last
 layer of each fusion starts at zero: with the weights of an automatic model the first output is that model's, exactly.
 
-The iterative training is that of Sofiiuk et al., "Reviving Iterative Training with Mask Guidance" (RITM), 2022; late
-fusion of clicks follows the same paper's "Conv1S" idea one step further down the network.
+Source of the method: Sofiiuk et al., "Reviving Iterative Training with Mask Guidance" (RITM), 2022, where clicks and
+the previous mask enter at the first convolution of the backbone; here they enter behind it.
 
-Symbols: B batch, G guidance maps (4), H and W the input's height and width, /4 a quarter of both.
+Symbols: B batch, P the network's width (64), G guidance maps (4), H and W the input's height and width, /4 a quarter of
+both.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from custom_networks.network.layers import ConvBNReLU, pad_to_multiple, resize_to
-from custom_networks.network.sgdnet import DECODER_CHANNELS, SGDNet
+from custom_networks.network.sgdnet import SGDNet
 from custom_networks.network.weights import load_strictly, read_state_dict
 
 GUIDANCE_MAPS = 4
@@ -37,7 +38,7 @@ class Embedding(NamedTuple):
 
     Attributes:
         skips: x1, x2 and x3 of the padded image, (B, 256, H/4, W/4) to (B, 1024, H/16, W/16).
-        deep: (B, 64, H/32, W/32).
+        deep: (B, P, H/32, W/32).
         structure: what SGDC reads, (B, 16, H/4, W/4).
         edge: edge logits, (B, 1, H/4, W/4); empty for a network without SGE.
         size: height and width of the image before it was padded.
@@ -132,7 +133,7 @@ class InteractiveSGDNet(SGDNet):
         x1, x2, x3, _ = self.encoder.out_channels
         self.image_channels = self.encoder.conv1[0].in_channels
         self.train_embedding = train_embedding
-        self.fusion = GuidanceFusion((x1, x2, x3, DECODER_CHANNELS))
+        self.fusion = GuidanceFusion((x1, x2, x3, self.heads[0].in_channels))
         if automatic:
             load_automatic(self, automatic)
         for module in self.embedding_parts():
@@ -162,13 +163,8 @@ class InteractiveSGDNet(SGDNet):
         """
         x = pad_to_multiple(image, self.size_factor)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.train_embedding):
-            x1, x2, x3, x4 = self.encoder(x)
-            context = self.stitch_vit.resized(x1, x4)
-            deep = self.reduce(self.dual_attention(torch.cat([context, x4], dim=1)))
-            edge, structure = x1.new_zeros([0]), x1.new_zeros([0])
-            if self.sge is not None:
-                edge, structure = self.sge(x4, x1)
-        return Embedding([x1, x2, x3], deep, structure, edge, (image.shape[2], image.shape[3]))
+            skips, deep, edge, structure = self.encode(x)
+        return Embedding(skips, deep, structure, edge, (image.shape[2], image.shape[3]))
 
     def answer(self, embedding: Embedding, guidance: Tensor) -> Tensor | list[Tensor]:
         """Segment an embedded image with guidance.
@@ -198,10 +194,9 @@ class InteractiveSGDNet(SGDNet):
         return self._decode(embedding, guidance), embedding.edge, embedding.structure
 
     def _decode(self, embedding: Embedding, guidance: Tensor) -> list[Tensor]:
-        """Decoded maps (B, 64, h, w), fine to coarse, of an embedded image and its padded guidance."""
+        """Decoded maps (B, P, h, w), fine to coarse, of an embedded image and its padded guidance."""
         *skips, deep = self.fusion([*embedding.skips, embedding.deep], guidance)
-        refined = [refine(x, embedding.structure) for refine, x in zip(self.refine, skips, strict=True)]
-        return self.decoder(deep, refined)
+        return self.refine_and_decode(skips, deep, embedding.structure)
 
 
 def load_automatic(network: InteractiveSGDNet, path: str | Path) -> None:
