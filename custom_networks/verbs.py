@@ -36,8 +36,8 @@ def run_config(files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any]
     """
     from monai.bundle import ConfigWorkflow
 
-    from custom_networks.configuration.checking import check_overrides
-    from custom_networks.configuration.reading import read_config, remember_config
+    from custom_networks.configuration import Configuration, check_overrides
+    from custom_networks.configuration.merged import read_config
     from custom_networks.flags import flag
     from custom_networks.messages import readable_errors
 
@@ -51,11 +51,11 @@ def run_config(files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any]
     overlays = knobs.pop("config_file", ())
     paths = [str(root / "configs" / name) for name in files]
     paths += [overlays] if isinstance(overlays, str) else list(overlays)
-    config = read_config(paths)
-    check_overrides(knobs, config)
-    remember_config(config, knobs)
+    configuration = Configuration(read_config(paths), knobs)
+    check_overrides(configuration)
     metadata, logging_file = (str(root / "configs" / name) for name in ("metadata.json", "logging.conf"))
-    workflow = ConfigWorkflow(paths, metadata, logging_file, workflow_type=workflow_type, **knobs)
+    overrides = {**knobs, "configuration": configuration}
+    workflow = ConfigWorkflow(paths, metadata, logging_file, workflow_type=workflow_type, **overrides)
     workflow.initialize()
     workflow.run()
     workflow.finalize()
