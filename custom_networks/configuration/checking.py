@@ -49,7 +49,7 @@ def _check_argument(name: str, path: list[str], config: Mapping[str, Any]) -> No
             raise UserError(f"--{name}: {path[-2]} has no such argument{nearest(path[-1], arguments)}")
 
 
-def check_settings(settings: Mapping[str, Any]) -> None:
+def check_values(settings: Mapping[str, Any]) -> None:
     """Check the knobs that are numbers, switches or devices.
 
     Args:

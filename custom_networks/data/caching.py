@@ -61,7 +61,7 @@ def cached_dataset(
         num_workers: threads that fill the memory.
 
     Returns:
-        `Dataset` of the items, or of a `CacheDataset` or `DiskCacheDataset` of what is kept of them.
+        `Dataset`, or `StagedDataset` with a `CacheDataset` or `DiskCacheDataset`.
 
     Raises:
         UserError: for another `cache`, or a folder that cannot be written.
@@ -70,7 +70,7 @@ def cached_dataset(
     if cache not in CACHES:
         raise UserError(f"--cache {cache}: must be one of {', '.join(CACHES)}{nearest(str(cache), CACHES)}")
     reason = ASKED
-    first, others = Compose(transform.transforms[:kept]), Compose(transform.transforms[kept:])
+    first = Compose(transform.transforms[:kept])
     if cache == "auto" and data:
         cache, reason = _choose(len(data) * item_bytes(data[0], first), Path(cache_dir))
     if rank() == 0 and not (cache == "none" and reason == ASKED):
@@ -79,15 +79,28 @@ def cached_dataset(
     if cache == "none":
         return Dataset(data, transform)
     if cache == "disk":
-        return Dataset(DiskCacheDataset(data, first, cache_dir), others)
-    return Dataset(KeptInMemory(data, first, num_workers=num_workers, progress=False), others)
+        return StagedDataset(data, transform, DiskCacheDataset(data, first, cache_dir))
+    return StagedDataset(data, transform, CacheDataset(data, first, num_workers=num_workers, progress=False))
 
 
-class KeptInMemory(CacheDataset):
-    """MONAI's `CacheDataset`, which gives a copy of what it keeps only where a random transform follows in itself."""
+class StagedDataset(Dataset):
+    """Data set whose first transforms another one has done, and keeps.
+
+    Args:
+        data: items of a data list.
+        transform: all transforms.
+        kept: the items after the first of these transforms.
+    """
+
+    def __init__(
+        self, data: Sequence[dict[str, Any]], transform: Compose, kept: CacheDataset | PersistentDataset
+    ) -> None:
+        super().__init__(data, transform)
+        self.kept = kept
+        self.start = len(kept.transform.transforms)
 
     def _transform(self, index: int) -> Any:
-        return copy.deepcopy(super()._transform(index))
+        return self.transform(copy.deepcopy(self.kept[index]), start=self.start)
 
 
 def item_bytes(item: dict[str, Any], transform: Compose) -> int:
