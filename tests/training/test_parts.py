@@ -14,11 +14,12 @@ from monai.data import DataLoader, Dataset
 from monai.transforms import Compose, Lambdad, RandFlipd, RandRotated
 from torch import nn
 
+from custom_networks.colours import PREDICTION_COLOUR, TRUTH_COLOUR
 from custom_networks.errors import UserError
 from custom_networks.flags import flag
 from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.run.folder import run_folder
-from custom_networks.run.sheet import PREDICTION_COLOUR, TRUTH_COLOUR, SheetRow, draw_sheet, outlined
+from custom_networks.run.sheet import SheetRow, draw_sheet, outlined
 from custom_networks.training import EpochSeed, PolynomialDecay
 
 
