@@ -25,7 +25,7 @@ SOME_FAILED = 2
 
 @dataclass(frozen=True)
 class Request:
-    """What a command line asks for; see `verbs.predict`, whose defaults these are."""
+    """What a command line asks for, described at `verbs.predict`; what it leaves out is as here and in `Options`."""
 
     inputs: Sequence[str]
     output: Path
