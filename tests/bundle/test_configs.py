@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from conftest import BUNDLE, CONFIGS
+from conftest import BUNDLE, CONFIGS, bundle_command, run_python
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from custom_networks.data.phantoms import write_phantoms
@@ -157,44 +156,36 @@ def test_check_properties_finds_nothing_missing(kind: str, dataset: Path, traine
     assert workflow.check_properties() == []
 
 
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
 def test_a_protocol_trains_one_step(tmp_path: Path) -> None:
     """Its datalist is looked for in its folder."""
     folder = write_phantoms(tmp_path / "data", count=5, size=64)
     names = [path.name for path in sorted((folder / "images").iterdir())]
     items = [{"image": f"images/{name}", "label": f"masks/{name}", "fold": place} for place, name in enumerate(names)]
     (folder / "datalist.json").write_text(json.dumps({"training": items}))
-    one_step(("train.json", DATA_SETS[0]), tmp_path, dataset_dir=str(folder))
+    files = f"['configs/train.json','configs/{DATA_SETS[0]}']"
+    result = run_python(bundle_command(files, tmp_path, folder, max_epochs=1, tracking_uri=""))
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "4 training and 1 validation pairs" in result.stdout
 
 
 def test_several_processes_train_one_step(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_port: int
 ) -> None:
-    """One process alone here, with the same wrapper and samplers; the test of two is slower."""
+    """One process alone, with the same wrapper and samplers; the test of two is slower."""
     environment = {"WORLD_SIZE": 1, "RANK": 0, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": unused_port}
     for name, value in environment.items():
         monkeypatch.setenv(name, str(value))
-    one_step(("train.json", "multi_gpu_train.json"), tmp_path, dataset_dir=str(dataset))
-
-
-def one_step(files: tuple[str, ...], folder: Path, **knobs: Any) -> None:
-    """Train one epoch of one batch."""
-    overrides = {
-        **{"bundle_root": str(BUNDLE), "image_size": 64, "batch_size": 8, "num_workers": 0, "max_epochs": 1},
-        **{"output_dir": str(folder / "run"), "model_path": str(folder / "model.pt"), "tracking_uri": ""},
-        **{"device": torch.device("cpu"), **knobs},
-    }
-    workflow = ConfigWorkflow([str(CONFIGS / name) for name in files], **overrides)
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
-    assert len((folder / "run" / "metrics.csv").read_text().splitlines()) == 2
-
-
-@pytest.fixture
-def unused_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    files = "['configs/train.json','configs/multi_gpu_train.json']"
+    result = run_python(bundle_command(files, tmp_path, dataset, max_epochs=1, batch_size=8, tracking_uri=""))
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 2
 
 
 def test_inference_writes_a_mask(dataset: Path, trained: Path, tmp_path: Path) -> None:
