@@ -22,12 +22,17 @@ def local_device() -> torch.device:
     return torch.device("cpu")
 
 
-def start_process_group() -> None:
+def start_process_group(distributed: bool = True) -> None:
     """Join the processes that torchrun started: NCCL among GPUs, gloo among CPUs.
+
+    Args:
+        distributed: whether several processes train together; False does nothing.
 
     Raises:
         UserError: when torchrun did not start this process.
     """
+    if not distributed:
+        return
     if "WORLD_SIZE" not in os.environ:
         raise UserError(
             "multi_gpu_train.json is for several processes; start it with "

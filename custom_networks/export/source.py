@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from monai.bundle import ConfigParser
 
-from custom_networks.configuration.reading import read_config
+from custom_networks.configuration.merged import read_config
 from custom_networks.data.folder import find_images
 from custom_networks.data.normalization import Normalization
 from custom_networks.data.sources import checked_size

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from custom_networks.configuration.reading import remembered_config
+from custom_networks.configuration.merged import Configuration
 from custom_networks.files import write_atomically, write_json
 
 METRICS, SETTINGS, CONFIG = "metrics.csv", "settings.json", "config.json"
@@ -23,12 +23,14 @@ class RunRecord:
         output_dir: folder of the run.
         model_path: where the best weights are published, `models/model.pt` of the bundle.
         settings: every knob and its value.
+        configuration: that the run was started with; None where another program than a command line drives it.
         key_metric: validation metric, larger is better, that chooses the best epoch.
     """
 
     output_dir: str | Path
     model_path: str | Path
     settings: Mapping[str, Any]
+    configuration: Configuration | None = None
     key_metric: str = "val_mean_dice"
     rows: list[Row] = field(default_factory=list)
     best: Row = field(default_factory=dict)
@@ -37,7 +39,6 @@ class RunRecord:
     def __post_init__(self) -> None:
         self.output_dir = Path(self.output_dir)
         self.model_path = Path(self.model_path)
-        self.settings = {name: value for name, value in self.settings.items() if not name.startswith("_")}
 
     @property
     def folder(self) -> Path:
@@ -52,8 +53,8 @@ class RunRecord:
     def write_settings(self) -> None:
         """Write `settings.json`, every knob and its value, and `config.json`, the merged configuration."""
         write_json(self.folder / SETTINGS, self.settings)
-        if remembered_config():
-            write_json(self.folder / CONFIG, remembered_config())
+        if self.configuration is not None:
+            write_json(self.folder / CONFIG, self.configuration.merged)
 
     def add(self, row: Row) -> bool:
         """Add an epoch's row and write the CSV; returns whether the epoch is the best so far."""

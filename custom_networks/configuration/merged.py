@@ -1,19 +1,18 @@
-"""Configuration files of the bundle, merged as MONAI merges them."""
+"""The configuration of a run: its files and its overrides, merged as MONAI merges them."""
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
 
 from custom_networks.errors import UserError, nearest
-
-DESCRIPTIONS = "_knobs_"
-
-_remembered: dict[str, Any] = {}
 
 
 def read_config(files: Sequence[str | Path]) -> dict[str, Any]:
@@ -24,7 +23,7 @@ def read_config(files: Sequence[str | Path]) -> dict[str, Any]:
     """
     for file in map(Path, files):
         try:
-            json.loads(file.read_text())
+            json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             siblings = [path.name for path in file.parent.glob("*.json")]
             raise UserError(f"{file}: no such configuration{nearest(file.name, siblings)}") from None
@@ -33,19 +32,21 @@ def read_config(files: Sequence[str | Path]) -> dict[str, Any]:
     return dict(ConfigParser.load_config_files([str(file) for file in files]))
 
 
-def knobs(config: Mapping[str, Any]) -> list[str]:
-    """Names of a configuration's knobs: the keys of `_knobs_`, which describes them."""
-    return list(config.get(DESCRIPTIONS, {}))
+@dataclass(frozen=True)
+class Configuration:
+    """What a run was started with; nothing in it is resolved or instantiated.
 
+    Attributes:
+        files: the content of the configuration files, merged.
+        overrides: what the command line sets, by the id of the item.
+    """
 
-def remember_config(config: dict[str, Any], overrides: Mapping[str, Any]) -> None:
-    """Keep the merged configuration of this process, for the record of the run."""
-    parser = ConfigParser(dict(config))
-    parser.update(dict(overrides))
-    _remembered.clear()
-    _remembered.update(parser.get())
+    files: Mapping[str, Any]
+    overrides: Mapping[str, Any]
 
-
-def remembered_config() -> dict[str, Any]:
-    """Return the merged configuration of this process; empty where another program drives the bundle."""
-    return dict(_remembered)
+    @cached_property
+    def merged(self) -> dict[str, Any]:
+        """The files with the overrides set in them, as the run takes them."""
+        parser = ConfigParser(copy.deepcopy(dict(self.files)))
+        parser.update(dict(self.overrides))
+        return dict(parser.get())
