@@ -14,6 +14,7 @@ from custom_networks.errors import UserError, nearest
 DESCRIPTIONS = "_knobs_"
 
 _remembered: dict[str, Any] = {}
+_overrides: dict[str, Any] = {}
 
 
 def read_config(files: Sequence[str | Path]) -> dict[str, Any]:
@@ -39,13 +40,20 @@ def knobs(config: Mapping[str, Any]) -> list[str]:
 
 
 def remember_config(config: dict[str, Any], overrides: Mapping[str, Any]) -> None:
-    """Keep the merged configuration of this process, for the record of the run."""
+    """Keep the merged configuration of this process and what was overridden in it, for the record of the run."""
     parser = ConfigParser(dict(config))
     parser.update(dict(overrides))
     _remembered.clear()
     _remembered.update(parser.get())
+    _overrides.clear()
+    _overrides.update(overrides)
 
 
 def remembered_config() -> dict[str, Any]:
     """Return the merged configuration of this process; empty where another program drives the bundle."""
     return dict(_remembered)
+
+
+def remembered_overrides() -> dict[str, Any]:
+    """Return what was overridden in the configuration of this process, by id."""
+    return dict(_overrides)

@@ -7,6 +7,7 @@ hence this handler.
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,38 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from custom_networks.errors import UserError
-from custom_networks.files import write_atomically, write_json
-from custom_networks.flags import flag
+from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.network.weights import load_checkpoint, load_strictly, read_checkpoint
 from custom_networks.processes import rank
+from custom_networks.run.folder import lock_folder
 from custom_networks.run.record import RunRecord
-from custom_networks.weights.record import BEST, LAST
+from custom_networks.run.resume import check_settings
+from custom_networks.training.averaging import AveragedWeights
+from custom_networks.weights.record import BEST, LAST, training_of
 
 
-def keep_stranger(target: Path) -> None:
-    """Keep published weights that no run's folder holds, weights from elsewhere, as `model.previous.pt` beside."""
-    if target.is_file() and target.stat().st_nlink == 1:
-        target.replace(target.with_suffix(".previous.pt"))
+def keep_stranger(target: Path, run_id: str, own: Path) -> None:
+    """Keep published weights that no run's folder holds, weights from elsewhere, as `model.previous.pt` beside.
+
+    Whose they are is what their record (the `.json` beside them) says, as long as it fits their content.
+
+    Args:
+        target: published weights, if any.
+        run_id: of the run that is about to publish.
+        own: its best weights so far, if any.
+    """
+    if not target.is_file():
+        return
+    record = training_of(target)
+    content = sha256(target)
+    ours = record.get("run_id") == run_id and record.get("sha256") == content
+    origin = Path(str((record.get("settings") or {}).get("output_dir", ""))) / BEST
+    if ours or any(copy.is_file() and sha256(copy) == content for copy in (own, origin)):
+        return
+    target.replace(target.with_suffix(".previous.pt"))
+    description = target.with_suffix(".json")
+    if description.is_file():
+        description.replace(target.with_suffix(".previous.json"))
 
 
 def publish(best: Path, target: Path) -> None:
@@ -38,15 +59,19 @@ def publish(best: Path, target: Path) -> None:
     Args:
         best: weights in the folder of the run.
         target: where the bundle expects them.
+
+    Raises:
+        UserError: where the target cannot be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}-{os.getpid()}")
-    temporary.unlink(missing_ok=True)
+    temporary = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         os.link(best, temporary)
+        temporary.replace(target)
     except OSError:
-        write_atomically(temporary, lambda file: file.write(best.read_bytes()))
-    temporary.replace(target)
+        write_atomically(target, lambda file: file.write(best.read_bytes()))
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 class CheckpointLoader:
@@ -77,11 +102,11 @@ class Checkpoints:
     normalised. The random state needs no file: it follows from seed and epoch, see `EpochSeed`.
 
     Args:
-        record: of the run.
-        network: whose weights are saved, without a parallel wrapper.
+        record: of the run; it says whether the run starts from its folder's `last.pt`.
+        network: that is trained, without a parallel wrapper.
         optimizer: saved in `last.pt`.
         lr_scheduler: saved in `last.pt`.
-        resume: whether the run starts from its folder's `last.pt`.
+        averaging: averaged weights, which are the ones to publish; None publishes those of `network`.
         about: further facts for `model.json`.
     """
 
@@ -91,14 +116,14 @@ class Checkpoints:
         network: nn.Module,
         optimizer: Optimizer,
         lr_scheduler: LRScheduler,
-        resume: bool | str = False,
+        averaging: AveragedWeights | None = None,
         about: dict[str, Any] | None = None,
     ) -> None:
         self.record = record
         self.network = network
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
-        self.resume = bool(flag(resume))
+        self.averaging = averaging or AveragedWeights(network)
         self.about = about or {}
         self.ready = self.published = False
 
@@ -107,13 +132,18 @@ class Checkpoints:
         """File with everything."""
         return self.record.folder / LAST
 
+    @property
+    def best(self) -> Path:
+        """File with the best weights."""
+        return self.record.folder / BEST
+
     def attach(self, engine: Workflow) -> None:
-        """Resume or claim the folder when the run starts, save when an epoch is complete."""
+        """Open the run, and resume it, when it starts; save when an epoch is complete."""
         engine.add_event_handler(Events.STARTED, self.start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
     def start(self, engine: Workflow) -> None:
-        """Load `last.pt`, or make sure that the folder is free and can be written.
+        """Open the run's folder; load `last.pt`, or make sure that the folder is free.
 
         Raises:
             UserError: a folder that holds another run or cannot be written, or a finished run.
@@ -121,39 +151,44 @@ class Checkpoints:
         if self.ready:  # federated learning runs the same trainer once a round
             return
         self.ready = True
-        if self.resume:
+        self.record.open()
+        if self.record.resume:
             self.load(engine)
-        elif self.last.exists():
+        else:
+            from_first(self.check_free)
+        self.record.write_settings()
+
+    def check_free(self) -> None:
+        """Refuse a folder that holds a run."""
+        if self.last.exists():
             raise UserError(
                 f"{self.record.folder}: already holds a run; continue it with --resume {self.record.folder}, "
                 "or choose another --output_dir"
             )
-        if rank() == 0:
-            self.record.write_settings()
 
     def load(self, engine: Workflow) -> None:
         """Put network, optimizer, schedule, epoch and best metric back where `last.pt` left them."""
         state = read_checkpoint(self.last)
-        missing = {"network", "optimizer", "lr_scheduler", "epoch", "best", "seed"} - set(state)
+        needed = {"network", "optimizer", "lr_scheduler", "averaged", "epoch", "best", "settings", "run_id"}
+        missing = needed - set(state)
         if missing:
             raise UserError(
                 f"{self.last}: no checkpoint of a run, {', '.join(sorted(missing))} missing; resume another"
             )
-        if state["seed"] != self.record.settings.get("seed"):
-            raise UserError(
-                f"{self.last}: this run has seed {state['seed']}; resume it with --seed {state['seed']} "
-                "so that it goes on as it would have"
-            )
+        check_settings(state["settings"], self.record.settings, self.last)
         if state["epoch"] >= engine.state.max_epochs:
             raise UserError(
                 f"{self.last}: this run has done {state['epoch']} epochs already; "
                 f"resume it with --max_epochs above {state['epoch']}"
             )
         load_strictly(self.network, state["network"], self.last, "network")
+        self.averaging.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])
         engine.state.epoch = state["epoch"]
         engine.state.iteration = state["epoch"] * engine.state.epoch_length
+        self.record.settings = {**state["settings"], **self.record.settings}
+        self.record.run_id = state["run_id"]
         self.record.best = state["best"]
         self.record.read_rows(state["epoch"])
 
@@ -161,23 +196,55 @@ class Checkpoints:
         """Write `last.pt`, and the best weights when this epoch is the best so far."""
         if rank() > 0:
             return
-        weights = self.network.state_dict()
         if getattr(engine.state, "better", False):
-            best = self.record.folder / BEST
-            if not self.published:
-                keep_stranger(Path(self.record.model_path))
-                self.published = True
-            write_atomically(best, lambda file: torch.save(weights, file))
-            about = {**self.about, "metrics": self.record.best, "settings": self.record.settings}
-            write_json(best.with_suffix(".json"), about)
-            publish(best, Path(self.record.model_path))
-            write_json(Path(self.record.model_path).with_suffix(".json"), about)
+            self.save_best()
+        elif self.record.last_validated.get("epoch") == engine.state.epoch and self.best.is_file():
+            self.describe_best()
         state = {
-            "network": weights,
+            "network": self.network.state_dict(),
+            "averaged": self.averaging.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "lr_scheduler": self.lr_scheduler.state_dict(),
             "epoch": engine.state.epoch,
             "best": self.record.best,
-            "seed": self.record.settings.get("seed"),
+            "settings": json.loads(json.dumps(self.record.settings, default=str)),
+            "run_id": self.record.run_id,
         }
         write_atomically(self.last, lambda file: torch.save(state, file))
+
+    def save_best(self) -> None:
+        """Write and publish the best weights and their record."""
+        target = Path(self.record.model_path)
+        if not self.published:
+            keep_stranger(target, self.record.run_id, self.best)
+            self.published = True
+        weights = self.averaging.network.state_dict()
+        write_atomically(self.best, lambda file: torch.save(weights, file))
+        content = sha256(self.best)
+        write_json(self.best.with_suffix(".json"), self.description(content))
+        with FileLock(_made(target.parent) / f".{target.name}.lock"):  # another run may publish its own just now
+            publish(self.best, target)
+            write_json(target.with_suffix(".json"), self.description(content))
+
+    def describe_best(self) -> None:
+        """Put the last epoch's figures beside the best one's, in the record of the best weights."""
+        content = training_of(self.best).get("sha256", "")
+        write_json(self.best.with_suffix(".json"), self.description(content))
+        target = Path(self.record.model_path)
+        if training_of(target).get("run_id") == self.record.run_id:
+            write_json(target.with_suffix(".json"), self.description(content))
+
+    def description(self, content: str) -> dict[str, Any]:
+        """Describe the best weights: how they were made, and what they and the last epoch's measured.
+
+        Args:
+            content: SHA-256 of the file.
+        """
+        return {
+            **self.about,
+            "metrics": self.record.best,
+            "last_metrics": self.record.last_validated,
+            "run_id": self.record.run_id,
+            "sha256": content,
+            "settings": self.record.settings,
+        }

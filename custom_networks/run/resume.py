@@ -1,0 +1,147 @@
+"""A resumed run goes on with its own settings: what it was started with, whatever the command line leaves out.
+
+Only what cannot change its result may be given anew; anything else is refused by name.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from custom_networks.configuration.reading import read_config
+from custom_networks.errors import UserError
+from custom_networks.flags import flag
+from custom_networks.run.folder import SETTINGS, folder_to_resume
+from custom_networks.run.record import CONFIG
+
+FREE = frozenset(
+    {
+        *("max_epochs", "device", "num_workers", "cache", "cache_dir", "checkpointing"),
+        *("tracking_uri", "experiment_name", "run_name", "save_execute_config"),
+        *("bundle_root", "runs_dir", "output_dir", "model_path", "resume"),
+    }
+)
+"""Settings that a resumed run may be given anew: length, machine, tracking, and where files lie."""
+PATHS = frozenset({"dataset_dir", "datalist", "pretrained_encoder"})
+_ABSENT = object()
+
+
+def resumed_config(
+    stored: Mapping[str, Any], settings: Mapping[str, Any], given: Mapping[str, Any], explicit: Iterable[str]
+) -> dict[str, Any]:
+    """Merge a run's own configuration with what its continuation is given.
+
+    Args:
+        stored: configuration that the run was started with, expressions and all.
+        settings: the values that its knobs had.
+        given: configuration that the command line describes now.
+        explicit: ids that the command line sets, such as "max_epochs" or "network_def#dropout".
+
+    Returns:
+        The run's configuration, with the free settings (`FREE`) that were given.
+
+    Raises:
+        UserError: for another setting that was given and differs, naming it with both values.
+    """
+    merged = copy.deepcopy(dict(stored))
+    for name in explicit:
+        value, own = _look_up(given, name), _look_up(stored, name)
+        if _root(name) in FREE:
+            _set(merged, name, value)
+        elif not (same_setting(name, own, value) or same_setting(name, settings.get(name, _ABSENT), value)):
+            raise UserError(_refusal(name, settings.get(name, own), value))
+    return merged
+
+
+def check_settings(stored: Mapping[str, Any], present: Mapping[str, Any], origin: Path) -> None:
+    """Refuse to resume with other settings, whoever drives the configuration.
+
+    Args:
+        stored: settings that the run was started with.
+        present: settings of this process.
+        origin: file that holds the stored ones, for the message.
+
+    Raises:
+        UserError: for a setting, not one of `FREE`, that differs.
+    """
+    for name, own in stored.items():
+        if name in present and _root(name) not in FREE and not same_setting(name, own, present[name]):
+            raise UserError(f"{origin}: {_refusal(name, own, present[name])}")
+
+
+def same_setting(name: str, one: Any, other: Any) -> bool:
+    """Tell whether two values of a setting mean the same: as a command line, JSON or Python spells them."""
+    if _ABSENT in (one, other):
+        return False
+    if name in PATHS and one is not None and other is not None:
+        return Path(str(one)).resolve() == Path(str(other)).resolve()
+    one, other = (json.loads(json.dumps(flag(value), default=str)) for value in (one, other))
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+
+
+def own_configuration(
+    files: list[str], overrides: Mapping[str, Any]
+) -> tuple[list[str], dict[str, Any], dict[str, Any]] | None:
+    """Replace configuration files and overrides by those of the run that they resume.
+
+    Args:
+        files: configuration files as given, overlays after what they overlay.
+        overrides: settings as given, by id.
+
+    Returns:
+        Files and overrides to run instead, and the merged configuration; None for a new run, and for one that was
+        started without a configuration file of its own (another program drove the bundle).
+
+    Raises:
+        UserError: where there is nothing to resume, or a setting differs.
+    """
+    if not flag(overrides.get("resume", False)):
+        return None
+    given = read_config(files)
+    overlaid = [name.lstrip("+") for file in files[1:] for name in json.loads(Path(file).read_text())]
+    parser = ConfigParser(copy.deepcopy(given))
+    parser.update(dict(overrides))
+    output_dir = overrides.get("output_dir")
+    folder = folder_to_resume(parser.get_parsed_content("runs_dir"), overrides["resume"], output_dir)
+    if not (folder / CONFIG).is_file():
+        return None
+    stored = read_config([folder / CONFIG])
+    settings = json.loads((folder / SETTINGS).read_text()) if (folder / SETTINGS).is_file() else {}
+    explicit = [name for name in (*overlaid, *overrides) if not name.startswith("_") and name != "imports"]
+    merged = resumed_config(stored, settings, parser.get(), explicit)
+    free = {name: value for name, value in overrides.items() if _root(name) in FREE}
+    free |= {"resume": str(folder), "output_dir": str(folder)}
+    return [str(folder / CONFIG)], free, {**merged, **free}
+
+
+def _root(name: str) -> str:
+    return name.replace("::", "#").split("#")[0]
+
+
+def _look_up(config: Mapping[str, Any], name: str) -> Any:
+    value: Any = config
+    for part in name.replace("::", "#").split("#"):
+        if isinstance(value, Mapping):
+            value = value.get(part, _ABSENT)
+        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return _ABSENT
+    return value
+
+
+def _set(config: dict[str, Any], name: str, value: Any) -> None:
+    ConfigParser(config)[name] = value
+
+
+def _refusal(name: str, own: Any, value: Any) -> str:
+    had = "was started without it" if own is _ABSENT else f"has {own}"
+    return (
+        f"--{name} {value}: the run to resume {had}; leave it out, because a resumed run keeps its own settings, or "
+        "start a new run"
+    )
