@@ -14,6 +14,7 @@ from custom_networks.errors import UserError, nearest
 DESCRIPTIONS = "_knobs_"
 
 _remembered: dict[str, Any] = {}
+_overrides: dict[str, Any] = {}
 
 
 def read_config(files: Sequence[str | Path]) -> dict[str, Any]:
@@ -44,8 +45,15 @@ def remember_config(config: dict[str, Any], overrides: Mapping[str, Any]) -> Non
     parser.update(dict(overrides))
     _remembered.clear()
     _remembered.update(parser.get())
+    _overrides.clear()
+    _overrides.update(overrides)
 
 
 def remembered_config() -> dict[str, Any]:
     """Return the merged configuration of this process; empty where another program drives the bundle."""
     return dict(_remembered)
+
+
+def remembered_overrides() -> dict[str, Any]:
+    """Return the overrides of this process by their paths, such as `loss#edge_weight`, as they were given."""
+    return dict(_overrides)

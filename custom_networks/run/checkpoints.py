@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import torch
 from ignite.engine import Events
@@ -17,13 +16,16 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from custom_networks.configuration.reading import remembered_overrides
 from custom_networks.errors import UserError
 from custom_networks.files import write_atomically, write_json
 from custom_networks.flags import flag
-from custom_networks.network.weights import load_checkpoint, load_strictly, read_checkpoint
+from custom_networks.network.weights import load_strictly, read_checkpoint
 from custom_networks.processes import rank
 from custom_networks.run.record import RunRecord
-from custom_networks.weights.record import BEST, LAST
+from custom_networks.weights.network import check_network, load_checkpoint
+from custom_networks.weights.record import BEST, KEY, LAST, WeightsRecord, parse_record
+from custom_networks.weights.training import About
 
 
 def keep_stranger(target: Path) -> None:
@@ -73,8 +75,8 @@ class CheckpointLoader:
 class Checkpoints:
     """Handler that writes `model.pt` (best weights) and `last.pt` (everything) after each epoch.
 
-    Put it last. `model.pt` is a plain state dict; `model.json` beside it says how it was made and how its input is
-    normalised. The random state needs no file: it follows from seed and epoch, see `EpochSeed`.
+    Put it last. `model.pt` is a plain state dict; `model.json` beside it, which `last.pt` holds too, is the record of
+    the weights. The random state needs no file: it follows from seed and epoch, see `EpochSeed`.
 
     Args:
         record: of the run.
@@ -82,7 +84,7 @@ class Checkpoints:
         optimizer: saved in `last.pt`.
         lr_scheduler: saved in `last.pt`.
         resume: whether the run starts from its folder's `last.pt`.
-        about: further facts for `model.json`.
+        about: normalisation, classes and images of the training, for the record of the weights.
     """
 
     def __init__(
@@ -92,14 +94,14 @@ class Checkpoints:
         optimizer: Optimizer,
         lr_scheduler: LRScheduler,
         resume: bool | str = False,
-        about: dict[str, Any] | None = None,
+        about: About | None = None,
     ) -> None:
         self.record = record
         self.network = network
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.resume = bool(flag(resume))
-        self.about = about or {}
+        self.about = about or About()
         self.ready = self.published = False
 
     @property
@@ -130,6 +132,7 @@ class Checkpoints:
             )
         if rank() == 0:
             self.record.write_settings()
+            self.weights_record()  # hashes the training images as they are now
 
     def load(self, engine: Workflow) -> None:
         """Put network, optimizer, schedule, epoch and best metric back where `last.pt` left them."""
@@ -149,6 +152,8 @@ class Checkpoints:
                 f"{self.last}: this run has done {state['epoch']} epochs already; "
                 f"resume it with --max_epochs above {state['epoch']}"
             )
+        if KEY in state:
+            check_network(self.network, parse_record(state[KEY], self.last), self.last)
         load_strictly(self.network, state["network"], self.last, "network")
         self.optimizer.load_state_dict(state["optimizer"])
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])
@@ -157,18 +162,23 @@ class Checkpoints:
         self.record.best = state["best"]
         self.record.read_rows(state["epoch"])
 
+    def weights_record(self) -> WeightsRecord:
+        """Record what the weights are: the network's arguments, every setting and override, the best epoch so far."""
+        nested = {name: value for name, value in remembered_overrides().items() if "#" in name or "::" in name}
+        return self.about.record(self.network, {**self.record.settings, **nested}, self.record.best)
+
     def save(self, engine: Workflow) -> None:
         """Write `last.pt`, and the best weights when this epoch is the best so far."""
         if rank() > 0:
             return
         weights = self.network.state_dict()
+        about = self.weights_record().as_dict()
         if getattr(engine.state, "better", False):
             best = self.record.folder / BEST
             if not self.published:
                 keep_stranger(Path(self.record.model_path))
                 self.published = True
             write_atomically(best, lambda file: torch.save(weights, file))
-            about = {**self.about, "metrics": self.record.best, "settings": self.record.settings}
             write_json(best.with_suffix(".json"), about)
             publish(best, Path(self.record.model_path))
             write_json(Path(self.record.model_path).with_suffix(".json"), about)
@@ -179,5 +189,6 @@ class Checkpoints:
             "epoch": engine.state.epoch,
             "best": self.record.best,
             "seed": self.record.settings.get("seed"),
+            KEY: about,
         }
         write_atomically(self.last, lambda file: torch.save(state, file))

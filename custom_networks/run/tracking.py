@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import subprocess
 from pathlib import Path
 
 from ignite.engine import Events
@@ -17,6 +16,7 @@ from monai.engines.workflow import Workflow
 from custom_networks.errors import UserError
 from custom_networks.processes import rank
 from custom_networks.run.record import CONFIG, SETTINGS, Row, RunRecord
+from custom_networks.software import commit
 
 EXPERIMENT = "sgdnet"
 RUN_ID = "mlflow_run_id.txt"
@@ -26,17 +26,6 @@ PARAMETER_LENGTH = 500  # MLflow's own stores take no longer values
 def tracking_store(runs_dir: str | Path) -> str:
     """Where runs are tracked: `MLFLOW_TRACKING_URI` where it is set, else a SQLite file beside the runs."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(runs_dir).resolve() / 'mlflow.db'}"
-
-
-def git_commit() -> str:
-    """Commit of the code that runs, with "-dirty" for uncommitted changes; "unknown" outside a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        return subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=20
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
 
 
 class MLflowTracking:
@@ -88,7 +77,7 @@ class MLflowTracking:
             run = client.create_run(identity, run_name=self.record.folder.name)
             self.record.tracking_id = run.info.run_id
             path.write_text(run.info.run_id + "\n")
-            parameters = {**self.record.settings, "git_commit": git_commit(), "output_dir": self.record.folder}
+            parameters = {**self.record.settings, "git_commit": commit() or "unknown", "output_dir": self.record.folder}
             for name, value in parameters.items():
                 client.log_param(run.info.run_id, name, str(value)[:PARAMETER_LENGTH])
             for artifact in (SETTINGS, CONFIG):
