@@ -40,6 +40,7 @@ def run_config(files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any]
     from custom_networks.configuration.reading import read_config, remember_config
     from custom_networks.flags import flag
     from custom_networks.messages import readable_errors
+    from custom_networks.run.resume import own_configuration
 
     readable_errors()
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)  # it warns of overlays in other folders
@@ -53,6 +54,9 @@ def run_config(files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any]
     paths += [overlays] if isinstance(overlays, str) else list(overlays)
     config = read_config(paths)
     check_overrides(knobs, config)
+    own = own_configuration(paths, knobs)
+    if own is not None:
+        paths, knobs, config = own
     remember_config(config, knobs)
     metadata, logging_file = (str(root / "configs" / name) for name in ("metadata.json", "logging.conf"))
     workflow = ConfigWorkflow(paths, metadata, logging_file, workflow_type=workflow_type, **knobs)

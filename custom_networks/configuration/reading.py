@@ -55,5 +55,5 @@ def remembered_config() -> dict[str, Any]:
 
 
 def remembered_overrides() -> dict[str, Any]:
-    """Return what was overridden in the configuration of this process, by id."""
+    """Return the overrides of this process by their paths, such as `loss#edge_weight`, as they were given."""
     return dict(_overrides)

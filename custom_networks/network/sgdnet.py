@@ -9,8 +9,9 @@ Symbols: B batch, H and W the input's height and width, /4 a quarter of both.
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,8 @@ GUIDANCE_CHANNELS = 16
 DECODER_CHANNELS = 64
 REFINEMENTS = ("sgdc", "contmix", "add", "none")
 GUIDANCES = ("sge", "self")
+TRAINING_ARGUMENTS = ("pretrained_encoder", "checkpointing")
+"""Arguments that are no part of the architecture."""
 
 
 class SGDNetMaps(NamedTuple):
@@ -74,6 +77,9 @@ class SGDNet(nn.Module):
         checkpointing: compute the refinements' inner maps a second time in the backward pass rather than keep them:
             less memory, more time, the same gradients.
 
+    Attributes:
+        arguments: those of the architecture, by name, for the record of its weights.
+
     Raises:
         ValueError: for an argument out of its range.
         UserError: for weights that are missing or do not fit.
@@ -95,7 +101,11 @@ class SGDNet(nn.Module):
         layer_scale_init: float | None = 1e-6,
         checkpointing: bool = False,
     ) -> None:
+        given = dict(locals())
         super().__init__()
+        self.arguments: dict[str, Any] = {
+            name: given[name] for name in inspect.signature(SGDNet).parameters if name not in TRAINING_ARGUMENTS
+        }
         self.checkpointing = checkpointing
         for what, got, known in (("refinement", refinement, REFINEMENTS), ("guidance", guidance, GUIDANCES)):
             if got not in known:

@@ -1,7 +1,7 @@
 """A training run: its folder, its record, resuming, tracking, progress and summary."""
 
 from custom_networks.run.checkpoints import CheckpointLoader, Checkpoints
-from custom_networks.run.folder import run_folder
+from custom_networks.run.folder import claim_folder
 from custom_networks.run.progress import ProgressBar
 from custom_networks.run.record import RunRecord
 from custom_networks.run.recorder import EpochRecorder
@@ -16,7 +16,7 @@ __all__ = [
     "MLflowTracking",
     "ProgressBar",
     "RunRecord",
-    "run_folder",
+    "claim_folder",
     "start_run",
     "summarise_run",
     "tracking_store",

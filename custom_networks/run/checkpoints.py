@@ -6,8 +6,6 @@ hence this handler.
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -20,58 +18,16 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from custom_networks.errors import UserError
 from custom_networks.files import sha256, write_atomically, write_json
-from custom_networks.network.weights import load_checkpoint, load_strictly, read_checkpoint
-from custom_networks.processes import rank
-from custom_networks.run.folder import lock_folder
+from custom_networks.network.weights import load_strictly, read_checkpoint
+from custom_networks.processes import from_first, rank
+from custom_networks.run.publishing import keep_stranger, publish, publishing
 from custom_networks.run.record import RunRecord
-from custom_networks.run.resume import check_settings
+from custom_networks.run.resume import DATA, check_settings
 from custom_networks.training.averaging import AveragedWeights
-from custom_networks.weights.record import BEST, LAST, training_of
-
-
-def keep_stranger(target: Path, run_id: str, own: Path) -> None:
-    """Keep published weights that no run's folder holds, weights from elsewhere, as `model.previous.pt` beside.
-
-    Whose they are is what their record (the `.json` beside them) says, as long as it fits their content.
-
-    Args:
-        target: published weights, if any.
-        run_id: of the run that is about to publish.
-        own: its best weights so far, if any.
-    """
-    if not target.is_file():
-        return
-    record = training_of(target)
-    content = sha256(target)
-    ours = record.get("run_id") == run_id and record.get("sha256") == content
-    origin = Path(str((record.get("settings") or {}).get("output_dir", ""))) / BEST
-    if ours or any(copy.is_file() and sha256(copy) == content for copy in (own, origin)):
-        return
-    target.replace(target.with_suffix(".previous.pt"))
-    description = target.with_suffix(".json")
-    if description.is_file():
-        description.replace(target.with_suffix(".previous.json"))
-
-
-def publish(best: Path, target: Path) -> None:
-    """Make `target` the same file as `best` (a hard link where the disk can, else a copy), atomically.
-
-    Args:
-        best: weights in the folder of the run.
-        target: where the bundle expects them.
-
-    Raises:
-        UserError: where the target cannot be written.
-    """
-    temporary = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.link(best, temporary)
-        temporary.replace(target)
-    except OSError:
-        write_atomically(target, lambda file: file.write(best.read_bytes()))
-    finally:
-        temporary.unlink(missing_ok=True)
+from custom_networks.weights.network import check_network, load_checkpoint
+from custom_networks.weights.reading import record_of
+from custom_networks.weights.record import BEST, KEY, LAST, WeightsRecord, parse_record, plain
+from custom_networks.weights.training import About
 
 
 class CheckpointLoader:
@@ -98,8 +54,8 @@ class CheckpointLoader:
 class Checkpoints:
     """Handler that writes `model.pt` (best weights) and `last.pt` (everything) after each epoch.
 
-    Put it last. `model.pt` is a plain state dict; `model.json` beside it says how it was made and how its input is
-    normalised. The random state needs no file: it follows from seed and epoch, see `EpochSeed`.
+    Put it last. `model.pt` is a plain state dict; `model.json` beside it, which `last.pt` holds too, is the record of
+    the weights. The random state needs no file: it follows from seed and epoch, see `EpochSeed`.
 
     Args:
         record: of the run; it says whether the run starts from its folder's `last.pt`.
@@ -107,7 +63,7 @@ class Checkpoints:
         optimizer: saved in `last.pt`.
         lr_scheduler: saved in `last.pt`.
         averaging: averaged weights, which are the ones to publish; None publishes those of `network`.
-        about: further facts for `model.json`.
+        about: normalisation, classes and images of the training, for the record of the weights.
     """
 
     def __init__(
@@ -117,14 +73,14 @@ class Checkpoints:
         optimizer: Optimizer,
         lr_scheduler: LRScheduler,
         averaging: AveragedWeights | None = None,
-        about: dict[str, Any] | None = None,
+        about: About | None = None,
     ) -> None:
         self.record = record
         self.network = network
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.averaging = averaging or AveragedWeights(network)
-        self.about = about or {}
+        self.about = about or About()
         self.ready = self.published = False
 
     @property
@@ -157,6 +113,8 @@ class Checkpoints:
         else:
             from_first(self.check_free)
         self.record.write_settings()
+        if rank() == 0:
+            self.weights_record()  # hashes the training images as they are now
 
     def check_free(self) -> None:
         """Refuse a folder that holds a run."""
@@ -169,28 +127,49 @@ class Checkpoints:
     def load(self, engine: Workflow) -> None:
         """Put network, optimizer, schedule, epoch and best metric back where `last.pt` left them."""
         state = read_checkpoint(self.last)
-        needed = {"network", "optimizer", "lr_scheduler", "averaged", "epoch", "best", "settings", "run_id"}
+        needed = {"network", "averaged", "optimizer", "lr_scheduler", "epoch", "best", KEY}
         missing = needed - set(state)
         if missing:
             raise UserError(
                 f"{self.last}: no checkpoint of a run, {', '.join(sorted(missing))} missing; resume another"
             )
-        check_settings(state["settings"], self.record.settings, self.last)
+        stored = parse_record(state[KEY], self.last)
+        check_settings(stored.settings, self.record.settings, self.last)
+        from_first(lambda: self.check_data(stored))
         if state["epoch"] >= engine.state.max_epochs:
             raise UserError(
                 f"{self.last}: this run has done {state['epoch']} epochs already; "
                 f"resume it with --max_epochs above {state['epoch']}"
             )
+        check_network(self.network, stored, self.last)
         load_strictly(self.network, state["network"], self.last, "network")
         self.averaging.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])
         engine.state.epoch = state["epoch"]
         engine.state.iteration = state["epoch"] * engine.state.epoch_length
-        self.record.settings = {**state["settings"], **self.record.settings}
-        self.record.run_id = state["run_id"]
-        self.record.best = state["best"]
-        self.record.read_rows(state["epoch"])
+        self.record.resume_at(state["epoch"], state["best"], stored)
+
+    def check_data(self, stored: WeightsRecord) -> None:
+        """Refuse other training images than the run's; the same ones may lie elsewhere."""
+        if stored.data is not None and self.about.data is not None:
+            if stored.data.images != self.about.data.images:
+                raise UserError(
+                    f"{self.last}: the training images are not those that this run was started with; "
+                    "give it the same ones, or start a new run"
+                )
+        else:
+            check_settings(stored.settings, self.record.settings, self.last, names=DATA)
+
+    def weights_record(self, content: str | None = None) -> WeightsRecord:
+        """Record what the weights are: the network's arguments, every setting and override, and their figures.
+
+        Args:
+            content: SHA-256 of the best weights' file.
+        """
+        described = self.about.record(self.network, self.record.settings, self.record.best)
+        further = {"run_id": self.record.run_id, "last_metrics": self.record.last_validated, "sha256": content}
+        return described.model_copy(update=further)
 
     def save(self, engine: Workflow) -> None:
         """Write `last.pt`, and the best weights when this epoch is the best so far."""
@@ -199,52 +178,39 @@ class Checkpoints:
         if getattr(engine.state, "better", False):
             self.save_best()
         elif self.record.last_validated.get("epoch") == engine.state.epoch and self.best.is_file():
-            self.describe_best()
-        state = {
+            self.describe_best(record_of(self.best).sha256)
+        state: dict[str, Any] = {
             "network": self.network.state_dict(),
             "averaged": self.averaging.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "lr_scheduler": self.lr_scheduler.state_dict(),
             "epoch": engine.state.epoch,
             "best": self.record.best,
-            "settings": json.loads(json.dumps(self.record.settings, default=str)),
-            "run_id": self.record.run_id,
+            KEY: plain(self.weights_record().as_dict()),
         }
         write_atomically(self.last, lambda file: torch.save(state, file))
 
     def save_best(self) -> None:
         """Write and publish the best weights and their record."""
         target = Path(self.record.model_path)
-        if not self.published:
-            keep_stranger(target, self.record.run_id, self.best)
-            self.published = True
-        weights = self.averaging.network.state_dict()
-        write_atomically(self.best, lambda file: torch.save(weights, file))
-        content = sha256(self.best)
-        write_json(self.best.with_suffix(".json"), self.description(content))
-        with FileLock(_made(target.parent) / f".{target.name}.lock"):  # another run may publish its own just now
+        with publishing(target):
+            if not self.published:
+                keep_stranger(target, self.record.run_id, self.best)
+                self.published = True
+            weights = self.averaging.network.state_dict()
+            write_atomically(self.best, lambda file: torch.save(weights, file))
             publish(self.best, target)
-            write_json(target.with_suffix(".json"), self.description(content))
+            self.describe_best(sha256(self.best), new=True)
 
-    def describe_best(self) -> None:
-        """Put the last epoch's figures beside the best one's, in the record of the best weights."""
-        content = training_of(self.best).get("sha256", "")
-        write_json(self.best.with_suffix(".json"), self.description(content))
-        target = Path(self.record.model_path)
-        if training_of(target).get("run_id") == self.record.run_id:
-            write_json(target.with_suffix(".json"), self.description(content))
-
-    def description(self, content: str) -> dict[str, Any]:
-        """Describe the best weights: how they were made, and what they and the last epoch's measured.
+    def describe_best(self, content: str | None, new: bool = False) -> None:
+        """Write the record of the best weights, the last epoch's figures beside theirs.
 
         Args:
-            content: SHA-256 of the file.
+            content: SHA-256 of their file.
+            new: whether they have just been published; else the published record is left to the run that it names.
         """
-        return {
-            **self.about,
-            "metrics": self.record.best,
-            "last_metrics": self.record.last_validated,
-            "run_id": self.record.run_id,
-            "sha256": content,
-            "settings": self.record.settings,
-        }
+        record = self.weights_record(content).as_dict()
+        write_json(self.best.with_suffix(".json"), record)
+        target = Path(self.record.model_path)
+        if new or (target.is_file() and record_of(target).run_id == self.record.run_id):
+            write_json(target.with_suffix(".json"), record)

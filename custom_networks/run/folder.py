@@ -60,7 +60,7 @@ def folder_to_resume(runs_dir: str | Path, resume: bool | str | Path, output_dir
     """
     resume = flag(resume)
     if resume is not True:
-        path = Path(resume)
+        path = Path(str(resume))
         folder = path.parent if path.suffix == ".pt" else path
         if output_dir is not None and Path(output_dir).resolve() != folder.resolve():
             raise UserError(f"--resume {resume} continues in its own folder; leave out --output_dir {output_dir}")

@@ -16,6 +16,7 @@ from custom_networks.files import write_atomically, write_json
 from custom_networks.flags import flag
 from custom_networks.processes import from_first, rank
 from custom_networks.run.folder import SETTINGS, claim_folder, folder_to_resume, lock_folder
+from custom_networks.weights.record import WeightsRecord
 
 METRICS, CONFIG = "metrics.csv", "config.json"
 Row = dict[str, float]
@@ -121,9 +122,12 @@ class RunRecord:
 
         write_atomically(self.metrics_path, write)
 
-    def read_rows(self, last_epoch: int) -> None:
-        """Read back the rows up to an epoch, when a run is resumed."""
-        self.rows = [row for row in read_metrics(self.metrics_path) if row["epoch"] <= last_epoch]
+    def resume_at(self, epoch: int, best: Row, stored: WeightsRecord) -> None:
+        """Go on with the run that a checkpoint records: its identity, its overrides, its rows up to an epoch."""
+        self.run_id = stored.run_id or self.run_id
+        self.settings = {**stored.settings, **self.settings}
+        self.best = best
+        self.rows = [row for row in read_metrics(self.metrics_path) if row["epoch"] <= epoch]
 
 
 def read_metrics(path: Path) -> list[Row]:

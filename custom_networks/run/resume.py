@@ -27,7 +27,9 @@ FREE = frozenset(
     }
 )
 """Settings that a resumed run may be given anew: length, machine, tracking, and where files lie."""
-PATHS = frozenset({"dataset_dir", "datalist", "pretrained_encoder"})
+DATA = frozenset({"dataset_dir", "datalist"})
+"""Settings that may be given anew where they lead to the same images."""
+PATHS = DATA | {"pretrained_encoder"}
 _ABSENT = object()
 
 
@@ -51,26 +53,30 @@ def resumed_config(
     merged = copy.deepcopy(dict(stored))
     for name in explicit:
         value, own = _look_up(given, name), _look_up(stored, name)
-        if _root(name) in FREE:
+        if _root(name) in FREE | DATA:  # the checkpoint compares the images themselves
             _set(merged, name, value)
         elif not (same_setting(name, own, value) or same_setting(name, settings.get(name, _ABSENT), value)):
             raise UserError(_refusal(name, settings.get(name, own), value))
     return merged
 
 
-def check_settings(stored: Mapping[str, Any], present: Mapping[str, Any], origin: Path) -> None:
+def check_settings(
+    stored: Mapping[str, Any], present: Mapping[str, Any], origin: Path, names: Iterable[str] | None = None
+) -> None:
     """Refuse to resume with other settings, whoever drives the configuration.
 
     Args:
         stored: settings that the run was started with.
         present: settings of this process.
         origin: file that holds the stored ones, for the message.
+        names: settings to compare; all but `FREE` and `DATA` by default.
 
     Raises:
-        UserError: for a setting, not one of `FREE`, that differs.
+        UserError: for a setting that differs, naming it with both values.
     """
+    compared = {name for name in stored if _root(name) not in FREE | DATA} if names is None else set(names)
     for name, own in stored.items():
-        if name in present and _root(name) not in FREE and not same_setting(name, own, present[name]):
+        if name in compared and name in present and not same_setting(name, own, present[name]):
             raise UserError(f"{origin}: {_refusal(name, own, present[name])}")
 
 
@@ -114,7 +120,7 @@ def own_configuration(
     settings = json.loads((folder / SETTINGS).read_text()) if (folder / SETTINGS).is_file() else {}
     explicit = [name for name in (*overlaid, *overrides) if not name.startswith("_") and name != "imports"]
     merged = resumed_config(stored, settings, parser.get(), explicit)
-    free = {name: value for name, value in overrides.items() if _root(name) in FREE}
+    free = {name: value for name, value in overrides.items() if _root(name) in FREE | DATA}
     free |= {"resume": str(folder), "output_dir": str(folder)}
     return [str(folder / CONFIG)], free, {**merged, **free}
 

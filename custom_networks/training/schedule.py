@@ -1,4 +1,4 @@
-"""Learning-rate schedule of the training protocol (section 4.1): polynomial decay per epoch, with or without warm-up."""
+"""Learning-rate schedule of the training protocol (section 4.1): polynomial decay per epoch, warm-up if wanted."""
 
 from __future__ import annotations
 

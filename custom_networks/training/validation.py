@@ -28,4 +28,4 @@ class EpochValidation(ValidationHandler):
         """Validate where the interval, or the end, asks for it."""
         if engine.state.epoch % self.interval == 0 or engine.state.epoch == engine.state.max_epochs:
             share_buffers(self.validator.network)  # type: ignore[union-attr]
-            self(engine)  # type: ignore[arg-type]
+            self(engine)
