@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import torch
@@ -86,12 +90,17 @@ def local_device() -> torch.device:
     return torch.device("cpu")
 
 
-def start_process_group() -> None:
+def start_process_group(distributed: bool = True) -> None:
     """Join the processes that torchrun started: NCCL among GPUs, gloo among CPUs.
+
+    Args:
+        distributed: whether several processes train together; False does nothing.
 
     Raises:
         UserError: when torchrun did not start this process.
     """
+    if not distributed:
+        return
     if "WORLD_SIZE" not in os.environ:
         raise UserError(
             "multi_gpu_train.json is for several processes; start it with "
@@ -108,3 +117,13 @@ def leave_process_group() -> None:
     """End of every run: leave the process group."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
+
+
+def exit_on_sigterm() -> None:
+    """Let SIGTERM (a scheduler's preemption, `kill`) end the process as an exit does, so that a run is closed."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _exit)
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)

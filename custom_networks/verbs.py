@@ -36,11 +36,10 @@ def run_config(files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any]
     """
     from monai.bundle import ConfigWorkflow
 
-    from custom_networks.configuration.checking import check_overrides
-    from custom_networks.configuration.reading import read_config, remember_config
+    from custom_networks.configuration import Configuration, check_overrides
     from custom_networks.flags import flag
     from custom_networks.messages import readable_errors
-    from custom_networks.run.resume import own_configuration
+    from custom_networks.run.resume import own_configuration, run_own
 
     readable_errors()
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)  # it warns of overlays in other folders
@@ -52,14 +51,15 @@ def run_config(files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any]
     overlays = knobs.pop("config_file", ())
     paths = [str(root / "configs" / name) for name in files]
     paths += [overlays] if isinstance(overlays, str) else list(overlays)
-    config = read_config(paths)
-    check_overrides(knobs, config)
-    own = own_configuration(paths, knobs)
-    if own is not None:
-        paths, knobs, config = own
-    remember_config(config, knobs)
+    configuration = Configuration.read(paths, knobs)
+    check_overrides(configuration)
     metadata, logging_file = (str(root / "configs" / name) for name in ("metadata.json", "logging.conf"))
-    workflow = ConfigWorkflow(paths, metadata, logging_file, workflow_type=workflow_type, **knobs)
+    arguments = {"meta_file": metadata, "logging_file": logging_file, "workflow_type": workflow_type}
+    own = own_configuration(configuration)
+    if own is not None:
+        run_own(own, **arguments)
+        return
+    workflow = ConfigWorkflow(paths, **arguments, **{**knobs, "configuration": configuration})
     workflow.initialize()
     workflow.run()
     workflow.finalize()

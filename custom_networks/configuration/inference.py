@@ -11,7 +11,7 @@ import numpy as np
 from monai.bundle import ConfigParser
 from numpy.typing import NDArray
 
-from custom_networks.configuration.reading import read_config
+from custom_networks.configuration.merged import read_config
 from custom_networks.data.sources import checked_size
 from custom_networks.messages import hush_absent_decoder
 from custom_networks.network.sgdnet import SGDNet

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from custom_networks.configuration.reading import remembered_config
+from custom_networks.configuration.merged import Configuration
 from custom_networks.evaluation.classes import CLASS_METRICS, summarise_classes
 from custom_networks.evaluation.columns import limits_text
 from custom_networks.evaluation.handler import THRESHOLD, Evaluation
@@ -30,7 +30,12 @@ PACKAGES = ("sgdnet", "torch", "monai", "numpy", "scipy", "scikit-image", "panda
 
 
 def conclude(
-    evaluation: Evaluation, checkpoint: str | Path, settings: dict[str, Any], device: Any = None, seed: int = 0
+    evaluation: Evaluation,
+    checkpoint: str | Path,
+    settings: dict[str, Any],
+    configuration: Configuration | None = None,
+    device: Any = None,
+    seed: int = 0,
 ) -> None:
     """Write the tables of an evaluation that has run, and print what they say.
 
@@ -38,6 +43,7 @@ def conclude(
         evaluation: the handler.
         checkpoint: that was evaluated.
         settings: every knob of the evaluation.
+        configuration: that it was started with; None where another program than a command line drives it.
         device: that it ran on.
         seed: of the bootstrap.
     """
@@ -51,7 +57,7 @@ def conclude(
         **description(evaluation, frame),
         "checkpoint": checkpoint_facts(checkpoint),
         "settings": settings,
-        "config": remembered_config(),
+        "config": configuration.merged if configuration else {},
         "made": provenance(device),
         "metrics": as_rows(table),
         "subgroups": {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from custom_networks.configuration.reading import read_config
+from custom_networks.configuration.merged import read_config
 from custom_networks.data.folder import find_images
 from custom_networks.errors import UserError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_networks.configuration.checking import check_values
-from custom_networks.configuration.reading import read_config
+from custom_networks.configuration.merged import read_config
 from custom_networks.errors import UserError
 from custom_networks.evaluation.instances import watershed_parameters
 from custom_networks.files import sha256

@@ -5,7 +5,7 @@ from custom_networks.run.folder import claim_folder
 from custom_networks.run.progress import ProgressBar
 from custom_networks.run.record import RunRecord
 from custom_networks.run.recorder import EpochRecorder
-from custom_networks.run.start import start_run
+from custom_networks.run.resume import continue_run
 from custom_networks.run.summary import summarise_run
 from custom_networks.run.tracking import MLflowTracking, tracking_store
 
@@ -17,7 +17,7 @@ __all__ = [
     "ProgressBar",
     "RunRecord",
     "claim_folder",
-    "start_run",
+    "continue_run",
     "summarise_run",
     "tracking_store",
 ]

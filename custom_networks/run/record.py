@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from filelock import FileLock
 
-from custom_networks.configuration.reading import remembered_config, remembered_overrides
+from custom_networks.configuration.merged import Configuration
 from custom_networks.files import write_atomically, write_json
 from custom_networks.flags import flag
 from custom_networks.processes import from_first, rank
@@ -30,6 +30,7 @@ class RunRecord:
         output_dir: folder of the run; None claims a new one in `runs_dir` when the run starts.
         model_path: where the best weights are published, `models/model.pt` of the bundle.
         settings: every knob and its value.
+        configuration: that the run was started with; None where another program than a command line drives it.
         runs_dir: folder of all runs.
         resume: False for a new run; True, or a path, for one that goes on, see `folder_to_resume`.
         key_metric: validation metric, larger is better, that chooses the best epoch.
@@ -38,6 +39,7 @@ class RunRecord:
     output_dir: str | Path | None
     model_path: str | Path
     settings: Mapping[str, Any]
+    configuration: Configuration | None = None
     runs_dir: str | Path = "runs"
     resume: bool | str | Path = False
     key_metric: str = "val_mean_dice"
@@ -50,9 +52,8 @@ class RunRecord:
     def __post_init__(self) -> None:
         self.model_path = Path(self.model_path)
         self.resume = flag(self.resume)
-        known = {name: value for name, value in self.settings.items() if not name.startswith("_")}
-        further = {name: value for name, value in remembered_overrides().items() if name not in known}
-        self.settings = {**known, **further}
+        given = {} if self.configuration is None else self.configuration.overrides
+        self.settings = {**{name: value for name, value in given.items() if name not in self.settings}, **self.settings}
 
     @property
     def folder(self) -> Path:
@@ -97,8 +98,8 @@ class RunRecord:
         if rank() > 0:
             return
         write_json(self.folder / SETTINGS, self.settings)
-        if remembered_config():
-            write_json(self.folder / CONFIG, remembered_config())
+        if self.configuration is not None:
+            write_json(self.folder / CONFIG, self.configuration.merged)
 
     def add(self, row: Row) -> bool:
         """Add an epoch's row and write the CSV; returns whether the epoch is the best so far."""

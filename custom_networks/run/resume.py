@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, ConfigWorkflow
 
-from custom_networks.configuration.reading import read_config
+from custom_networks.configuration.merged import Configuration, read_config
 from custom_networks.errors import UserError
+from custom_networks.files import write_json
 from custom_networks.flags import flag
 from custom_networks.run.folder import SETTINGS, folder_to_resume
 from custom_networks.run.record import CONFIG
@@ -27,6 +30,8 @@ FREE = frozenset(
     }
 )
 """Settings that a resumed run may be given anew: length, machine, tracking, and where files lie."""
+LENGTH = "train#trainer#max_epochs"
+"""Another name of `max_epochs`, which federated learning sets."""
 DATA = frozenset({"dataset_dir", "datalist"})
 """Settings that may be given anew where they lead to the same images."""
 PATHS = DATA | {"pretrained_encoder"}
@@ -53,7 +58,7 @@ def resumed_config(
     merged = copy.deepcopy(dict(stored))
     for name in explicit:
         value, own = _look_up(given, name), _look_up(stored, name)
-        if _root(name) in FREE | DATA:  # the checkpoint compares the images themselves
+        if _is_free(name):  # the checkpoint compares the images themselves
             _set(merged, name, value)
         elif not (same_setting(name, own, value) or same_setting(name, settings.get(name, _ABSENT), value)):
             raise UserError(_refusal(name, settings.get(name, own), value))
@@ -74,7 +79,7 @@ def check_settings(
     Raises:
         UserError: for a setting that differs, naming it with both values.
     """
-    compared = {name for name in stored if _root(name) not in FREE | DATA} if names is None else set(names)
+    compared = {name for name in stored if not _is_free(name)} if names is None else set(names)
     for name, own in stored.items():
         if name in compared and name in present and not same_setting(name, own, present[name]):
             raise UserError(f"{origin}: {_refusal(name, own, present[name])}")
@@ -90,43 +95,73 @@ def same_setting(name: str, one: Any, other: Any) -> bool:
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
-def own_configuration(
-    files: list[str], overrides: Mapping[str, Any]
-) -> tuple[list[str], dict[str, Any], dict[str, Any]] | None:
-    """Replace configuration files and overrides by those of the run that they resume.
+def own_configuration(configuration: Configuration) -> Configuration | None:
+    """Replace what a command line describes by the configuration of the run that it resumes.
 
     Args:
-        files: configuration files as given, overlays after what they overlay.
-        overrides: settings as given, by id.
+        configuration: as given.
 
     Returns:
-        Files and overrides to run instead, and the merged configuration; None for a new run, and for one that was
-        started without a configuration file of its own (another program drove the bundle).
+        The run's own, with the free settings that were given; None for a new run, and for one that was started
+        without a command line (another program drove the bundle).
 
     Raises:
         UserError: where there is nothing to resume, or a setting differs.
     """
-    if not flag(overrides.get("resume", False)):
+    if not flag(configuration.overrides.get("resume", False)) or configuration.resumed is not None:
         return None
-    given = read_config(files)
-    overlaid = [name.lstrip("+") for file in files[1:] for name in json.loads(Path(file).read_text())]
-    parser = ConfigParser(copy.deepcopy(given))
-    parser.update(dict(overrides))
-    output_dir = overrides.get("output_dir")
-    folder = folder_to_resume(parser.get_parsed_content("runs_dir"), overrides["resume"], output_dir)
+    parser = ConfigParser(copy.deepcopy(configuration.merged))
+    overrides = configuration.overrides
+    folder = folder_to_resume(parser.get_parsed_content("runs_dir"), overrides["resume"], overrides.get("output_dir"))
     if not (folder / CONFIG).is_file():
         return None
-    stored = read_config([folder / CONFIG])
     settings = json.loads((folder / SETTINGS).read_text()) if (folder / SETTINGS).is_file() else {}
-    explicit = [name for name in (*overlaid, *overrides) if not name.startswith("_") and name != "imports"]
-    merged = resumed_config(stored, settings, parser.get(), explicit)
-    free = {name: value for name, value in overrides.items() if _root(name) in FREE | DATA}
-    free |= {"resume": str(folder), "output_dir": str(folder)}
-    return [str(folder / CONFIG)], free, {**merged, **free}
+    explicit = [
+        name for name in (*configuration.overlaid, *overrides) if not name.startswith("_") and name != "imports"
+    ]
+    stored = read_config([folder / CONFIG])
+    merged = resumed_config(stored, settings, configuration.merged, explicit)
+    places = {"resume": str(folder), "output_dir": str(folder)}
+    return Configuration({**merged, **places}, places, arguments=configuration.arguments, resumed=folder)
 
 
-def _root(name: str) -> str:
-    return name.replace("::", "#").split("#")[0]
+def continue_run(configuration: Configuration | None) -> None:
+    """Go on with the run that MONAI's command resumes, with its own settings, and end the process.
+
+    MONAI has read the configuration on the command line by now, so that the run's own needs a workflow of its own.
+
+    Args:
+        configuration: of this process; nothing is done for a new run, and where it is the run's own already.
+
+    Raises:
+        UserError: as `own_configuration`.
+    """
+    own = None if configuration is None else own_configuration(configuration)
+    if own is not None:
+        run_own(own)
+        sys.exit(0)
+
+
+def run_own(own: Configuration, **arguments: Any) -> None:
+    """Run a resumed run's own configuration.
+
+    Args:
+        own: see `own_configuration`.
+        arguments: of MONAI's `ConfigWorkflow`, beside those of the command.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / CONFIG
+        write_json(file, own.merged)
+        given = {**arguments, **own.arguments}
+        workflow = ConfigWorkflow(str(file), **given, configuration=own)
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+
+
+def _is_free(name: str) -> bool:
+    path = name.replace("::", "#")
+    return path.split("#")[0] in FREE | DATA or path == LENGTH
 
 
 def _look_up(config: Mapping[str, Any], name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from custom_networks.training.averaging import AveragedWeights
 from custom_networks.training.gradients import FiniteCheck, GradientClipping
+from custom_networks.training.reproducibility import set_reproducibility
 from custom_networks.training.schedule import PolynomialDecay
 from custom_networks.training.seeding import EpochSeed
 from custom_networks.training.trainer import BatchTrainer
@@ -15,4 +16,5 @@ __all__ = [
     "FiniteCheck",
     "GradientClipping",
     "PolynomialDecay",
+    "set_reproducibility",
 ]
