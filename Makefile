@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA := data/phantoms
 
-.PHONY: train test test-all lint format benchmark clean
+.PHONY: train test test-all test-avx2 lint format benchmark clean
 
 train: $(VENV)/.installed $(DATA)
 	$(BIN)/sgdnet train --dataset_dir $(DATA) --image_size 128 --batch_size 8 --max_epochs 16 --num_workers 0
@@ -17,6 +17,10 @@ test: $(VENV)/.installed-dev
 
 test-all: $(VENV)/.installed-dev
 	$(BIN)/pytest
+
+# As on a processor without AVX-512: no bfloat16, and other kernels.
+test-avx2: $(VENV)/.installed-dev
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/pytest -m "not slow" tests/test_processor.py tests/network tests/prediction
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

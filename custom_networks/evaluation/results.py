@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,7 @@ def provenance(device: Any = None) -> dict[str, Any]:
     """Versions, commit, command and time: what it takes to run the same again."""
     versions = {"python": platform.python_version(), **dict.fromkeys(PACKAGES, "not installed"), **installed(PACKAGES)}
     return {
-        "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit() or "unknown",
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "device": str(device),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +16,7 @@ from torch import nn
 from custom_networks.errors import UserError
 from custom_networks.flags import flag
 from custom_networks.precision import MixedPrecisionInferer
-from custom_networks.run.folder import run_folder
+from custom_networks.processor import bfloat16_pays
 from custom_networks.run.sheet import PREDICTION_COLOUR, TRUTH_COLOUR, SheetRow, draw_sheet, outlined
 from custom_networks.training import EpochSeed, PolynomialDecay
 
@@ -69,13 +68,23 @@ class Probe(nn.Module):
         return [result, result] if self.training else result
 
 
-@pytest.mark.parametrize(("amp", "seen"), [(True, torch.bfloat16), ("true", torch.bfloat16), (False, torch.float32)])
-def test_amp_means_bfloat16_on_the_cpu_too(amp: bool | str, seen: torch.dtype) -> None:
+@pytest.mark.parametrize("amp", [True, "true", False])
+def test_amp_means_bfloat16_on_a_cpu_where_it_pays(amp: bool | str) -> None:
     network = Probe()
+    seen = torch.bfloat16 if amp and bfloat16_pays() else torch.float32
     outputs = MixedPrecisionInferer(amp, "cpu")(torch.ones(1, 1, 2, 2), network)
     assert network.seen == seen
     assert [output.dtype for output in outputs] == [torch.float32] * 2
     assert MixedPrecisionInferer(amp, "cpu")(torch.ones(1, 1, 2, 2), network.eval()).dtype == torch.float32
+
+
+def test_amp_computes_in_float32_where_bfloat16_does_not_pay() -> None:
+    network = Probe()
+    with torch.backends.mkldnn.flags(enabled=False):
+        inferer = MixedPrecisionInferer(True, "cpu")
+        inferer(torch.ones(1, 1, 2, 2), network)
+    assert not inferer.amp
+    assert network.seen == torch.float32
 
 
 def test_amp_is_refused_where_it_cannot_be() -> None:
@@ -88,20 +97,6 @@ def test_amp_is_refused_where_it_cannot_be() -> None:
 )
 def test_flag(text: object, value: object) -> None:
     assert flag(text) == value
-
-
-def test_run_folder_is_new_or_the_newest(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no run to resume"):
-        run_folder(tmp_path, True)
-    for age, name in enumerate(("b", "a")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "last.pt").touch()
-        os.utime(tmp_path / name / "last.pt", (1000 + age, 1000 + age))
-    assert run_folder(tmp_path, "true") == str(tmp_path / "a")
-    assert run_folder(tmp_path, tmp_path / "b") == str(tmp_path / "b")
-    assert run_folder(tmp_path, str(tmp_path / "b" / "last.pt")) == str(tmp_path / "b")
-    assert Path(run_folder(tmp_path)).parent == tmp_path
-    assert not Path(run_folder(tmp_path)).exists()
 
 
 def test_outline_is_three_pixels_and_leaves_the_image() -> None:

@@ -1,0 +1,17 @@
+"""The network of the tests that ask how it behaves: every block real, under a million parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from custom_networks import SGDNet
+
+TOY = {"encoder_depths": (1, 2, 1, 1), "encoder_width": 8}
+"""Arguments of `SGDNet`; the second stage has an ordinary bottleneck, too."""
+TOY_OVERRIDES = {"network_def#encoder_depths": [1, 2, 1, 1], "network_def#encoder_width": 8}
+"""The same as knobs of a configuration."""
+
+
+def toy_network(**arguments: Any) -> SGDNet:
+    """Build it, with other arguments of `SGDNet` if need be."""
+    return SGDNet(**{**TOY, **arguments})
