@@ -15,6 +15,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from custom_networks.configuration.knobs import knob_descriptions
 from custom_networks.configuration.merged import Configuration, read_config
 from custom_networks.errors import UserError
 from custom_networks.files import write_json
@@ -108,7 +109,8 @@ def own_configuration(configuration: Configuration) -> Configuration | None:
     Raises:
         UserError: where there is nothing to resume, or a setting differs.
     """
-    if not flag(configuration.overrides.get("resume", False)) or configuration.resumed is not None:
+    asked = flag(configuration.overrides.get("resume", False)) and "resume" in knob_descriptions(configuration.files)
+    if not asked or configuration.resumed is not None:
         return None
     parser = ConfigParser(copy.deepcopy(configuration.merged))
     overrides = configuration.overrides
