@@ -162,6 +162,7 @@ def test_published_weights_are_the_averaged_ones_and_resume_keeps_both(tmp_path:
     assert not torch.equal(published, first.network.weight)
     second = Training(tmp_path, resume=True, decay=0.5)
     for training in (first, second):
+        training.optimizer.zero_grad()
         training.network(torch.ones(1, 1, 2, 2)).sum().backward()
         training.optimizer.step()
         training.averaging(training.engine)
@@ -170,7 +171,8 @@ def test_published_weights_are_the_averaged_ones_and_resume_keeps_both(tmp_path:
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
-    Training(tmp_path).epoch(0.5)
+    running = Training(tmp_path)
+    running.epoch(0.5)
     with pytest.raises(UserError, match="another process trains"):
         Training(tmp_path, resume=True)
 
