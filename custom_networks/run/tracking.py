@@ -76,6 +76,7 @@ class MLflowTracking:
         assert self.uri is not None
         for name in ("mlflow", "alembic"):  # a new SQLite store tells of every table it makes
             logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # it tells of every attempt during an outage
         for variable, value in PATIENCE.items():
             os.environ.setdefault(variable, value)
         try:
