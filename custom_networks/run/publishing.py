@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from custom_networks.errors import UserError
-from custom_networks.files import sha256, write_atomically
+from custom_networks.files import remove_unfinished, sha256, write_atomically
 from custom_networks.weights.reading import UNKNOWN, record_of
 from custom_networks.weights.record import BEST
 
@@ -31,6 +31,7 @@ def publishing(target: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"{target}: cannot be written ({error.strerror}); choose another --model_path") from error
     try:
+        remove_unfinished(target.parent, (target.name, target.with_suffix(".json").name))
         yield
     finally:
         lock.release()

@@ -12,13 +12,13 @@ from typing import IO, Any
 from filelock import FileLock
 
 from custom_networks.configuration.merged import Configuration
-from custom_networks.files import write_atomically, write_json
+from custom_networks.files import remove_unfinished, write_atomically, write_json
 from custom_networks.flags import flag
 from custom_networks.processes import from_first, rank
 from custom_networks.run.folder import SETTINGS, claim_folder, folder_to_resume, lock_folder
-from custom_networks.weights.record import WeightsRecord
+from custom_networks.weights.record import BEST, LAST, WeightsRecord
 
-METRICS, CONFIG = "metrics.csv", "config.json"
+METRICS, CONFIG, DESCRIPTION = "metrics.csv", "config.json", "model.json"
 Row = dict[str, float]
 
 
@@ -91,6 +91,7 @@ class RunRecord:
             folder = Path(self.output_dir)
         if self.lock is None:
             self.lock = lock_folder(folder)
+            remove_unfinished(folder, (LAST, BEST, DESCRIPTION, METRICS, SETTINGS, CONFIG))
         return folder
 
     def write_settings(self) -> None:

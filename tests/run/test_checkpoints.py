@@ -170,6 +170,17 @@ def test_published_weights_are_the_averaged_ones_and_resume_keeps_both(tmp_path:
     assert torch.equal(first.network.weight, second.network.weight)
 
 
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    first = Training(tmp_path)
+    first.epoch(0.5)
+    first.stop()
+    left = [tmp_path / "run" / ".last.pt-abc123", tmp_path / "models" / ".model.pt-abc123"]
+    for path in left:
+        path.write_bytes(b"half")
+    Training(tmp_path, resume=True).epoch(0.9)
+    assert not any(path.exists() for path in left)
+
+
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     running = Training(tmp_path)
     running.epoch(0.5)
