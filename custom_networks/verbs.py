@@ -38,9 +38,9 @@ def run_config(files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any]
     from monai.bundle import ConfigWorkflow
 
     from custom_networks.configuration import Configuration, check_overrides
-    from custom_networks.configuration.merged import read_config
     from custom_networks.flags import flag
     from custom_networks.messages import readable_errors
+    from custom_networks.run.resume import own_configuration, run_own
 
     readable_errors()
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)  # it warns of overlays in other folders
@@ -52,11 +52,15 @@ def run_config(files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any]
     overlays = knobs.pop("config_file", ())
     paths = [str(root / "configs" / name) for name in files]
     paths += [overlays] if isinstance(overlays, str) else list(overlays)
-    configuration = Configuration(read_config(paths), knobs)
+    configuration = Configuration.read(paths, knobs)
     check_overrides(configuration)
     metadata, logging_file = (str(root / "configs" / name) for name in ("metadata.json", "logging.conf"))
-    overrides = {**knobs, "configuration": configuration}
-    workflow = ConfigWorkflow(paths, metadata, logging_file, workflow_type=workflow_type, **overrides)
+    arguments = {"meta_file": metadata, "logging_file": logging_file, "workflow_type": workflow_type}
+    own = own_configuration(configuration)
+    if own is not None:
+        run_own(own, **arguments)
+        return
+    workflow = ConfigWorkflow(paths, **arguments, **{**knobs, "configuration": configuration})
     workflow.initialize()
     workflow.run()
     workflow.finalize()

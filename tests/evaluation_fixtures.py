@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from custom_networks import SGDNet
-from custom_networks.data.normalization import ISIC
+from custom_networks.weights.normalization import ISIC
 
 SIZES = ((64, 64), (96, 72), (72, 96), (130, 64))  # width and height
 

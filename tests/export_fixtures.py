@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from custom_networks import SGDNet
-from custom_networks.data.normalization import ISIC
+from custom_networks.configuration.inference import load_source
 from custom_networks.data.phantoms import write_phantoms
 from custom_networks.export import FORMATS, Exported, export_model
-from custom_networks.export.source import listed_images, load_source
+from custom_networks.export.images import listed_images
+from custom_networks.weights.normalization import ISIC
 
 BUNDLE = Path(__file__).resolve().parents[1] / "bundle"
 SIZE = 64

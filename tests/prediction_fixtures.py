@@ -14,7 +14,8 @@ import torch
 from export_fixtures import BUNDLE
 from numpy.typing import NDArray
 
-from custom_networks.export.source import listed_images, load_source
+from custom_networks.configuration.inference import load_source
+from custom_networks.export.images import listed_images
 from custom_networks.prediction import Prediction, SGDNetPredictor
 from custom_networks.prediction.reading import Picture
 from custom_networks.prediction.views import VIEWS

@@ -14,8 +14,12 @@ from custom_networks.configuration.merged import Configuration
 from custom_networks.errors import UserError, nearest
 from custom_networks.flags import flag
 
-MINIMA = {"fold": 0, "batch_size": 1, "max_epochs": 1, "num_workers": 0, "seed": 0}
-SWITCHES = ("amp", "checkpointing", "data_on_device")
+MINIMA = {
+    **{"fold": 0, "batch_size": 1, "max_epochs": 1, "num_workers": 0, "seed": 0},
+    **{"val_interval": 1, "warmup_epochs": 0},
+}
+RANGES = {"clip_norm": (0.0, float("inf")), "ema_decay": (0.0, 1.0)}
+SWITCHES = ("amp", "checkpointing", "data_on_device", "cudnn_benchmark", "tf32", "deterministic")
 
 
 def check_overrides(configuration: Configuration | None) -> None:
@@ -75,6 +79,10 @@ def check_values(settings: Mapping[str, Any]) -> None:
         raise UserError(f"--device {device}: no such device; use cuda, cuda:0 or cpu") from None
     if kind == "cuda" and not torch.cuda.is_available():
         raise UserError(f"--device {device}: no CUDA GPU to be had here; use --device cpu")
+    for name, (low, high) in RANGES.items():
+        value = settings.get(name, low)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < high:
+            raise UserError(f"--{name} {value}: must be a number from {low:g} up, below {high:g}; {low:g} is off")
     for name in SWITCHES:
         if not isinstance(flag(settings.get(name, False)), bool):
             raise UserError(f"--{name} {settings[name]}: must be true or false")

@@ -10,14 +10,17 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import fire
 from monai.bundle import ConfigWorkflow, run, run_workflow, update_kwargs
 from monai.utils import ensure_tuple
 
-from custom_networks.configuration.merged import Configuration, read_config
+from custom_networks.configuration.merged import Configuration
 
+BESIDE = {"meta_file": "metadata.json", "logging_file": "logging.conf"}
+"""What MONAI takes from the folder of the first configuration file, where it is not given."""
 PROGRAM = "monai.bundle.__main__"
 
 
@@ -60,4 +63,8 @@ def parse_command(words: Sequence[str]) -> Configuration | None:
         files = files.split(",")
     known = {"workflow_name", *inspect.signature(ConfigWorkflow).parameters}
     overrides = {name: value for name, value in arguments.items() if name not in known}
-    return Configuration(read_config(ensure_tuple(files)), overrides)
+    further = {name: value for name, value in arguments.items() if name in known - {"workflow_name"}}
+    if files:
+        folder = Path(ensure_tuple(files)[0]).parent
+        further = {**{name: str(folder / file) for name, file in BESIDE.items()}, **further}
+    return Configuration.read(ensure_tuple(files), overrides, further)

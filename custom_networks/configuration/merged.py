@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,25 @@ class Configuration:
     Attributes:
         files: the content of the configuration files, merged.
         overrides: what the command line sets, by the id of the item.
+        overlaid: ids that overlays set, the configuration files after the first.
+        arguments: what else MONAI's command was given, such as `run_id`, by the names of `ConfigWorkflow`.
+        resumed: folder of the run that this configuration is, with which it goes on; None for a new run.
     """
 
     files: Mapping[str, Any]
     overrides: Mapping[str, Any]
+    overlaid: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    resumed: Path | None = None
+
+    @classmethod
+    def read(
+        cls, files: Sequence[str | Path], overrides: Mapping[str, Any], arguments: Mapping[str, Any] | None = None
+    ) -> Configuration:
+        """Read configuration files, overlays after what they overlay; raises UserError as `read_config`."""
+        content = read_config(files)
+        overlaid = [name.lstrip("+") for file in files[1:] for name in json.loads(Path(file).read_text("utf-8"))]
+        return cls(content, overrides, tuple(dict.fromkeys(overlaid)), arguments or {})
 
     @cached_property
     def merged(self) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from monai.engines.workflow import Workflow
 from numpy.typing import NDArray
 from torch import Tensor
 
-from custom_networks.data.normalization import Normalization
 from custom_networks.errors import UserError, nearest
 from custom_networks.evaluation.classes import class_row
 from custom_networks.evaluation.columns import add_classes, computed_columns, subgroup_names
@@ -55,6 +54,7 @@ from custom_networks.metrics.watershed import watershed_parameters
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.statistics.lesion import lesion_size
 from custom_networks.statistics.per_image import PER_IMAGE
+from custom_networks.weights.normalization import Normalization
 
 THRESHOLD = 0.5  # a pixel is foreground from this probability up, as in training and inference
 

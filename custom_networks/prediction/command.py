@@ -18,7 +18,7 @@ from custom_networks.prediction.execution import describe, execute, make_plan, s
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.outputs import chosen_outputs
 from custom_networks.prediction.predictor import SGDNetPredictor
-from custom_networks.weights.record import trained_classes, trained_size
+from custom_networks.weights.reading import trained_classes, trained_size
 
 SOME_FAILED = 2
 

@@ -21,14 +21,15 @@ from PIL import Image
 from prediction_fixtures import disc, drawn
 from pydicom import dcmread
 
+from custom_networks.configuration.inference import load_source
 from custom_networks.data import class_names
 from custom_networks.data.formats import read_labels
 from custom_networks.errors import UserError
 from custom_networks.export import FORMATS, export_model
-from custom_networks.export.source import load_source, trained_classes
 from custom_networks.metrics import WatershedParameters
 from custom_networks.prediction import Prediction, SGDNetPredictor
 from custom_networks.prediction.outputs import IMAGE_OUTPUTS, Case, chosen_outputs
+from custom_networks.weights import trained_classes
 
 NAMES = {1: "round", 2: "long"}
 EXAMPLES = BUNDLE.parent / "examples"

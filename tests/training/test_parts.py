@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,7 +18,6 @@ from custom_networks.errors import UserError
 from custom_networks.flags import flag
 from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.processor import bfloat16_pays
-from custom_networks.run.folder import run_folder
 from custom_networks.run.sheet import SheetRow, draw_sheet, outlined
 from custom_networks.training import EpochSeed, PolynomialDecay
 
@@ -101,20 +98,6 @@ def test_amp_is_refused_where_it_cannot_be() -> None:
 )
 def test_flag(text: object, value: object) -> None:
     assert flag(text) == value
-
-
-def test_run_folder_is_new_or_the_newest(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no run to resume"):
-        run_folder(tmp_path, True)
-    for age, name in enumerate(("b", "a")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "last.pt").touch()
-        os.utime(tmp_path / name / "last.pt", (1000 + age, 1000 + age))
-    assert run_folder(tmp_path, "true") == str(tmp_path / "a")
-    assert run_folder(tmp_path, tmp_path / "b") == str(tmp_path / "b")
-    assert run_folder(tmp_path, str(tmp_path / "b" / "last.pt")) == str(tmp_path / "b")
-    assert Path(run_folder(tmp_path)).parent == tmp_path
-    assert not Path(run_folder(tmp_path)).exists()
 
 
 def test_outline_is_three_pixels_and_leaves_the_image() -> None:
