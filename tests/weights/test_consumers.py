@@ -35,6 +35,8 @@ TABLE_6 = [
 ]
 """What loads into the default network without a missing key, and the learnable row of the table."""
 
+VARIANT = {"edge_operator": "laplacian", "edge_reading": "depthwise", "local_input": "raw"}
+
 
 @pytest.mark.parametrize("arguments", TABLE_6, ids=lambda arguments: "-".join(*arguments.items()))
 def test_every_consumer_rebuilds_the_network(arguments: dict[str, str], tmp_path: Path) -> None:
@@ -52,56 +54,56 @@ def test_every_consumer_rebuilds_the_network(arguments: dict[str, str], tmp_path
 
 
 @pytest.fixture(scope="module")
-def laplacian(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights with every branch in use whose record says that their edges are Laplacian."""
-    path = tmp_path_factory.mktemp("laplacian") / "model.pt"
+def variant(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights with every branch in use whose record says that their network is a variant."""
+    path = tmp_path_factory.mktemp("variant") / "model.pt"
     path.symlink_to(checkpoint)
     with torch.device("meta"):
-        network = SGDNet(edge_operator="laplacian")
+        network = SGDNet(**VARIANT)
     write_record(path, network, image_size=64)
     return path
 
 
 @pytest.fixture(scope="module")
-def reference(laplacian: Path) -> SGDNet:
-    network = SGDNet(edge_operator="laplacian")
-    load_checkpoint(network, laplacian)
+def reference(variant: Path) -> SGDNet:
+    network = SGDNet(**VARIANT)
+    load_checkpoint(network, variant)
     return network.eval()
 
 
 def test_prediction_export_and_archive_are_of_that_network(
-    laplacian: Path, checkpoint: Path, reference: SGDNet, pictures: Path, tmp_path: Path
+    variant: Path, checkpoint: Path, reference: SGDNet, pictures: Path, tmp_path: Path
 ) -> None:
     picture = sorted(pictures.iterdir())[0]
-    image = torch.from_numpy(load_source(BUNDLE, laplacian, None).prepare(picture))[None]
+    image = torch.from_numpy(load_source(BUNDLE, variant, None).prepare(picture))[None]
     with torch.no_grad():
         expected = torch.sigmoid(reference(image))[0, 0].T.numpy()
-    ours, theirs = (SGDNetPredictor.from_bundle(BUNDLE, path, device="cpu") for path in (laplacian, checkpoint))
+    ours, theirs = (SGDNetPredictor.from_bundle(BUNDLE, path, device="cpu") for path in (variant, checkpoint))
     square = ours.prepare(read_file(picture))
     predicted, other = (predictor.compute([square])[0][0].T.numpy() for predictor in (ours, theirs))
     np.testing.assert_allclose(predicted, expected, atol=1e-3)
-    assert np.abs(other - expected).max() > 0.01  # Sobel and Laplacian differ on these weights
-    exported = export_model(BUNDLE, "torchscript", laplacian, tmp_path / "model.ts")
+    assert np.abs(other - expected).max() > 0.01  # the default network differs on these weights
+    exported = export_model(BUNDLE, "torchscript", variant, tmp_path / "model.ts")
     with torch.no_grad():
         scripted = torch.sigmoid(torch.jit.load(exported.files[0])(image))[0, 0].T.numpy()
     np.testing.assert_allclose(scripted, expected, atol=1e-4)
-    with zipfile.ZipFile(write_archive(BUNDLE, tmp_path / "a.zip", laplacian)) as archive:
+    with zipfile.ZipFile(write_archive(BUNDLE, tmp_path / "a.zip", variant)) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith("models/model.json"))
         assert json.loads(archive.read(name))["network"]["edge_operator"] == "laplacian"
 
 
 def test_evaluation_is_of_that_network(
-    sgdnet: Run, laplacian: Path, checkpoint: Path, ellipses: Path, tmp_path: Path
+    sgdnet: Run, variant: Path, checkpoint: Path, ellipses: Path, tmp_path: Path
 ) -> None:
     figures = []
-    for number, path in enumerate((laplacian, checkpoint)):
+    for number, path in enumerate((variant, checkpoint)):
         words: tuple[Any, ...] = ("evaluate", "--datalist", ellipses, "--split", "test", "--checkpoint", path)
         words += ("--num_workers", 0, "--device", "cpu", "--cases", 0, "--output_dir", tmp_path / str(number))
         code, _, error = sgdnet(*words)
         assert code == 0, error
         figures.append(read_per_image(tmp_path / str(number))["brier"].to_numpy())
     assert np.abs(figures[0] - figures[1]).max() > 1e-4
-    code, _, error = sgdnet(*words[:5], "--checkpoint", laplacian, "--network_def#edge_operator", "sobel")
+    code, _, error = sgdnet(*words[:5], "--checkpoint", variant, "--network_def#edge_operator", "sobel")
     assert code == 1
     assert "trained with edge_operator 'laplacian', and the network is to have edge_operator 'sobel'" in error
 
