@@ -12,10 +12,9 @@ import torch
 
 from benchmarks.interactive_networks import RandomWalker, early_basic_unet, early_sgdnet
 from custom_networks.data.folder import load_datalist, load_test_list
-from custom_networks.data.normalization import Normalization
 from custom_networks.interactive import InteractivePredictor
 from custom_networks.interactive.evaluation import LIMIT, Segmenter, evaluate_interaction
-from custom_networks.network.weights import load_checkpoint
+from custom_networks.weights import load_checkpoint, trained_normalization
 
 EARLY = {"early": early_sgdnet, "unet": early_basic_unet}
 METHODS = ("sgdnet", *EARLY, "random_walker")
@@ -31,7 +30,7 @@ def segmenter(method: str, checkpoint: str | None, image_size: int) -> Segmenter
         return InteractivePredictor(checkpoint, "cpu", image_size)
     network = EARLY[method]()
     load_checkpoint(network, checkpoint)
-    return InteractivePredictor.of_network(network, Normalization.of_checkpoint(checkpoint), image_size, "cpu")
+    return InteractivePredictor.of_network(network, trained_normalization(checkpoint), image_size, "cpu")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -11,22 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from custom_networks.data.normalization import Normalization
+from custom_networks.errors import UserError
 from custom_networks.interactive.guidance import Guidance, guidance_maps, marked_cells
 from custom_networks.interactive.merging import honour, honoured_radius, touched_change
-from custom_networks.network.interactive import FUSION, Embedding, InteractiveSGDNet
+from custom_networks.network.interactive import Embedding, InteractiveSGDNet
 from custom_networks.network.layers import resize_to
-from custom_networks.network.weights import load_checkpoint, read_state_dict
 from custom_networks.prediction.geometry import Placement, place
 from custom_networks.prediction.reading import from_array
-from custom_networks.weights.record import trained_size
+from custom_networks.weights.network import load_checkpoint, trained_network
+from custom_networks.weights.normalization import Normalization
+from custom_networks.weights.reading import trained_normalization, trained_size
 
 THRESHOLD = 0.5
-
-
-def takes_clicks(checkpoint: str | Path) -> bool:
-    """Tell whether weights are those of an interactive network; raises UserError where they cannot be read."""
-    return any(name.startswith(FUSION) for name in read_state_dict(checkpoint))
 
 
 @dataclass(frozen=True)
@@ -90,10 +86,15 @@ class InteractivePredictor:
         image_size: int | None = None,
         amp: bool = False,
     ) -> None:
-        network = InteractiveSGDNet()
+        network = trained_network(checkpoint)
         load_checkpoint(network, checkpoint)
-        normalization = Normalization.of_checkpoint(checkpoint)
-        self._prepare(network, normalization, image_size or trained_size(checkpoint), device, amp)
+        if not isinstance(network, InteractiveSGDNet):
+            raise UserError(
+                f"{checkpoint}: weights of an automatic model, which take no clicks; train interactive ones from them "
+                "with bundle/configs/train_interactive.json"
+            )
+        side = image_size or trained_size(checkpoint)
+        self._prepare(network, trained_normalization(checkpoint), side, device, amp)
 
     @classmethod
     def of_network(

@@ -11,7 +11,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from custom_networks.configuration.reading import read_config
+from custom_networks.configuration.merged import read_config
 from custom_networks.interactive.guidance import Guidance, guidance_maps, marked_cells
 from custom_networks.interactive.merging import honour, honoured_radius
 

@@ -14,8 +14,7 @@ both.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -23,7 +22,6 @@ from torch import Tensor, nn
 
 from custom_networks.network.layers import ConvBNReLU, pad_to_multiple, resize_to
 from custom_networks.network.sgdnet import SGDNet
-from custom_networks.network.weights import load_strictly, read_state_dict
 
 GUIDANCE_MAPS = 4
 """Foreground marks, background marks, box, previous mask; all zeros means automatic."""
@@ -118,7 +116,6 @@ class InteractiveSGDNet(SGDNet):
     `embed` and `answer` are the two halves of `forward`: one runs once an image, the other once a click.
 
     Args:
-        automatic: weights of an automatic `SGDNet` to start from; None or "" starts from random numbers.
         train_embedding: whether the parts that do not read the guidance are trained too. False leaves them as they
             are, statistics of batch normalisation included, at a third of the cost of a step.
         network: arguments of `SGDNet`.
@@ -128,17 +125,14 @@ class InteractiveSGDNet(SGDNet):
         UserError: for weights that are missing or do not fit.
     """
 
-    def __init__(self, automatic: str | Path | None = None, train_embedding: bool = False, **network: Any) -> None:
+    def __init__(self, train_embedding: bool = False, **network: Any) -> None:
         super().__init__(**network)
         x1, x2, x3, _ = self.encoder.out_channels
-        self.image_channels = self.encoder.conv1[0].in_channels
+        self.image_channels: int = self.arguments["in_channels"]
         self.train_embedding = train_embedding
-        self.fusion = GuidanceFusion((x1, x2, x3, self.heads[0].in_channels))
-        if automatic:
-            load_automatic(self, automatic)
+        self.fusion = GuidanceFusion((x1, x2, x3, self.arguments["encoder_width"]))
         for module in self.embedding_parts():
             module.requires_grad_(train_embedding)
-        self.train(self.training)
 
     def embedding_parts(self) -> list[nn.Module]:
         """Modules that do not depend on the guidance."""
@@ -199,15 +193,15 @@ class InteractiveSGDNet(SGDNet):
         return self.refine_and_decode(skips, deep, embedding.structure)
 
 
-def load_automatic(network: InteractiveSGDNet, path: str | Path) -> None:
-    """Start an interactive network from the weights of an automatic one, or of an interactive one.
+def with_fusion(network: InteractiveSGDNet, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Complete the weights of an automatic network with the fusion of an interactive one.
 
     Args:
-        network: whose fusion keeps its own weights where the file has none.
-        path: `model.pt` or `last.pt` of a run.
+        network: whose fusion stands in.
+        state: weights of an automatic network, or of an interactive one, which are complete.
 
-    Raises:
-        UserError: for weights that are missing or do not fit.
+    Returns:
+        Weights that `network` takes.
     """
     own = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(FUSION)}
-    load_strictly(network, {**own, **read_state_dict(path)}, path, type(network).__name__)
+    return {**own, **state}

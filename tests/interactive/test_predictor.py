@@ -7,27 +7,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import BUNDLE
+from networks import TOY
 from torch import nn
+from toy_weights import write_record
 
 from custom_networks.errors import UserError
 from custom_networks.interactive import Guidance, InteractivePredictor, takes_clicks
 from custom_networks.network.interactive import InteractiveSGDNet
+from custom_networks.prediction import SGDNetPredictor
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    network = InteractiveSGDNet()
+    network = InteractiveSGDNet(**TOY)
     for level in network.fusion.levels:
         nn.init.normal_(level.expand.weight, std=0.05)
     path = tmp_path_factory.mktemp("interactive") / "model.pt"
     torch.save(network.state_dict(), path)
+    write_record(path, network, image_size=64)
     return path
 
 
 @pytest.fixture(scope="module")
 def predictor(weights: Path) -> InteractivePredictor:
-    return InteractivePredictor(weights, "cpu", image_size=64)
+    return InteractivePredictor(weights, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +88,18 @@ def test_marks_outside_the_image_are_told(predictor: InteractivePredictor, image
 def test_weights_say_whether_they_take_clicks(weights: Path, tmp_path: Path) -> None:
     state = {name: t for name, t in torch.load(weights, weights_only=True).items() if not name.startswith("fusion.")}
     torch.save(state, tmp_path / "automatic.pt")
+    (tmp_path / "automatic.json").write_text(weights.with_suffix(".json").read_text())
     assert takes_clicks(weights)
     assert not takes_clicks(tmp_path / "automatic.pt")
-    with pytest.raises(UserError, match=r"automatic\.pt.*missing"):
+    assert not takes_clicks(tmp_path / "none.pt")
+    with pytest.raises(UserError, match=r"automatic\.pt.*take no clicks"):
         InteractivePredictor(tmp_path / "automatic.pt", "cpu")
+
+
+def test_the_automatic_predictor_takes_interactive_weights(
+    predictor: InteractivePredictor, weights: Path, image: np.ndarray
+) -> None:
+    automatic = SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu")(image)
+    interactive = predictor.answer(predictor.embed(image))
+    np.testing.assert_allclose(automatic.probability, interactive.probability, atol=1e-5)
+    np.testing.assert_allclose(automatic.edge, interactive.edge, atol=1e-5)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from custom_networks.errors import UserError
 from custom_networks.network.interactive import GUIDANCE_MAPS, InteractiveSGDNet
 from custom_networks.network.sgdnet import SGDNet
+from custom_networks.weights import interactive_network
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +39,13 @@ def weights(automatic: SGDNet, tmp_path_factory: pytest.TempPathFactory) -> Path
 def started(weights: Path) -> InteractiveSGDNet:
     """The interactive network as it starts from these weights."""
     torch.manual_seed(1)
-    return InteractiveSGDNet(automatic=weights, **TOY).eval()
+    return interactive_network(weights, **TOY).eval()
 
 
 @pytest.fixture(scope="module")
 def trained(weights: Path) -> InteractiveSGDNet:
     """The same with fusions that say something."""
-    network = InteractiveSGDNet(automatic=weights, **TOY).eval()
+    network = interactive_network(weights, **TOY).eval()
     for level in network.fusion.levels:
         nn.init.normal_(level.expand.weight)
     return network
@@ -99,7 +100,7 @@ def test_training_gives_what_the_loss_takes(trained: InteractiveSGDNet, image: T
 
 
 def test_parts_that_are_not_trained_stay_as_they_are(weights: Path, automatic: SGDNet) -> None:
-    network = InteractiveSGDNet(automatic=weights, **TOY).train()
+    network = interactive_network(weights, **TOY).train()
     x = torch.rand(2, 3 + GUIDANCE_MAPS, 64, 64)
     loss = sum(m.square().mean() for m in network(x))
     loss.backward()
@@ -113,7 +114,7 @@ def test_parts_that_are_not_trained_stay_as_they_are(weights: Path, automatic: S
 
 
 def test_every_part_can_be_trained(weights: Path) -> None:
-    network = InteractiveSGDNet(automatic=weights, train_embedding=True, **TOY).train()
+    network = interactive_network(weights, train_embedding=True, **TOY).train()
     for level in network.fusion.levels:
         nn.init.normal_(level.expand.weight)
     sum(m.square().mean() for m in network(torch.rand(2, 3 + GUIDANCE_MAPS, 64, 64))).backward()
@@ -133,4 +134,4 @@ def test_weights_of_another_network_are_refused(weights: Path, tmp_path: Path) -
     state["heads.0.wait"] = state.pop("heads.0.weight")
     torch.save(state, tmp_path / "other.pt")
     with pytest.raises(UserError, match=r"other\.pt.*1 missing \(heads\.0\.weight\).*1 unexpected"):
-        InteractiveSGDNet(automatic=tmp_path / "other.pt", **TOY)
+        interactive_network(tmp_path / "other.pt", **TOY)
