@@ -119,7 +119,7 @@ class RandomWalker:
         labels[tuple(inside.T)] = 1
         mask = np.zeros(grid, bool)
         if len(inside):
-            mask = random_walker(square, labels, self.beta, mode="cg_j", channel_axis=-1) == 1
+            mask = random_walker(square, labels, self.beta, mode="cg_j", prob_tol=0.1, channel_axis=-1) == 1
         full = resize(mask.astype(float), size[::-1], order=0) > 0.5
         at_image: list[Points] = [marked_cells(*each, grid=size, size=size)[:, ::-1] for each in marks]
         return SimpleNamespace(mask=honour(full, at_image[0], at_image[1], honoured_radius(self.side, size)))

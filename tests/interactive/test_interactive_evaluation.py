@@ -84,6 +84,12 @@ def test_small_steps_take_more_clicks() -> None:
     assert frame["far"].max() == 0
 
 
+def test_the_user_stops_when_every_target_is_reached_and_all_figures_are_there() -> None:
+    done = evaluate_image(Obedient(6), IMAGE, TRUTH, limit=20)
+    assert 11 <= len(done) < 21
+    assert done[-1]["iou"] >= 0.9 > done[-2]["iou"] or len(done) == 11
+
+
 def test_not_honoured_counts_both_kinds() -> None:
     guidance = Guidance(foreground=[(32, 32), (0, 0)], background=[(32, 32)], background_scribbles=[[(1, 1), (33, 32)]])
     assert not_honoured(TRUTH, guidance) == 3
