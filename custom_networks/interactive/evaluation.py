@@ -71,8 +71,8 @@ def evaluate_image(
         A row for each number of marks from 0 to `limit`: iou, at the numbers of `SHOWN` every metric of
         `metrics.measure`; far, the share of the image's pixels that changed although they are far from the mark;
         far_worse, those of them that were right before; not_honoured, marks that the mask contradicts, of all so far;
-        seconds. Once a mask has no error its row is repeated. After the last of `SHOWN` the user stops at the highest of
-        `TARGETS`.
+        seconds. Once a mask has no error its row is repeated. After the last of `SHOWN` the user stops at the highest
+        of `TARGETS`.
     """
     begin = time.perf_counter()
     state = segmenter.embed(image)
