@@ -69,6 +69,9 @@ def check_values(settings: Mapping[str, Any]) -> None:
     rate = settings.get("learning_rate", 1.0)
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < float("inf"):
         raise UserError(f"--learning_rate {rate}: must be a number above 0, such as 0.0001")
+    angle = settings.get("rotation_degrees", 0)
+    if isinstance(angle, bool) or not isinstance(angle, int | float) or not 0 <= angle <= 180:
+        raise UserError(f"--rotation_degrees {angle}: must be a number of degrees from 0 to 180")
     device = str(settings.get("device", "cpu"))
     try:
         kind = torch.device(device).type
