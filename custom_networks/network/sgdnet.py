@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -111,7 +111,7 @@ class SGDNet(nn.Module):
     ) -> None:
         given = dict(locals())
         super().__init__()
-        self.arguments: dict[str, Any] = {
+        self.arguments = {
             name: given[name] for name in inspect.signature(SGDNet).parameters if name not in TRAINING_ARGUMENTS
         }
         self.checkpointing = checkpointing
