@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA := data/phantoms
 
-.PHONY: train test test-all test-avx2 lint format benchmark clean
+.PHONY: train test test-all test-avx2 lint format figures benchmark clean
 
 train: $(VENV)/.installed $(DATA)
 	$(BIN)/sgdnet train --dataset_dir $(DATA) --image_size 128 --batch_size 8 --max_epochs 16 --num_workers 0
@@ -30,6 +30,9 @@ lint: $(VENV)/.installed-dev
 
 benchmark: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks all
+
+figures: $(VENV)/.installed-dev
+	$(BIN)/cog -r -p "from benchmarks.figures import *" README.md docs/*.md
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

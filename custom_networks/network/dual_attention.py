@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from custom_networks.network.layers import ConvBNReLU
-from custom_networks.operators.precision import precise_matmul
+from custom_networks.operators.float32 import precise_matmul
 
 
 class PositionAttention(nn.Module):
