@@ -275,8 +275,9 @@ def _added(guidance: Guidance, marked: Points, positive: bool, kind: str) -> Gui
     """Guidance with one more mark, given as rows and columns."""
     points: list[Point] = [(int(column), int(row)) for row, column in marked]
     name = ("foreground" if positive else "background") + ("" if kind == "clicks" else "_scribbles")
-    more = points if kind == "clicks" else [points]
-    return replace(guidance, **{name: [*getattr(guidance, name), *more]})
+    more: list[Any] = points if kind == "clicks" else [points]
+    changes: dict[str, Any] = {name: [*getattr(guidance, name), *more]}
+    return replace(guidance, **changes)
 
 
 def _distance(shape: tuple[int, ...], points: Points) -> NDArray[np.float64]:

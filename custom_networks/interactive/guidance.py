@@ -65,15 +65,13 @@ class Guidance:
         for name in content:
             if name not in known:
                 raise UserError(f"guidance {name!r}: must be one of {', '.join(known)}{nearest(str(name), known)}")
-        clicks = {name: [_point(p, name) for p in content.get(name) or ()] for name in known[:2]}
-        scribbles = {
-            name: [[_point(p, name) for p in stroke] for stroke in content.get(name) or ()] for name in known[2:4]
-        }
+        clicks = [[_point(p, name) for p in content.get(name) or ()] for name in known[:2]]
+        scribbles = [[[_point(p, name) for p in stroke] for stroke in content.get(name) or ()] for name in known[2:4]]
         box = content.get("box")
         if box is not None:
             corners = _numbers(box, 4, "box", "[left, top, right, bottom]")
             box = (corners[0], corners[1], corners[2], corners[3])
-        return cls(**clicks, **scribbles, box=box, previous=previous)
+        return cls(clicks[0], clicks[1], scribbles[0], scribbles[1], box=box, previous=previous)
 
     @property
     def is_empty(self) -> bool:
@@ -163,7 +161,7 @@ def draw_discs(map_: NDArray[np.float32], centres: Points, radius: int = RADIUS)
     map_[tuple(cells[inside].T)] = 1.0
 
 
-def draw_box(map_: NDArray[np.float32], low: Sequence[float], high: Sequence[float]) -> None:
+def draw_box(map_: NDArray[np.float32], low: NDArray[Any], high: NDArray[Any]) -> None:
     """Fill a box with 1, in place; `low` and `high` are its corners' indices, the latter exclusive."""
     first = np.clip(np.floor(low), 0, None).astype(int)
     last = np.clip(np.ceil(high), first + 1, None).astype(int)

@@ -8,8 +8,7 @@ Symbols: B batch, X and Y the sides of the network's square.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -26,10 +25,10 @@ from custom_networks.precision import MixedPrecisionInferer
 
 
 def image_and_label(
-    batch: Mapping[str, Tensor], device: torch.device | str | None = None, non_blocking: bool = False, **kwargs: Any
+    batch: dict[str, Tensor], device: torch.device | str | None = None, non_blocking: bool = False, **kwargs: Any
 ) -> tuple[Tensor, Tensor, tuple[Tensor], dict[str, Any]]:
     """Prepare a batch for MONAI's engines so that the inferer gets the label too, as `SimulatedUser` needs it."""
-    image, label = default_prepare_batch(batch, device, non_blocking, **kwargs)  # type: ignore[misc]
+    image, label = cast(tuple[Tensor, Tensor], default_prepare_batch(batch, device, non_blocking, **kwargs))
     return image, label, (label,), {}
 
 
