@@ -34,9 +34,12 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # torch.save wraps the disk's error in a RuntimeError
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
         raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); free some space or choose another --output_dir"
+            f"{path}: cannot be written ({cause.strerror or cause}); free some space or choose another --output_dir"
         ) from error
     finally:
         if temporary is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from networks import TOY_OVERRIDES
 
 from custom_networks.data.phantoms import write_phantoms
 
@@ -50,7 +51,7 @@ def run_python(words: list[str], cwd: Path = BUNDLE, timeout: float = 240) -> su
 def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a run of three epochs through `python -m monai.bundle run training`, never interrupted."""
     folder = tmp_path_factory.mktemp("trained")
-    result = run_python(bundle_command("configs/train.json", folder, dataset, max_epochs=3))
+    result = run_python(bundle_command("configs/train.json", folder, dataset, max_epochs=3, **TOY_OVERRIDES))
     assert result.returncode == 0, result.stderr[-3000:]
     (folder / "stdout.txt").write_text(result.stdout)
     return folder

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from networks import toy_network
 from PIL import Image
 from toy_weights import write_record
 
-from custom_networks import SGDNet
 from custom_networks.weights.normalization import ISIC
 
 SIZES = ((64, 64), (96, 72), (72, 96), (130, 64))  # width and height
@@ -69,7 +69,7 @@ def ellipses(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scaled_weights(ellipses: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Weights that find something in some of the pictures: random, with logits around 0 on them."""
     torch.manual_seed(0)
-    network = SGDNet()
+    network = toy_network()
     pictures = [Image.open(path).resize((64, 64)) for path in sorted((ellipses.parent / "images").iterdir())]
     mean, std = (torch.tensor(values)[:, None, None] for values in (ISIC.mean, ISIC.std))
     plain = [torch.from_numpy(np.asarray(picture).astype(np.float32)).permute(2, 1, 0) for picture in pictures]

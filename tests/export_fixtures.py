@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import toy_network
 from toy_weights import write_record
 
-from custom_networks import SGDNet
 from custom_networks.configuration.inference import load_source
 from custom_networks.data.phantoms import write_phantoms
 from custom_networks.export import FORMATS, Exported, export_model
@@ -32,7 +32,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iter
     folder = tmp_path_factory.mktemp("weights")
     path = folder / "model.pt"
     torch.manual_seed(0)
-    network = SGDNet()
+    network = toy_network()
     network.dual_attention.position[1].scale.data.fill_(0.5)
     network.dual_attention.channel[1].scale.data.fill_(0.5)
     for refine in network.refine:

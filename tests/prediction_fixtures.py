@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from export_fixtures import BUNDLE
+from networks import toy_network
 from numpy.typing import NDArray
 from toy_weights import write_record
 
-from custom_networks import SGDNet
 from custom_networks.configuration.inference import load_source
 from custom_networks.export.images import listed_images
 from custom_networks.prediction import Prediction, SGDNetPredictor
@@ -49,7 +49,7 @@ def two_classes(checkpoint: Path, pictures: Path, tmp_path_factory: pytest.TempP
             state[f"{name}.{part}"] = state[f"{name}.{part}"].repeat(3, *[1] * (state[f"{name}.{part}"].ndim - 1))
     torch.save(state, path)
     with torch.device("meta"):
-        network = SGDNet(out_channels=3)
+        network = toy_network(out_channels=3)
     write_record(path, network, classes={"1": "round", "2": "long"}, image_size=source.image_size)
     return path
 

@@ -110,6 +110,7 @@ class SGDNet(nn.Module):
         checkpointing: bool = False,
         backend: str = "auto",
     ) -> None:
+        encoder_depths = list(encoder_depths)
         given = dict(locals())
         super().__init__()
         self.arguments = {

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 class AveragedWeights:
-    """Handler that averages the weights after each step: `average = decay * average + (1 - decay) * weights`.
+    """Average of a network's weights: `average = decay * average + (1 - decay) * weights` after each step.
 
     Statistics of batch normalisation are averaged alike. The first step sets the average to the weights.
 
@@ -32,15 +32,10 @@ class AveragedWeights:
         """Network to validate and to publish."""
         return self.trained if self.average is None else self.average.module
 
-    def attach(self, engine: Workflow) -> None:
-        """Average when a step is complete."""
+    def update(self) -> None:
+        """Take the present weights into the average, where there is one."""
         if self.average is not None:
-            engine.add_event_handler(Events.ITERATION_COMPLETED, self)
-
-    def __call__(self, engine: Workflow) -> None:
-        """Take the present weights into the average."""
-        assert self.average is not None
-        self.average.update_parameters(self.trained)
+            self.average.update_parameters(self.trained)
 
     def state_dict(self) -> dict[str, Any] | None:
         """Return what a resumed run needs; None where nothing is averaged."""
@@ -50,3 +45,23 @@ class AveragedWeights:
         """Put the average back."""
         if self.average is not None and state is not None:
             self.average.load_state_dict(state)
+
+
+class AverageUpdate:
+    """Handler that takes the weights into their average after each step.
+
+    Args:
+        averaging: the average.
+    """
+
+    def __init__(self, averaging: AveragedWeights) -> None:
+        self.averaging = averaging
+
+    def attach(self, engine: Workflow) -> None:
+        """Listen to steps, where anything is averaged."""
+        if self.averaging.average is not None:
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Workflow) -> None:
+        """Update the average."""
+        self.averaging.update()

@@ -14,9 +14,9 @@ from monai.bundle import ckpt_export, verify_metadata, verify_net_in_out
 from monai.fl.client import MonaiAlgo
 from monai.fl.utils.constants import ExtraItems
 from monai.fl.utils.exchange_object import ExchangeObject
-from networks import TOY_OVERRIDES
+from networks import TOY_OVERRIDES, toy_network
 
-from custom_networks import SGDNet, load_checkpoint
+from custom_networks import load_checkpoint
 
 META, INFERENCE = str(CONFIGS / "metadata.json"), str(CONFIGS / "inference.json")
 REQUIRED = [
@@ -87,7 +87,7 @@ def test_exported_torchscript_equals_the_network(trained: Path, tmp_path: Path) 
         config_file=INFERENCE,
         key_in_ckpt="",
     )
-    network = SGDNet()
+    network = toy_network()
     load_checkpoint(network, best)
     image = torch.randn(2, 3, 64, 128)
     with torch.no_grad():

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from conftest import bundle_command, run_python
 from mlflow.tracking import MlflowClient
+from networks import toy_network
 from PIL import Image
 
-from custom_networks import SGDNet, load_checkpoint
+from custom_networks import load_checkpoint
 
 TERMS = {"loss", "segmentation_fine", "segmentation_middle", "segmentation_coarse", "edge"}
 METRICS = {"val_mean_dice", "val_mean_iou", "val_hd95", "val_misses"}
@@ -37,7 +38,7 @@ def test_best_weights_load_and_carry_their_normalization(trained: Path) -> None:
     best = trained / "run" / "model.pt"
     published = trained / "models" / "model.pt"
     assert published.read_bytes() == best.read_bytes()
-    load_checkpoint(SGDNet(), published)
+    load_checkpoint(toy_network(), published)
     about = json.loads(published.with_suffix(".json").read_text())
     assert about["normalization"]["name"].startswith("ISIC")
     assert about["settings"]["image_size"] == 64

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 import torch
 from evaluation_fixtures import evaluate
+from networks import toy_network
 from pipelines import write_nuclei
+from toy_weights import write_record
 
-from custom_networks import SGDNet
 from custom_networks.evaluation.classes import class_columns, class_row, summarise_classes
 from custom_networks.metrics import measure
 from custom_networks.report import write_report
 from custom_networks.statistics import read_per_image
-from custom_networks.weights.normalization import ISIC
 
 CONFIGS = Path(__file__).resolve().parents[2] / "bundle" / "configs"
 CLASSES = {1: "round", 2: "long"}
@@ -51,10 +51,9 @@ def test_several_classes_from_weights_to_page(tmp_path: Path) -> None:
     datalist = write_nuclei(tmp_path / "set")
     torch.manual_seed(0)
     weights = tmp_path / "model.pt"
-    torch.save(SGDNet(out_channels=3).state_dict(), weights)
-    weights.with_suffix(".json").write_text(
-        json.dumps({"normalization": ISIC.as_dict(), "settings": {"image_size": 64}})
-    )
+    network = toy_network(out_channels=3)
+    torch.save(network.state_dict(), weights)
+    write_record(weights, network, image_size=64)
     folder = tmp_path / "eval"
     words = ("--datalist", datalist, "--checkpoint", weights, "--subgroups", "size", "--cases", 1)
     printed = evaluate(*words, "--config_file", CONFIGS / "multi_class.json", "--output_dir", folder)

@@ -12,10 +12,11 @@ import pytest
 import torch
 from conftest import BUNDLE, run_python
 from evaluation_fixtures import evaluate
+from networks import toy_network
 from PIL import Image
 from pipelines import training_config, write_nuclei
 
-from custom_networks import SGDNet, load_checkpoint
+from custom_networks import load_checkpoint
 from custom_networks.data.resizing import resized
 from custom_networks.evaluation.pictures import read_case
 from custom_networks.metrics import FLAGS, METRICS, measure
@@ -58,7 +59,7 @@ def test_the_summary_is_that_of_the_rows(evaluated: Path) -> None:
 
 def test_a_row_repeats_by_hand(evaluated: Path, ellipses: Path, scaled_weights: Path) -> None:
     """One wide picture through the network without any of the pipeline."""
-    network = SGDNet()
+    network = toy_network()
     load_checkpoint(network, scaled_weights)
     picture = Image.open(ellipses.parent / "images" / "1.png")  # 96 x 72
     mask = np.asarray(Image.open(ellipses.parent / "masks" / "1.png")) > 0

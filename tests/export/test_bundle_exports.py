@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import BUNDLE, run_python
+from networks import toy_network
 from PIL import Image
 
-from custom_networks import SGDNet, load_checkpoint
+from custom_networks import load_checkpoint
 from custom_networks.export import Exported
 
 
@@ -26,7 +27,7 @@ def bundle(tmp_path: Path, checkpoint: Path) -> Iterator[Path]:
 
 
 def logits(checkpoint: Path, image: torch.Tensor) -> np.ndarray:
-    network = SGDNet()
+    network = toy_network()
     load_checkpoint(network, checkpoint)
     with torch.no_grad():
         return network.eval()(image).numpy()

@@ -11,8 +11,9 @@ import torch
 from conftest import BUNDLE
 from hypothesis import given
 from hypothesis import strategies as st
+from networks import toy_network
 
-from custom_networks import SGDNet, UserError, load_checkpoint
+from custom_networks import UserError, load_checkpoint
 from custom_networks.configuration.inference import load_source
 from custom_networks.export import FORMATS, Exported, export_model
 from custom_networks.export.images import listed_images, spread
@@ -42,7 +43,7 @@ def test_file_computes_and_describes(name: str, precision: str, exported: Export
     format_, result = FORMATS[name], exported(name, precision)
     assert all(path.stat().st_size > 0 for path in result.files)
 
-    network = SGDNet()
+    network = toy_network()
     load_checkpoint(network, checkpoint)
     run = format_.open(result.files[0], 1)
     sizes = [(5, 64, 64), (1, 128, 64), (2, 64, 192)] if format_.any_size else [(1, 64, 64), (5, 64, 64)]

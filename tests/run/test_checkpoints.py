@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import IO
 
 import pytest
 import torch
@@ -40,8 +41,7 @@ class Training:
     def epoch(self, dice: float | None) -> None:
         self.network(torch.ones(1, 1, 2, 2)).sum().backward()
         self.optimizer.step()
-        if self.averaging.average is not None:
-            self.averaging(self.engine)
+        self.averaging.update()
         self.engine.state.epoch += 1
         row = {"epoch": self.engine.state.epoch} | ({} if dice is None else {"val_mean_dice": dice})
         self.engine.state.better = self.record.add(row)
@@ -165,7 +165,7 @@ def test_published_weights_are_the_averaged_ones_and_resume_keeps_both(tmp_path:
         training.optimizer.zero_grad()
         training.network(torch.ones(1, 1, 2, 2)).sum().backward()
         training.optimizer.step()
-        training.averaging(training.engine)
+        training.averaging.update()
     assert torch.equal(first.averaging.network.weight, second.averaging.network.weight)
     assert torch.equal(first.network.weight, second.network.weight)
 
@@ -194,6 +194,28 @@ def test_published_file_is_the_runs_own(tmp_path: Path) -> None:
     best.write_bytes(b"weights")
     publish(best, tmp_path / "models" / "model.pt")
     assert (tmp_path / "models" / "model.pt").samefile(best)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has /dev/full")
+def test_a_disk_that_fills_up_while_weights_are_written_is_one_sentence(tmp_path: Path) -> None:
+    class Full:
+        """A file that writes to the device that is always full."""
+
+        def __init__(self, device: IO[bytes]) -> None:
+            self.device = device
+
+        def write(self, content: bytes) -> int:
+            return self.device.write(content)
+
+        def flush(self) -> None:
+            self.device.flush()
+
+    with (
+        Path("/dev/full").open("wb", buffering=0) as device,
+        pytest.raises(UserError, match=r"last\.pt: cannot be written \(No space left on device\)"),
+    ):
+        write_atomically(tmp_path / "last.pt", lambda file: torch.save({"weights": torch.zeros(9999)}, Full(device)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

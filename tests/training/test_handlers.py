@@ -21,6 +21,7 @@ from custom_networks.errors import UserError
 from custom_networks.run import EpochRecorder, RunRecord
 from custom_networks.training import (
     AveragedWeights,
+    AverageUpdate,
     BatchTrainer,
     EpochSeed,
     EpochValidation,
@@ -73,7 +74,7 @@ class Training:
         handlers = [
             EpochSeed(SEED),
             GradientClipping(self.network, options.get("norm", 0.0)),
-            self.averaging,
+            AverageUpdate(self.averaging),
             FiniteCheck(self.network, SEED),
             EpochValidation(interval=options.get("interval", 1), validator=validator),
             EpochRecorder(self.record, self.optimizer, validator),
@@ -232,10 +233,10 @@ def restored() -> Callable[[], SimpleNamespace]:
 
 def test_switches_of_a_gpu(restored: Callable[[], SimpleNamespace], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    set_reproducibility({"seed": 0})
+    set_reproducibility(0)
     assert vars(restored()) == {"deterministic": False, "benchmark": True, "tf32": (True, True), "algorithms": False}
-    set_reproducibility({"seed": 0, "deterministic": "true", "tf32": "false"})
+    set_reproducibility(0, deterministic="true", tf32="false")
     assert vars(restored()) == {"deterministic": True, "benchmark": False, "tf32": (False, False), "algorithms": True}
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
-    set_reproducibility({"seed": 0, "cudnn_benchmark": False})
+    set_reproducibility(0, cudnn_benchmark=False)
     assert not restored().benchmark

@@ -14,6 +14,7 @@ from toy_weights import write_weights
 
 from custom_networks import SGDNet
 from custom_networks.configuration.checking import check_overrides
+from custom_networks.configuration.merged import Configuration
 from custom_networks.errors import UserError
 from custom_networks.network.sgdnet import TRAINING_ARGUMENTS
 from custom_networks.weights import load_checkpoint, trained_network
@@ -96,6 +97,10 @@ def test_an_earlier_record_means_defaults_and_says_so(tmp_path: Path, caplog: py
 
 def test_overrides_of_the_rebuilt_network_are_known() -> None:
     config = {"network_def": {"_target_": "custom_networks.weights.trained_network"}}
-    check_overrides(["network_def#edge_operator", "network_def#checkpoint"], config)
+
+    def check(*names: str) -> None:
+        check_overrides(Configuration(config, dict.fromkeys(names)))
+
+    check("network_def#edge_operator", "network_def#checkpoint")
     with pytest.raises(UserError, match="network_def has no such argument; did you mean 'edge_operator'"):
-        check_overrides(["network_def#edge_operatr"], config)
+        check("network_def#edge_operatr")
