@@ -89,7 +89,7 @@ def test_no_slit_is_left_between_the_previous_mask_and_what_a_click_adds_or_remo
     whole = predictor.answer(state).mask
     previous = whole.copy()
     if positive:
-        previous[:, 75:] = False
+        previous[:, 74:] = False
         guidance = Guidance(foreground=[(100, 75)], previous=previous)
     else:
         previous[20:131, 100:140] = True
