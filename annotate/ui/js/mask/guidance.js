@@ -1,0 +1,93 @@
+/**
+ * What the annotator told the model about one image, besides pixels: clicks, scribbles, a box, the threshold, the
+ * polygon that is being drawn and the model's last answer. A guidance is never changed; each function gives a new one, so that undo keeps the old.
+ *
+ * @typedef {[number, number]} Point
+ * @typedef {{x: number, y: number, positive: boolean, value: number}} Click
+ * @typedef {{points: Point[], positive: boolean}} Scribble
+ * @typedef {{points: Point[], closed: boolean, value: number}} Polygon
+ * @typedef {import("./answer.js").Plane} Plane
+ * @typedef {{mask: Plane, probability: Map<number, Plane>, maps: {edge?: Plane, uncertainty?: Plane}}} Answer the model's;
+ *   `probability` by class number
+ * @typedef {{clicks: Click[], scribbles: Scribble[], box: [number, number, number, number] | null,
+ *   threshold: number, polygon: Polygon | null, answer: Answer | null}} Guidance
+ */
+
+import { DEFAULT_THRESHOLD } from "./answer.js";
+
+/** @type {Guidance} */
+export const NO_GUIDANCE = Object.freeze({
+  clicks: [],
+  scribbles: [],
+  box: null,
+  threshold: DEFAULT_THRESHOLD,
+  polygon: null,
+  answer: null,
+});
+
+/**
+ * @param {Guidance} guidance
+ * @returns {boolean} whether the model was told anything
+ */
+export function guides(guidance) {
+  return guidance.clicks.length > 0 || guidance.scribbles.length > 0 || guidance.box !== null;
+}
+
+/**
+ * @param {Guidance} first
+ * @param {Guidance} second
+ * @returns {boolean} whether the model would be told the same
+ */
+export function sameForModel(first, second) {
+  return first.clicks === second.clicks && first.scribbles === second.scribbles && first.box === second.box;
+}
+
+/**
+ * The guidance in the words of `POST /api/infer`.
+ * @param {Guidance} guidance
+ */
+export function toRequest(guidance) {
+  const points = (/** @type {boolean} */ positive) =>
+    guidance.clicks.filter((click) => click.positive === positive).map(({ x, y }) => [Math.floor(x), Math.floor(y)]);
+  const lines = (/** @type {boolean} */ positive) =>
+    guidance.scribbles
+      .filter((scribble) => scribble.positive === positive)
+      .map((scribble) => scribble.points.map(([x, y]) => [Math.floor(x), Math.floor(y)]));
+  return {
+    foreground: points(true),
+    background: points(false),
+    foreground_scribbles: lines(true),
+    background_scribbles: lines(false),
+    box: guidance.box,
+  };
+}
+
+/**
+ * @param {Polygon} polygon
+ * @param {number} index
+ * @param {Point} point
+ * @returns {Polygon} with a point moved
+ */
+export function movePoint(polygon, index, point) {
+  return { ...polygon, points: polygon.points.map((old, i) => (i === index ? point : old)) };
+}
+
+/**
+ * @param {Polygon} polygon
+ * @param {number} index
+ * @param {Point} point
+ * @returns {Polygon} with a point more, before the one of that index
+ */
+export function insertPoint(polygon, index, point) {
+  return { ...polygon, points: [...polygon.points.slice(0, index), point, ...polygon.points.slice(index)] };
+}
+
+/**
+ * @param {Polygon} polygon
+ * @param {number} index
+ * @returns {Polygon | null} without a point; null where too few are left
+ */
+export function removePoint(polygon, index) {
+  const points = polygon.points.filter((_, i) => i !== index);
+  return points.length < (polygon.closed ? 3 : 1) ? null : { ...polygon, points };
+}
