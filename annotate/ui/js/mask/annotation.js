@@ -21,6 +21,9 @@ import { polygonSpans } from "./raster.js";
  *   comment: string, seconds: number, clicks: LoggedClick[], scribbles: number, when: number}} Draft
  */
 
+/** The step that is the model's. */
+const MODEL = "The model's answer";
+
 export class Annotation extends EventTarget {
   /** @param {Item} item */
   constructor(item) {
@@ -38,6 +41,12 @@ export class Annotation extends EventTarget {
     this.scribbles = 0;
     /** Version of the model whose answer is in the label. @type {string | null} */
     this.model = null;
+    /** Grows with every change. */
+    this.revision = 0;
+    /** Time of the last change, milliseconds. */
+    this.changedAt = Date.now();
+    /** Whether the annotator did anything: what the model alone did needs no draft. */
+    this.worked = false;
     /** A change that is being made. @type {Edit | null} */
     this.open = null;
     /** An answer that waits for its end. @type {(() => void) | null} */
@@ -72,6 +81,7 @@ export class Annotation extends EventTarget {
     if (changed || before !== after) {
       this.guidance = after;
       this.history.push({ name, change: changed, before, after, joined });
+      this.worked ||= name !== MODEL;
       this.announce();
     }
     const waiting = this.waiting;
@@ -92,7 +102,7 @@ export class Annotation extends EventTarget {
       this.waiting = () => this.performAnswer(answer, change, asked);
       return;
     }
-    this.perform("The model's answer", change, { answer }, asked !== undefined && asked === this.history.last);
+    this.perform(MODEL, change, { answer }, asked !== undefined && asked === this.history.last);
   }
 
   /** @returns {string | null} the name of the step taken back */
@@ -130,6 +140,7 @@ export class Annotation extends EventTarget {
   /** @param {string} comment */
   setComment(comment) {
     this.comment = comment;
+    this.worked = true;
     this.announce();
   }
 
@@ -144,6 +155,8 @@ export class Annotation extends EventTarget {
   }
 
   announce() {
+    this.revision++;
+    this.changedAt = Date.now();
     this.dispatchEvent(new Event("change"));
   }
 
@@ -159,7 +172,7 @@ export class Annotation extends EventTarget {
       seconds: this.clock.seconds,
       clicks: this.clicks,
       scribbles: this.scribbles,
-      when: Date.now(),
+      when: this.changedAt,
     };
   }
 
@@ -173,6 +186,8 @@ export class Annotation extends EventTarget {
     this.clock.seconds = draft.seconds;
     this.clicks = draft.clicks;
     this.scribbles = draft.scribbles;
+    this.changedAt = draft.when;
+    this.worked = true;
     this.dispatchEvent(new Event("change"));
   }
 }

@@ -75,7 +75,7 @@ export function applyThreshold(edit, plane, percent, value) {
 }
 
 /**
- * Every click holds where no hand drew: a disc around it is of the class, or background.
+ * Every click holds where no hand drew: where its own pixel is wrong, a disc around it becomes of the class, or background.
  * @param {Edit} edit
  * @param {{x: number, y: number, positive: boolean, value: number}[]} clicks in order
  * @param {number} radius pixels
@@ -83,6 +83,8 @@ export function applyThreshold(edit, plane, percent, value) {
 export function applyClicks(edit, clicks, radius) {
   const { mask } = edit;
   for (const click of clicks) {
+    const own = Math.floor(click.y) * mask.width + Math.floor(click.x);
+    if (mask.hand[own] || (mask.labels[own] === click.value) === click.positive) continue;
     const rect = edit.touch(around(click, radius));
     if (!rect) continue;
     for (let y = rect.y; y < rect.y + rect.height; y++) {
@@ -134,6 +136,21 @@ export function releaseHand(edit) {
       mask.hand.fill(0, from, from + rect.width);
     }
   }
+}
+
+/**
+ * Take another label as it is; nothing counts as drawn by hand then.
+ * @param {Edit} edit
+ * @param {Plane} plane of the image's size
+ */
+export function replaceLabel(edit, plane) {
+  const { mask } = edit;
+  if (plane.width !== mask.width || plane.height !== mask.height) {
+    throw new Error(`The label is ${plane.width} x ${plane.height}, the image ${mask.width} x ${mask.height} pixels.`);
+  }
+  edit.touch({ x: 0, y: 0, width: mask.width, height: mask.height });
+  mask.labels.set(plane.data);
+  mask.hand.fill(0);
 }
 
 /**

@@ -1,14 +1,15 @@
 /**
  * What the annotator told the model about one image, besides pixels: clicks, scribbles, a box, the threshold, the
- * polygon that is being drawn and the model's last answer. A guidance is never changed; each function gives a new one, so that undo keeps the old.
+ * polygon that is being drawn and the model's last answer. A guidance is never changed; each function gives a new one,
+ * so that undo keeps the old.
  *
  * @typedef {[number, number]} Point
  * @typedef {{x: number, y: number, positive: boolean, value: number}} Click
  * @typedef {{points: Point[], positive: boolean}} Scribble
  * @typedef {{points: Point[], closed: boolean, value: number}} Polygon
  * @typedef {import("./answer.js").Plane} Plane
- * @typedef {{mask: Plane, probability: Map<number, Plane>, maps: {edge?: Plane, uncertainty?: Plane}}} Answer the model's;
- *   `probability` by class number
+ * @typedef {{job: string, mask: Plane, probability: Map<number, Plane>, maps: {edge?: Plane, uncertainty?: Plane}}} Answer
+ *   of the model; `probability` by class number
  * @typedef {{clicks: Click[], scribbles: Scribble[], box: [number, number, number, number] | null,
  *   threshold: number, polygon: Polygon | null, answer: Answer | null}} Guidance
  */
@@ -90,4 +91,14 @@ export function insertPoint(polygon, index, point) {
 export function removePoint(polygon, index) {
   const points = polygon.points.filter((_, i) => i !== index);
   return points.length < (polygon.closed ? 3 : 1) ? null : { ...polygon, points };
+}
+
+/**
+ * @param {Guidance} guidance
+ * @param {number} value class number of the scribbles
+ * @returns {Click[]} the places that the answer must respect: clicks, and the points of the scribbles
+ */
+export function places(guidance, value) {
+  const scribbled = guidance.scribbles.flatMap(({ points, positive }) => points.map(([x, y]) => ({ x, y, positive, value })));
+  return [...guidance.clicks, ...scribbled];
 }
