@@ -1,0 +1,52 @@
+"""The web application: our routes, those of MONAI Label's clients, and the page, on one origin."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from fastapi.staticfiles import StaticFiles
+
+from annotate.guards import Guard, install_errors
+from annotate.routes import images, inference, labels, session, training
+from annotate.service import Service
+
+PAGE = Path(__file__).with_name("ui")
+
+
+def create_app(service: Service) -> FastAPI:
+    """Make the application.
+
+    Args:
+        service: what it serves; it is closed when the application shuts down.
+
+    Returns:
+        The application, guarded.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.close()
+
+    app = FastAPI(title="SGD-Net annotation", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.service = service
+    for part in (session, images, labels, inference, training):
+        app.include_router(part.router)
+    app.mount("/ui", StaticFiles(directory=PAGE, html=True), name="ui")
+
+    @app.get("/", include_in_schema=False)
+    def home() -> RedirectResponse:
+        return RedirectResponse("/ui/")
+
+    install_errors(app)
+    app.add_middleware(_guard, settings=service.settings)
+    return app
+
+
+def _guard(app: Any, settings: Any) -> Guard:
+    return Guard(app, settings)

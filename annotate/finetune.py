@@ -1,0 +1,108 @@
+"""One fine-tuning, in a process of its own: `python -m annotate.finetune RUN`, whose spec.json says what to do.
+
+It measures the weights in use on the held-out images, trains through the bundle's `train.json`, and measures again what
+the last epoch left. No epoch is chosen by the held-out images, so that the comparison favours neither side. It ends
+when its standard input is closed: it does not outlive the server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from custom_networks.data.formats import read_labels
+from custom_networks.errors import UserError
+from custom_networks.files import write_atomically, write_json
+from custom_networks.metrics.overlap import confusion, dice
+from custom_networks.network.weights import read_checkpoint
+from custom_networks.prediction.predictor import SGDNetPredictor
+from custom_networks.trained import BEST, LAST
+from custom_networks.training.setup import find_user_error
+from custom_networks.verbs import run_config
+
+OVERLAY = Path(__file__).with_name("finetune.json")
+SPEC, RESULT, WEIGHTS = "spec.json", "result.json", "model.pt"
+
+
+def finetune(run: Path) -> None:
+    """Do what `spec.json` in the folder says, and leave `model.pt`, `model.json` and `result.json` there."""
+    spec = json.loads((run / SPEC).read_text())
+    before = mean_dice(spec, spec["checkpoint"]) if spec["checkpoint"] else None
+    if before is not None:
+        print(f"before: Dice {before:.4f} on {len(spec['heldout'])} held-out images", flush=True)
+    write_json(run / RESULT, {"before": before})
+    knobs: dict[str, Any] = {
+        "bundle_root": spec["bundle_root"],
+        "datalist": str(run / "datalist.json"),
+        "dataset_dir": str(run),
+        "label_kind": "mask" if spec["classes"] == 1 else "classes",
+        "output_dir": str(run / "run"),
+        "model_path": str(run / "best" / BEST),
+        "max_epochs": spec["epochs"],
+        "image_size": spec["image_size"],
+        "batch_size": spec["batch_size"],
+        "num_workers": 0,
+        "cache": "memory",
+        "tracking_uri": "",
+    }
+    if spec["device"]:
+        knobs["device"] = spec["device"]
+    if spec["checkpoint"]:
+        knobs |= {
+            "start_from": spec["checkpoint"],
+            "learning_rate": spec["learning_rate"],
+            "config_file": [str(OVERLAY)],
+        }
+    files = ("train.json",) if spec["classes"] == 1 else ("train.json", "multi_class.json")
+    run_config(files, "train", knobs)
+    state = read_checkpoint(run / "run" / LAST)
+    write_atomically(run / WEIGHTS, lambda file: torch.save(state["network"], file))
+    about = json.loads((run / "run" / BEST).with_suffix(".json").read_text())
+    write_json((run / WEIGHTS).with_suffix(".json"), about)
+    after = mean_dice(spec, str(run / WEIGHTS))
+    print(f"after: Dice {after:.4f}", flush=True)
+    write_json(run / RESULT, {"before": before, "after": after})
+
+
+def mean_dice(spec: dict[str, Any], checkpoint: str) -> float:
+    """Mean Dice of weights on the held-out images, each at its own size; of several classes, of all foreground."""
+    predictor = SGDNetPredictor.from_bundle(
+        spec["bundle_root"], checkpoint, device=spec["device"], edge=False, image_size=spec["image_size"]
+    )
+    figures = []
+    for item in spec["heldout"]:
+        truth = np.asarray(read_labels(item["label"]).image) > 0
+        figures.append(dice(confusion(predictor(item["image"]).mask, truth)))
+    return float(np.mean(figures))
+
+
+def _end_with_the_server() -> None:
+    sys.stdin.buffer.read()
+    os._exit(3)
+
+
+def main(run: Path) -> int:
+    """Fine-tune; tells a mistake in one sentence in `result.json`."""
+    threading.Thread(target=_end_with_the_server, daemon=True).start()
+    os.nice(10)
+    try:
+        finetune(run)
+    except Exception as error:
+        found = find_user_error(error)
+        write_json(run / RESULT, {"error": str(found or f"{type(error).__name__}: {error}")[:1000]})
+        if isinstance(error, UserError) or found is not None:
+            print(f"Error: {found}", flush=True)
+            return 1
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
