@@ -87,6 +87,13 @@ test("the threshold on the probability moves the outline; a smaller plane is int
   assert.equal(row(annotation, 0), "22222" + "0".repeat(15) + "3".repeat(20));
 });
 
+test("an answer to guidance changes its own class only", () => {
+  const annotation = new Annotation(item);
+  annotation.perform("Model", (edit) => applyMask(edit, plane(40, 30, (x) => (x < 10 ? 1 : x < 20 ? 2 : 0))));
+  annotation.perform("Model", (edit) => applyMask(edit, plane(40, 30, (x) => (x >= 15 && x < 25 ? 1 : 0)), 2));
+  assert.equal(row(annotation, 0), "1".repeat(10) + "0".repeat(5) + "2".repeat(10) + "0".repeat(15));
+});
+
 test("clicks hold in the answer, a new click overrules the hand, a later stroke an older click", () => {
   const annotation = new Annotation(item);
   const inside = { x: 20.5, y: 15.5, positive: true, value: 1 };
@@ -146,11 +153,12 @@ test("guidance in the server's words; polygons by their points", () => {
   const annotation = new Annotation(item);
   annotation.perform("all", null, {
     clicks: [{ x: 1.9, y: 2.2, positive: true, value: 1 }, { x: 3, y: 4, positive: false, value: 1 }],
-    scribbles: [{ points: [[1, 2], [3.6, 4]], positive: false }],
+    scribbles: [{ points: [[1, 2], [3.6, 4]], positive: false, value: 1 }],
   });
-  assert.deepEqual(toRequest(annotation.guidance), {
+  assert.deepEqual(toRequest(annotation.guidance, 1), {
     foreground: [[1, 2]], background: [[3, 4]], foreground_scribbles: [], background_scribbles: [[[1, 2], [3, 4]]], box: null,
   });
+  assert.deepEqual(toRequest(annotation.guidance, 2).foreground, [], "clicks of another class are not told");
   const triangle = { points: [[0, 0], [4, 0], [4, 4]], closed: true, value: 1 };
   assert.deepEqual(movePoint(triangle, 1, [5, 1]).points, [[0, 0], [5, 1], [4, 4]]);
   assert.equal(insertPoint(triangle, 3, [0, 4]).points.length, 4);

@@ -1,17 +1,16 @@
 /** The model asked about one image: one question at a time, the newest; its place in the queue; its answer fetched. */
 
-import { toRequest } from "./mask/guidance.js";
 import { decodePng } from "./mask/png.js";
-import { Unreachable } from "./store/api.js";
+import { ServerError, Unreachable } from "./store/api.js";
 
 /**
- * @typedef {import("./mask/annotation.js").Annotation} Annotation
  * @typedef {import("./mask/guidance.js").Answer} Answer
  * @typedef {import("./mask/answer.js").Plane} Plane
  * @typedef {{phase: "idle" | "sending" | "queued" | "running" | "error", position: number, message: string}} Status
  */
 
-const WAIT_S = 10;
+/** How long the server may keep a question for the job's state: the place in the queue is shown that late. */
+const WAIT_S = 1;
 
 /** Emits "status". */
 export class Inference extends EventTarget {
@@ -28,12 +27,13 @@ export class Inference extends EventTarget {
   }
 
   /**
-   * @param {Annotation} annotation
-   * @param {{previous: Blob | null, maps: string[], value: number | undefined}} options the label before, where the model shall
-   *   keep to it; the maps wanted; the class whose probability is wanted, where there are several
+   * @param {{image: string, maps: string[]}} question in the words of `POST /api/infer`
+   * @param {Blob | null} previous the label before, 0 and 1, where the model shall keep to it
+   * @param {number | null} value the class of the guidance; null without guidance
+   * @param {number | undefined} wanted the class whose probability is wanted of an answer without guidance
    * @returns {Promise<Answer | null>} null where a newer question or {@link cancel} took its place, or where it failed
    */
-  async ask(annotation, { previous, maps, value }) {
+  async ask(question, previous, value, wanted) {
     this.cancel();
     const asking = new AbortController();
     this.asking = asking;
@@ -41,8 +41,8 @@ export class Inference extends EventTarget {
     const began = performance.now();
     this.show("sending");
     try {
-      const question = { image: annotation.item.id, ...toRequest(annotation.guidance), previous: previous && (await base64(previous)), maps };
-      const { job, position } = await (await this.api.request("POST", "/api/infer", { json: question, signal })).json();
+      const json = { ...question, previous: previous && (await base64(previous)) };
+      const { job, position } = await (await this.api.request("POST", "/api/infer", { json, signal })).json();
       signal.addEventListener("abort", () => this.api.request("DELETE", `/api/jobs/${job}`).catch(() => {}));
       this.show("queued", position);
       for (;;) {
@@ -52,7 +52,7 @@ export class Inference extends EventTarget {
         if (state.state === "error") throw new Error(state.error);
         this.show(state.state, state.position);
       }
-      const answer = await this.fetchAnswer(job, maps, value, signal);
+      const answer = await this.fetchAnswer(job, question.maps, value, wanted, signal);
       this.took = (performance.now() - began) / 1000;
       return this.end(asking, answer);
     } catch (error) {
@@ -86,18 +86,23 @@ export class Inference extends EventTarget {
   /**
    * @param {string} job
    * @param {string[]} maps
-   * @param {number | undefined} value
+   * @param {number | null} value
+   * @param {number | undefined} wanted
    * @param {AbortSignal} signal
    * @returns {Promise<Answer>}
    */
-  async fetchAnswer(job, maps, value, signal) {
+  async fetchAnswer(job, maps, value, wanted, signal) {
     const [mask, probability, ...others] = await Promise.all([
       this.plane(job, "mask", undefined, signal),
-      this.plane(job, "probability", value, signal),
+      this.plane(job, "probability", value === null ? wanted : undefined, signal).catch((error) => {
+        // Weights of one class know no probability of another.
+        if (error instanceof ServerError && error.status === 404) return null;
+        throw error;
+      }),
       ...maps.map((name) => this.plane(job, name, undefined, signal)),
     ]);
     const named = Object.fromEntries(maps.map((name, i) => [name, others[i]]));
-    return { job, mask, probability: new Map([[value ?? 1, probability]]), maps: named };
+    return { job, value, mask, probability: new Map(probability ? [[value ?? wanted ?? 1, probability]] : []), maps: named };
   }
 
   /**

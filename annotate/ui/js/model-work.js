@@ -2,9 +2,8 @@
 
 import { Inference } from "./inference.js";
 import { applyClicks, applyMask, applyThreshold, clickRadius, DEFAULT_THRESHOLD, releaseHand } from "./mask/answer.js";
-import { guides, places } from "./mask/guidance.js";
+import { guides, places, toRequest } from "./mask/guidance.js";
 import { encodePng } from "./mask/png.js";
-import { Unreachable } from "./store/api.js";
 
 /**
  * @typedef {import("./workspace.js").Workspace} Workspace
@@ -39,20 +38,22 @@ export class ModelWork {
    */
   async ask({ apply = true } = {}) {
     const { annotation, interactive, settings } = this.workspace;
-    if (!annotation) return;
+    if (!annotation || !this.workspace.session?.model) return;
     const { guidance, mask } = annotation;
+    const { map, value } = settings.values;
+    const guided = interactive && guides(guidance, value);
     const asked = annotation.history.last;
-    const { map } = settings.values;
     const maps = map === "uncertainty" || map === "edge" ? [map] : [];
-    const keeps = interactive && guides(guidance) && (annotation.history.done.length > 1 || annotation.baseVersion > 0);
-    const previous = keeps ? await encodePng(mask.labels, mask.width, mask.height) : null;
-    const answer = await this.inference.ask(annotation, { previous, maps, value: this.valueWanted });
+    const drawn = guided && mask.labels.includes(value) ? mask.labels.map((label) => (label === value ? 1 : 0)) : null;
+    const previous = drawn && (await encodePng(drawn, mask.width, mask.height));
+    const question = { image: annotation.item.id, ...(guided ? toRequest(guidance, value) : {}), maps };
+    const answer = await this.inference.ask(question, previous, guided ? value : null, this.valueWanted);
     if (this.workspace.annotation !== annotation) return;
     if (!answer) {
       if (!this.workspace.api.reachable) this.again = () => this.ask({ apply });
       return;
     }
-    annotation.model = this.workspace.session?.model.version ?? null;
+    annotation.model = this.workspace.session?.model?.version ?? null;
     if (apply) {
       annotation.performAnswer(answer, (edit) => this.put(edit, annotation, answer, annotation.guidance.threshold), asked);
     } else {
@@ -81,12 +82,11 @@ export class ModelWork {
    * @param {number} percent threshold
    */
   put(edit, annotation, answer, percent) {
-    const { value } = this.workspace.settings.values;
-    const several = this.workspace.classes.length > 1;
-    const probability = answer.probability.get(several ? value : 1);
-    if (percent === DEFAULT_THRESHOLD || !probability) applyMask(edit, answer.mask);
-    else applyThreshold(edit, probability, percent, several ? value : this.workspace.classes[0]?.index ?? 1);
-    applyClicks(edit, places(annotation.guidance, value), clickRadius(edit.mask.width, edit.mask.height));
+    const value = answer.value ?? this.workspace.settings.values.value;
+    const probability = answer.probability.get(value);
+    if (percent === DEFAULT_THRESHOLD || !probability) applyMask(edit, answer.mask, answer.value);
+    else applyThreshold(edit, probability, percent, value);
+    applyClicks(edit, places(annotation.guidance), clickRadius(edit.mask.width, edit.mask.height));
   }
 
   /**
@@ -109,11 +109,11 @@ export class ModelWork {
     const clamped = Math.max(1, Math.min(99, percent));
     if (!annotation || !answer || (clamped === annotation.guidance.threshold && !annotation.open)) return;
     const { value } = settings.values;
-    if (this.valueWanted !== undefined && !answer.probability.has(value)) {
+    if (answer.value === null && !answer.probability.has(value)) {
       try {
         answer.probability.set(value, await this.inference.plane(answer.job, "probability", value));
       } catch (error) {
-        this.workspace.failed(error instanceof Unreachable ? error : new Error("The model's answer is no longer on the server; ask it again."));
+        this.workspace.failed(error);
         return;
       }
     }

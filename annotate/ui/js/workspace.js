@@ -173,7 +173,7 @@ export class Workspace extends EventTarget {
    */
   plane(map) {
     const answer = this.annotation?.guidance.answer;
-    if (map === "probability") return answer?.probability.get(this.settings.values.value) ?? answer?.probability.get(1) ?? null;
+    if (map === "probability") return answer?.probability.get(answer.value ?? this.settings.values.value) ?? null;
     return answer?.maps[map] ?? null;
   }
 

@@ -17,7 +17,7 @@ import { polygonSpans } from "./raster.js";
  * @typedef {{id: string, name: string, width: number, height: number, bits: number, state: string, comment: string,
  *   version: number, seconds: number, clicks: number}} Item
  * @typedef {{x: number, y: number, positive: boolean, t: number}} LoggedClick
- * @typedef {{image: string, baseVersion: number, model: string | null, tiles: Map<number, TileRuns>, guidance: Guidance,
+ * @typedef {{image: string, baseVersion: number, model: number | null, tiles: Map<number, TileRuns>, guidance: Guidance,
  *   comment: string, seconds: number, clicks: LoggedClick[], scribbles: number, when: number}} Draft
  */
 
@@ -39,7 +39,7 @@ export class Annotation extends EventTarget {
     /** Every click made, those taken back too: they are the work it took. @type {LoggedClick[]} */
     this.clicks = [];
     this.scribbles = 0;
-    /** Version of the model whose answer is in the label. @type {string | null} */
+    /** Version of the model whose answer is in the label. @type {number | null} */
     this.model = null;
     /** Grows with every change. */
     this.revision = 0;

@@ -11,9 +11,10 @@ export const DEFAULT_THRESHOLD = 50;
 /**
  * Each pixel not drawn by hand takes the class of the model's mask.
  * @param {Edit} edit
- * @param {Plane} plane class numbers
+ * @param {Plane} plane class numbers; with `only`, 0 and 1
+ * @param {number | null} [only] the class the mask speaks of; pixels of other classes then stay where it is 0
  */
-export function applyMask(edit, plane) {
+export function applyMask(edit, plane, only = null) {
   const { mask } = edit;
   const columns = nearest(mask.width, plane.width);
   const rows = nearest(mask.height, plane.height);
@@ -23,8 +24,10 @@ export function applyMask(edit, plane) {
     for (let row = y; row < y + height; row++) {
       const from = rows[row] * plane.width;
       for (let column = x, i = row * mask.width + x; column < x + width; column++, i++) {
-        const value = plane.data[from + columns[column]];
-        if (mask.hand[i] || mask.labels[i] === value) continue;
+        const found = plane.data[from + columns[column]];
+        const now = mask.labels[i];
+        const value = only === null ? found : found ? only : now === only ? 0 : now;
+        if (mask.hand[i] || now === value) continue;
         if (!touched) {
           touched = true;
           edit.touch({ x, y, width, height });

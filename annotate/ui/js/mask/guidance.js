@@ -5,11 +5,12 @@
  *
  * @typedef {[number, number]} Point
  * @typedef {{x: number, y: number, positive: boolean, value: number}} Click
- * @typedef {{points: Point[], positive: boolean}} Scribble
+ * @typedef {{points: Point[], positive: boolean, value: number}} Scribble
  * @typedef {{points: Point[], closed: boolean, value: number}} Polygon
  * @typedef {import("./answer.js").Plane} Plane
- * @typedef {{job: string, mask: Plane, probability: Map<number, Plane>, maps: {edge?: Plane, uncertainty?: Plane}}} Answer
- *   of the model; `probability` by class number
+ * @typedef {{job: string, value: number | null, mask: Plane, probability: Map<number, Plane>,
+ *   maps: {edge?: Plane, uncertainty?: Plane}}} Answer of the model: to guidance 0 and 1 for the class `value`, without
+ *   guidance class numbers (`value` is null); `probability` by class number
  * @typedef {{clicks: Click[], scribbles: Scribble[], box: [number, number, number, number] | null,
  *   threshold: number, polygon: Polygon | null, answer: Answer | null}} Guidance
  */
@@ -28,31 +29,24 @@ export const NO_GUIDANCE = Object.freeze({
 
 /**
  * @param {Guidance} guidance
- * @returns {boolean} whether the model was told anything
+ * @param {number} value class number
+ * @returns {boolean} whether the model was told anything about the class
  */
-export function guides(guidance) {
-  return guidance.clicks.length > 0 || guidance.scribbles.length > 0 || guidance.box !== null;
+export function guides({ clicks, scribbles, box }, value) {
+  return box !== null || clicks.some((click) => click.value === value) || scribbles.some((scribble) => scribble.value === value);
 }
 
 /**
- * @param {Guidance} first
- * @param {Guidance} second
- * @returns {boolean} whether the model would be told the same
- */
-export function sameForModel(first, second) {
-  return first.clicks === second.clicks && first.scribbles === second.scribbles && first.box === second.box;
-}
-
-/**
- * The guidance in the words of `POST /api/infer`.
+ * The guidance about a class in the words of `POST /api/infer`.
  * @param {Guidance} guidance
+ * @param {number} value class number
  */
-export function toRequest(guidance) {
+export function toRequest(guidance, value) {
   const points = (/** @type {boolean} */ positive) =>
-    guidance.clicks.filter((click) => click.positive === positive).map(({ x, y }) => [Math.floor(x), Math.floor(y)]);
+    guidance.clicks.filter((click) => click.positive === positive && click.value === value).map(({ x, y }) => [Math.floor(x), Math.floor(y)]);
   const lines = (/** @type {boolean} */ positive) =>
     guidance.scribbles
-      .filter((scribble) => scribble.positive === positive)
+      .filter((scribble) => scribble.positive === positive && scribble.value === value)
       .map((scribble) => scribble.points.map(([x, y]) => [Math.floor(x), Math.floor(y)]));
   return {
     foreground: points(true),
@@ -95,10 +89,9 @@ export function removePoint(polygon, index) {
 
 /**
  * @param {Guidance} guidance
- * @param {number} value class number of the scribbles
  * @returns {Click[]} the places that the answer must respect: clicks, and the points of the scribbles
  */
-export function places(guidance, value) {
-  const scribbled = guidance.scribbles.flatMap(({ points, positive }) => points.map(([x, y]) => ({ x, y, positive, value })));
+export function places(guidance) {
+  const scribbled = guidance.scribbles.flatMap(({ points, positive, value }) => points.map(([x, y]) => ({ x, y, positive, value })));
   return [...guidance.clicks, ...scribbled];
 }

@@ -15,7 +15,7 @@ const percent = (/** @type {number} */ value) => `${value} %`;
  */
 export function buildLabelPanel(workspace) {
   return {
-    element: h("div", {}, classes(workspace), model(workspace), shown(workspace), image(workspace), windowing(workspace), comment(workspace)),
+    element: h("div", {}, classes(workspace), model(workspace), shown(workspace), comment(workspace), windowing(workspace), image(workspace)),
   };
 }
 

@@ -44,10 +44,7 @@ export function mountTop(workspace) {
     const waiting = [...outbox.waiting.values()];
     const conflicts = waiting.filter(({ conflict }) => conflict);
     if (waiting.length > conflicts.length) chips.push(h("span", { class: "chip warn" }, `${plural(waiting.length - conflicts.length, "submission")} waiting`));
-    if (session && api.reachable) {
-      const score = typeof session.model.dice === "number" ? ` · Dice ${session.model.dice.toFixed(3)}` : "";
-      chips.push(h("span", { class: "chip", title: session.interactive ? "Takes clicks, scribbles and boxes" : "Automatic: takes no clicks" }, h("span", { class: "wide-only" }, "model"), `${session.model.version}${score}`));
-    }
+    if (session && api.reachable) chips.push(modelChip(session));
     byId("chips").replaceChildren(...chips);
     settle.hidden = !conflicts.length;
     settle.onclick = () => workspace.submitting.settleConflict(conflicts[0].image);
@@ -65,6 +62,14 @@ export function mountTop(workspace) {
   drawTheme();
   drawTitle();
   drawChips();
+}
+
+/** @param {import("../store/api.js").Session} session */
+function modelChip({ model, interactive }) {
+  if (!model) return h("span", { class: "chip warn", title: "The server has no weights: draw by hand" }, "no model");
+  const score = typeof model.dice === "number" ? ` · Dice ${model.dice.toFixed(3)}` : "";
+  const title = interactive ? "The model takes clicks, scribbles and boxes" : "The model works alone: it takes no clicks";
+  return h("span", { class: "chip", title }, `model ${model.version}${score}`);
 }
 
 /**

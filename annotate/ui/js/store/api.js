@@ -24,8 +24,9 @@ export class Unreachable extends Error {
 /**
  * @typedef {{query?: Record<string, any>, json?: any, form?: FormData, signal?: AbortSignal}} Options
  * @typedef {{index: number, name: string, colour: string}} ClassEntry
- * @typedef {{user: string, model: {version: string, sha256: string, published: string, dice: number | null}, classes: ClassEntry[],
- *   interactive: boolean, max_upload_bytes: number, studies: string}} Session
+ * @typedef {{version: number, sha256: string, published: boolean, dice: number | null}} Model
+ * @typedef {{user: string, model: Model | null, classes: ClassEntry[], interactive: boolean, max_upload_bytes: number,
+ *   studies: string}} Session
  */
 
 /** Emits "connection" when the server stops or begins to answer. */

@@ -82,14 +82,14 @@ export class ScribbleTool {
   }
 
   up() {
-    const { annotation } = this.workspace;
+    const { annotation, settings } = this.workspace;
     const inside = this.points.filter((point) => inImage(this.workspace, point));
     this.points = [];
     if (!annotation || inside.length < 2) return;
     const points = simplify(inside, Math.max(0.5, Math.max(annotation.item.width, annotation.item.height) / 1024));
     annotation.scribbles++;
     annotation.perform(this.positive ? "Scribble to add" : "Scribble to remove", null, {
-      scribbles: [...annotation.guidance.scribbles, { points, positive: this.positive }],
+      scribbles: [...annotation.guidance.scribbles, { points, positive: this.positive, value: settings.values.value }],
     });
     this.workspace.askModel();
   }
