@@ -82,7 +82,7 @@ function model(workspace) {
     { class: "section", "aria-label": "Model" },
     h("h3", {}, "Model"),
     threshold.element,
-    h("div", { class: "row wrap", role: "group", "aria-label": "Maps of the model" }, ...maps),
+    h("div", { class: "thirds", role: "group", "aria-label": "Maps of the model" }, ...maps),
     h(
       "div",
       { class: "two" },

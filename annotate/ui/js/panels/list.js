@@ -179,7 +179,7 @@ export class ListPanel {
       "button",
       { type: "button", class: "item", "data-id": entry.id, title: entry.comment ? `${entry.name}: ${entry.comment}` : entry.name, onclick: () => this.workspace.open(entry.id) },
       h("span", { class: "thumb" }, image),
-      h("span", { class: "grow" }, h("span", { class: "name row" }, entry.name), ...this.stateLines(entry)),
+      h("span", { class: "grow" }, h("span", { class: "name" }, entry.name), ...this.stateLines(entry)),
     );
   }
 

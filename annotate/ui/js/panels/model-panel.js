@@ -128,7 +128,7 @@ export function buildModelPanel(workspace) {
     return h(
       "article",
       { class: "version", "aria-label": `Model ${version}`, title: sha256 ? `SHA-256 ${sha256}` : "" },
-      h("div", { class: "row spread" }, h("strong", {}, version), active ? h("span", { class: "chip good" }, "in use") : h("button", { type: "button", class: "small", onclick: () => activate(version) }, "Use this one")),
+      h("div", { class: "row spread" }, h("strong", {}, `Model ${version}`), active ? h("span", { class: "chip good" }, "in use") : h("button", { type: "button", class: "small", onclick: () => activate(version) }, "Use this one")),
       h("p", { class: "small quiet" }, facts.join(" · ")),
     );
   }
@@ -161,7 +161,7 @@ export function buildModelPanel(workspace) {
     const strategy = h(
       "select",
       { id: "strategy", onchange: () => settings.set({ strategy: strategy.value }) },
-      ...[["epistemic", "The one the model is least sure of"], ["random", "Any"], ["first", "The first of the list"]].map(([value, label]) =>
+      ...[["epistemic", "Where the model is least sure"], ["random", "Any"], ["first", "The first of the list"]].map(([value, label]) =>
         h("option", { value, selected: settings.values.strategy === value }, label),
       ),
     );
@@ -172,7 +172,7 @@ export function buildModelPanel(workspace) {
     const format = h(
       "select",
       { id: "format" },
-      ...[["datalist", "Datalist (for training)"], ["coco", "COCO"], ["dicomseg", "DICOM SEG"]].map(([value, label]) => h("option", { value }, label)),
+      ...[["datalist", "Datalist"], ["coco", "COCO"], ["dicomseg", "DICOM SEG"]].map(([value, label]) => h("option", { value }, label)),
     );
     const save = async () => {
       try {

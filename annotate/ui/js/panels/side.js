@@ -53,7 +53,7 @@ export function mountSide(workspace) {
       { class: "submit" },
       submit,
       h("div", { class: "three" }, ...others),
-      h("label", { class: "check small quiet" }, proceed, "After submitting, open the next image"),
+      h("label", { class: "check small quiet" }, proceed, "Then open the next image"),
     ),
   );
   const draw = () => {

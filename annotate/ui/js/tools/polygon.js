@@ -117,7 +117,7 @@ export class PolygonTool {
     const value = mask.labels[Math.floor(y) * mask.width + Math.floor(x)];
     if (!value) return false;
     const corners = traceContour(mask.labels, mask.width, mask.height, Math.floor(x), Math.floor(y));
-    const tolerance = Math.max(1, Math.max(mask.width, mask.height) / 400);
+    const tolerance = Math.max(1.2, Math.max(mask.width, mask.height) / 250);
     const closed = simplify([...corners, corners[0]], tolerance);
     const points = closed.slice(0, -1);
     if (points.length < 3) return false;

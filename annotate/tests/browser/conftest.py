@@ -1,0 +1,169 @@
+"""The real server in a process of its own, and the page in headless Chromium."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from annotator import Annotator
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from custom_networks.data.phantoms import write_phantoms
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+STARTING_S = 60
+SERVE = """
+import json, sys
+from annotate.serve import serve
+serve(json.loads(sys.argv[1]))
+"""
+
+
+class Server:
+    """The annotation server, which can be killed and started again at the same address."""
+
+    def __init__(self, studies: Path, checkpoint: Path, **knobs: Any) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.studies = studies
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.knobs = {
+            "studies": str(studies),
+            "checkpoint": str(checkpoint),
+            "host": "127.0.0.1",
+            "port": self.port,
+            "token": "",
+            "classes": "lesion,ink",
+            "device": "cpu",
+            "image_size": None,
+            "max_upload_mb": 64,
+            "score": False,
+            "bundle_root": str(REPOSITORY / "bundle"),
+            **knobs,
+        }
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> Server:
+        """Start, and wait until it answers."""
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, json.dumps(self.knobs)], env=environment, text=True, start_new_session=True
+        )
+        until = time.monotonic() + STARTING_S
+        while time.monotonic() < until:
+            try:
+                with urllib.request.urlopen(f"{self.url}/ui/", timeout=2):
+                    return self
+            except OSError:
+                assert self.process.poll() is None, "the server ended while it started"
+                time.sleep(0.1)
+        raise AssertionError("the server does not answer")
+
+    def kill(self) -> None:
+        """End it and all its processes at once, as a power cut would."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def label(self, name: str, version: int) -> NDArray[np.uint8]:
+        """Read a version of a label from the disk."""
+        return np.asarray(Image.open(self.studies / "annotations" / "labels" / name / f"{version:04}.png"))
+
+    def about(self, name: str, version: int) -> dict[str, Any]:
+        """Read what is written beside a label."""
+        return json.loads((self.studies / "annotations" / "labels" / name / f"{version:04}.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[Server]:
+    """A server with sixteen phantoms of 128 x 128, a 16-bit image, two classes and untrained weights."""
+    studies = tmp_path_factory.mktemp("browser") / "studies"
+    phantoms = write_phantoms(studies.parent / "phantoms", count=16, size=128)
+    shutil.copytree(phantoms / "images", studies / "images")
+    y, x = np.mgrid[:120, :160]
+    disc = 1000 + 3000 * (np.hypot(x - 80, y - 60) < 40)
+    Image.fromarray(disc.astype(np.uint16)).save(studies / "images" / "scan16.png")
+    running = Server(studies, weights).start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium: the system's where there is one, else Playwright's own."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        try:
+            launched = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        except Exception as error:
+            pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
+        yield launched
+        launched.close()
+
+
+Visit = Callable[..., Annotator]
+
+
+@pytest.fixture
+def visit(server: Server, browser: Browser) -> Iterator[Visit]:
+    """Open the page as an annotator: `visit(image, name=..., theme=..., context=..., **settings)`; an error of the page fails the test."""
+    contexts: list[BrowserContext] = []
+    errors: list[str] = []
+
+    def begin(
+        image: str | None = None,
+        name: str = "Dr. Meier",
+        theme: str = "dark",
+        context: BrowserContext | None = None,
+        options: dict[str, Any] | None = None,
+        interactive: bool = False,
+        **settings: Any,
+    ) -> Annotator:
+        if context is None:
+            context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=theme, **(options or {}))
+            contexts.append(context)
+            chosen = {"automatic": False, "proceed": False, "tool": "brush", **settings}
+            context.add_init_script(
+                f"""if (!localStorage.getItem("annotation-settings")) {{
+                    localStorage.setItem("annotation-settings", {json.dumps(json.dumps(chosen))});
+                    localStorage.setItem("annotation-annotator", {json.dumps(name)});
+                }}"""
+            )
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        annotator = Annotator(page, server.url)
+        if interactive:
+            annotator.pretend_interactive()
+        annotator.open(image)
+        return annotator
+
+    yield begin
+    for context in contexts:
+        context.close()
+    assert not errors, errors
