@@ -17,6 +17,8 @@ export class ModelWork {
   constructor(workspace) {
     this.workspace = workspace;
     this.inference = new Inference(workspace.api);
+    /** Grows with every question and every cancellation: what an older one prepared is dropped. */
+    this.turn = 0;
     /** What to do when the server is back. @type {(() => void) | null} */
     this.again = null;
     workspace.api.addEventListener("connection", () => {
@@ -45,7 +47,10 @@ export class ModelWork {
     const asked = annotation.history.last;
     const maps = map === "uncertainty" || map === "edge" ? [map] : [];
     const drawn = guided && mask.labels.includes(value) ? mask.labels.map((label) => (label === value ? 1 : 0)) : null;
+    this.inference.cancel();
+    const turn = ++this.turn;
     const previous = drawn && (await encodePng(drawn, mask.width, mask.height));
+    if (turn !== this.turn) return;
     const question = { image: annotation.item.id, ...(guided ? toRequest(guidance, value) : {}), maps };
     const answer = await this.inference.ask(question, previous, guided ? value : null, this.valueWanted);
     if (this.workspace.annotation !== annotation) return;
@@ -71,6 +76,7 @@ export class ModelWork {
   }
 
   cancel() {
+    this.turn++;
     this.again = null;
     this.inference.cancel();
   }

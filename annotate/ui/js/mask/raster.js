@@ -7,7 +7,8 @@
  */
 
 /**
- * A stroke of a round brush from one point to another, its radius changing evenly between them (pen pressure).
+ * A stroke of a round brush from one point to another, its radius changing evenly between them (pen pressure): the two
+ * discs and what lies between them.
  * @param {Point} from
  * @param {Point} to
  * @param {number} fromRadius pixels
@@ -15,40 +16,51 @@
  * @param {Emit} emit
  */
 export function strokeSpans(from, to, fromRadius, toRadius, emit) {
-  const length = Math.hypot(to[0] - from[0], to[1] - from[1]);
   const widest = Math.max(fromRadius, toRadius, 0.5);
-  const y0 = Math.floor(Math.min(from[1], to[1]) - widest);
-  const y1 = Math.ceil(Math.max(from[1], to[1]) + widest);
-  const steps = Math.max(1, Math.ceil(length / Math.max(0.5, Math.min(fromRadius, toRadius) / 4)));
-  const left = new Float64Array(y1 - y0 + 1).fill(Infinity);
-  const right = new Float64Array(y1 - y0 + 1).fill(-Infinity);
-  for (let step = 0; step <= steps; step++) {
-    const t = step / steps;
-    const x = from[0] + (to[0] - from[0]) * t;
-    const y = from[1] + (to[1] - from[1]) * t;
-    const radius = Math.max(0.5, fromRadius + (toRadius - fromRadius) * t);
-    for (let row = Math.floor(y - radius); row <= y + radius; row++) {
-      const dy = row + 0.5 - y;
-      const half = radius * radius - dy * dy;
-      if (half < 0) continue;
-      const reach = Math.sqrt(half);
-      const x0 = Math.ceil(x - reach - 0.5);
-      const x1 = Math.floor(x + reach - 0.5) + 1;
-      if (x1 <= x0) continue;
-      left[row - y0] = Math.min(left[row - y0], x0);
-      right[row - y0] = Math.max(right[row - y0], x1);
+  const top = Math.floor(Math.min(from[1], to[1]) - widest);
+  const bottom = Math.ceil(Math.max(from[1], to[1]) + widest);
+  const length = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1;
+  const [nx, ny] = [(from[1] - to[1]) / length, (to[0] - from[0]) / length]; // across the stroke
+  /** @type {Point[]} */
+  const between = [
+    [from[0] + nx * fromRadius, from[1] + ny * fromRadius],
+    [to[0] + nx * toRadius, to[1] + ny * toRadius],
+    [to[0] - nx * toRadius, to[1] - ny * toRadius],
+    [from[0] - nx * fromRadius, from[1] - ny * fromRadius],
+  ];
+  const left = new Float64Array(bottom - top + 1).fill(Infinity);
+  const right = new Float64Array(bottom - top + 1).fill(-Infinity);
+  const reach = (/** @type {number} */ row, /** @type {number} */ x0, /** @type {number} */ x1) => {
+    left[row] = Math.min(left[row], x0);
+    right[row] = Math.max(right[row], x1);
+  };
+  for (let row = 0; row < left.length; row++) {
+    const y = top + row + 0.5;
+    for (const [[cx, cy], radius] of /** @type {[Point, number][]} */ ([[from, fromRadius], [to, toRadius]])) {
+      const half = radius * radius - (y - cy) * (y - cy);
+      if (half >= 0) reach(row, cx - Math.sqrt(half), cx + Math.sqrt(half));
     }
+    between.forEach(([xa, ya], i) => {
+      const [xb, yb] = between[(i + 1) % 4];
+      if ((ya <= y && y <= yb) || (yb <= y && y <= ya)) {
+        const x = ya === yb ? xa : xa + ((y - ya) / (yb - ya)) * (xb - xa);
+        reach(row, x, x);
+      }
+    });
   }
-  if (fromRadius <= 0.75 && toRadius <= 0.75) {
-    // A brush of one pixel always marks the pixel it stands on.
+  if (widest <= 0.75) {
+    // A brush of one pixel always marks the pixel it stands on, and leaves no gap.
+    const steps = Math.ceil(2 * length);
     for (let step = 0; step <= steps; step++) {
-      const x = Math.floor(from[0] + ((to[0] - from[0]) * step) / steps);
-      const row = Math.floor(from[1] + ((to[1] - from[1]) * step) / steps) - y0;
-      left[row] = Math.min(left[row], x);
-      right[row] = Math.max(right[row], x + 1);
+      const x = Math.floor(from[0] + ((to[0] - from[0]) * step) / steps) + 0.5;
+      reach(Math.floor(from[1] + ((to[1] - from[1]) * step) / steps) - top, x, x);
     }
   }
-  for (let row = 0; row < left.length; row++) if (left[row] < right[row]) emit(y0 + row, left[row], right[row]);
+  for (let row = 0; row < left.length; row++) {
+    const x0 = Math.ceil(left[row] - 0.5);
+    const x1 = Math.floor(right[row] - 0.5) + 1;
+    if (x0 < x1) emit(top + row, x0, x1);
+  }
 }
 
 /**

@@ -159,5 +159,5 @@ function comment(workspace) {
     field.focus();
   });
   draw();
-  return h("section", { class: "section", "aria-label": "Comment" }, h("label", { htmlFor: "comment" }, h("h3", {}, "Comment")), field);
+  return h("div", { class: "section" }, h("label", { htmlFor: "comment" }, h("h3", {}, "Comment")), field);
 }

@@ -112,7 +112,7 @@ export function mountOptions(workspace) {
       h("button", { type: "button", role: "radio", "data-sign": String(positive), title: `${label} (X swaps)`, onclick: () => settings.set({ positive }) }, icon(/** @type {string} */ (picture)), /** @type {string} */ (label)),
     ),
   );
-  const hint = h("span", { class: "quiet small grow wide-only" });
+  const hint = h("span", { class: "hint quiet small" });
   const repairs = h(
     "div",
     { class: "row", role: "group", "aria-label": "Repairs" },
@@ -137,7 +137,7 @@ export function mountOptions(workspace) {
     const polygon = workspace.annotation?.guidance.polygon;
     finish.hidden = !polygon || polygon.points.length < 3;
     finish.textContent = polygon?.closed ? "Fill the polygon" : "Close the polygon";
-    hint.textContent = HINTS[tool];
+    hint.textContent = hint.title = HINTS[tool];
     for (const button of repairs.children) /** @type {HTMLButtonElement} */ (button).disabled = !workspace.annotation;
   };
   settings.addEventListener("change", draw);
