@@ -119,6 +119,8 @@ def infer(
             said = {**said, **_scribbles(read_upload(label, service.settings.max_upload_bytes), label, size)}
         found, job = task.predict(path, size, said)
     result = result_of(service, found, job)
+    if said.get("mask") is True:  # CVAT's interactor takes rows of numbers
+        result["mask"] = found.tolist()
     if output == "json" or (output is None and said.get("output") == "json"):
         return Response(json.dumps(result), media_type="application/json")
     data, kind = write_foreign(found, ending)

@@ -28,6 +28,7 @@ from custom_networks.data.phantoms import write_phantoms
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUNDLE = REPOSITORY / "bundle"
 SIZE = 96
+HERE = "http://127.0.0.1:8000"
 Start = Callable[..., TestClient]
 
 
@@ -69,7 +70,7 @@ def start(studies: Path) -> Iterator[Start]:
         end()
         settings = {"score": False, "checkpoint": checkpoint or studies / "none.pt", **settings}
         made = Settings(studies=studies, bundle_root=BUNDLE, **settings)
-        client = TestClient(create_app(Service(made, threads=1)), raise_server_exceptions=False)
+        client = TestClient(create_app(Service(made, threads=1)), base_url=HERE, raise_server_exceptions=False)
         client.__enter__()
         running.append(client)
         return client
@@ -90,7 +91,7 @@ def predicting(phantoms: Path, weights: Path, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("predicting") / "studies"
     shutil.copytree(phantoms / "images", folder / "images")
     made = Settings(studies=folder, bundle_root=BUNDLE, checkpoint=weights, score=False)
-    with TestClient(create_app(Service(made, threads=1)), raise_server_exceptions=False) as client:
+    with TestClient(create_app(Service(made, threads=1)), base_url=HERE, raise_server_exceptions=False) as client:
         yield client
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import importlib.util
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import nibabel
 import nrrd
 import numpy as np
 import pytest
-from conftest import SIZE, Running, png, put_label, square
+from conftest import REPOSITORY, SIZE, Running, png, put_label, square
 from fastapi.testclient import TestClient
 from monailabel.client import MONAILabelClient
 from PIL import Image
@@ -88,6 +91,29 @@ def test_cvat_detector_and_interactor(served: Running, tmp_path: Path):
         params={"output": "mask", "foreground": [], "background": []},
     )
     assert np.asarray(Image.open(file)).shape == (60, 80)
+
+
+@pytest.mark.parametrize("upload", ["frame.jpg", "frame.png"])
+def test_our_cvat_function(served: Running, monkeypatch: pytest.MonkeyPatch, upload: str):
+    spec = importlib.util.spec_from_file_location("cvat_function", REPOSITORY / "annotate" / "cvat" / "main.py")
+    function = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(function)
+    monkeypatch.setenv("SGDNET_SERVER", served.address)
+    context = SimpleNamespace(user_data=SimpleNamespace(), Response=SimpleNamespace)
+    function.init_context(context)
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    Image.fromarray(pixels).save(buffer, "PNG" if upload.endswith("png") else "JPEG")
+    image = base64.b64encode(buffer.getvalue()).decode()
+    answer = function.handler(context, SimpleNamespace(body={"image": image}))
+    assert answer.status_code == 200, answer.body
+    polygons = json.loads(answer.body)
+    assert polygons
+    assert {(one["label"], one["type"], len(one["points"]) % 2) for one in polygons} == {("lesion", "polygon", 0)}
+    context.user_data.model = "sgdnet_clicks"
+    clicked = {"image": image, "pos_points": [[5, 5]], "neg_points": [], "obj_bbox": [[1, 2], [30, 40]]}
+    answer = function.handler(context, SimpleNamespace(body=json.dumps(clicked)))
+    assert (answer.status_code, "take no clicks" in answer.body) == (409, True)
 
 
 @pytest.mark.parametrize("upload", [False, True])
