@@ -20,12 +20,12 @@ import torch
 from custom_networks.data.formats import read_labels
 from custom_networks.errors import UserError
 from custom_networks.files import write_atomically, write_json
+from custom_networks.messages import find_user_error
 from custom_networks.metrics.overlap import confusion, dice
 from custom_networks.network.weights import read_checkpoint
 from custom_networks.prediction.predictor import SGDNetPredictor
-from custom_networks.trained import BEST, LAST
-from custom_networks.training.setup import find_user_error
 from custom_networks.verbs import run_config
+from custom_networks.weights.record import BEST, LAST
 
 OVERLAY = Path(__file__).with_name("finetune.json")
 SPEC, RESULT, WEIGHTS = "spec.json", "result.json", "model.pt"

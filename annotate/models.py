@@ -19,7 +19,7 @@ from annotate.errors import Conflict, NotFound, Unavailable
 from annotate.records import read_record
 from custom_networks.errors import UserError
 from custom_networks.files import sha256, write_atomically, write_json
-from custom_networks.trained import trained_classes, training_of
+from custom_networks.weights.record import trained_classes, training_of
 
 ABOUT, ACTIVE = "about.json", "active.json"
 

@@ -78,7 +78,7 @@ def serve(connection: Connection, threads: int) -> None:
         try:
             answer: tuple[str, Any] = ("done", desk.compute(task))
         except Exception as error:  # whatever happens to one image must not end the process
-            from custom_networks.training.setup import find_user_error
+            from custom_networks.messages import find_user_error
 
             found = find_user_error(error)
             answer = ("error", str(found or f"{type(error).__name__}: {error}")[:500])
