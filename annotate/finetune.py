@@ -11,11 +11,13 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from custom_networks.data.formats import read_labels
 from custom_networks.errors import UserError
@@ -24,6 +26,7 @@ from custom_networks.messages import find_user_error
 from custom_networks.metrics.overlap import confusion, dice
 from custom_networks.network.weights import read_checkpoint
 from custom_networks.prediction.predictor import SGDNetPredictor
+from custom_networks.prediction.reading import read_file
 from custom_networks.verbs import run_config
 from custom_networks.weights.record import BEST, LAST
 
@@ -54,14 +57,15 @@ def finetune(run: Path) -> None:
     }
     if spec["device"]:
         knobs["device"] = spec["device"]
+    files = ["train.json"] if spec["classes"] == 1 else ["train.json", "multi_class.json"]
+    if spec["interactive"]:
+        files.append("train_interactive.json")
+        knobs |= {"automatic": spec["checkpoint"], "train_embedding": True}
+    elif spec["checkpoint"]:
+        knobs |= {"start_from": spec["checkpoint"], "config_file": [str(OVERLAY)]}
     if spec["checkpoint"]:
-        knobs |= {
-            "start_from": spec["checkpoint"],
-            "learning_rate": spec["learning_rate"],
-            "config_file": [str(OVERLAY)],
-        }
-    files = ("train.json",) if spec["classes"] == 1 else ("train.json", "multi_class.json")
-    run_config(files, "train", knobs)
+        knobs["learning_rate"] = spec["learning_rate"]
+    run_config(tuple(files), "train", knobs)
     state = read_checkpoint(run / "run" / LAST)
     write_atomically(run / WEIGHTS, lambda file: torch.save(state["network"], file))
     about = json.loads((run / "run" / BEST).with_suffix(".json").read_text())
@@ -73,14 +77,24 @@ def finetune(run: Path) -> None:
 
 def mean_dice(spec: dict[str, Any], checkpoint: str) -> float:
     """Mean Dice of weights on the held-out images, each at its own size; of several classes, of all foreground."""
-    predictor = SGDNetPredictor.from_bundle(
-        spec["bundle_root"], checkpoint, device=spec["device"], edge=False, image_size=spec["image_size"]
-    )
+    predict = _predictor(spec, checkpoint)
     figures = []
     for item in spec["heldout"]:
         truth = np.asarray(read_labels(item["label"]).image) > 0
-        figures.append(dice(confusion(predictor(item["image"]).mask, truth)))
+        figures.append(dice(confusion(predict(item["image"]), truth)))
     return float(np.mean(figures))
+
+
+def _predictor(spec: dict[str, Any], checkpoint: str) -> Callable[[str], NDArray[np.bool_]]:
+    """What makes a mask (H, W) of an image's path, without guidance."""
+    device, size = spec["device"], spec["image_size"]
+    if spec["interactive"]:
+        from custom_networks.interactive import InteractivePredictor
+
+        guided = InteractivePredictor(checkpoint, device=device, image_size=size)
+        return lambda path: guided.answer(guided.embed(read_file(Path(path)).pixels)).mask
+    automatic = SGDNetPredictor.from_bundle(spec["bundle_root"], checkpoint, device=device, edge=False, image_size=size)
+    return lambda path: automatic(path).mask
 
 
 def _end_with_the_server() -> None:

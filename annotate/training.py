@@ -184,6 +184,7 @@ class Trainer:
             "bundle_root": str(self.settings.bundle_root),
             "checkpoint": str(model.checkpoint) if model else None,
             "version": model.version if model else None,
+            "interactive": model is not None and self.models.takes_clicks(model),
             "heldout": lists["validation"],
             "trained_on": len(training),
             "classes": len(classes),
