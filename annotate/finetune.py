@@ -1,16 +1,13 @@
-"""One fine-tuning, in a process of its own: `python -m annotate.finetune RUN`, whose spec.json says what to do.
+"""One fine-tuning, in a process of its own (`tethered`); spec.json in the folder of the run says what to do.
 
 It measures the weights in use on the held-out images, trains through the bundle's `train.json`, and measures again what
-the last epoch left. No epoch is chosen by the held-out images, so that the comparison favours neither side. It ends
-when its standard input is closed: it does not outlive the server.
+the last epoch left. No epoch is chosen by the held-out images, so that the comparison favours neither side.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,14 +94,8 @@ def _predictor(spec: dict[str, Any], checkpoint: str) -> Callable[[str], NDArray
     return lambda path: automatic(path).mask
 
 
-def _end_with_the_server() -> None:
-    sys.stdin.buffer.read()
-    os._exit(3)
-
-
 def main(run: Path) -> int:
     """Fine-tune; tells a mistake in one sentence in `result.json`."""
-    threading.Thread(target=_end_with_the_server, daemon=True).start()
     os.nice(10)
     try:
         finetune(run)
@@ -116,7 +107,3 @@ def main(run: Path) -> int:
             return 1
         raise
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))

@@ -105,7 +105,7 @@ class Trainer:
             spec = self._spec(run, training, heldout, epochs)
             write_json(run / SPEC, {**spec, "by": by, "when": now()})
             log = (run / "log.txt").open("wb")
-            command = [sys.executable, "-m", "annotate.finetune", str(run)]
+            command = [sys.executable, "-m", "annotate.tethered", str(run)]
             root = Path(__file__).resolve().parents[1]
             self._cancelled = False
             self._process = subprocess.Popen(

@@ -159,7 +159,7 @@ def training_rounds(zygote: Zygote, studies: Path, weights: Path, count: int, lo
         stages.append(f"epoch {told['epoch']}" if told["before"] else "start")
         os.kill(child, signal.SIGKILL)
         run = studies / "annotations" / "training" / f"{number:04}"
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while _alive(str(run)) and time.monotonic() < until:
             time.sleep(0.1)
         assert not _alive(str(run)), "the fine-tuning outlives its server"
