@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA := data/phantoms
 ANNOTATE := annotate/.venv
 
-.PHONY: train test test-all annotate test-annotate test-annotate-all lint format benchmark clean
+.PHONY: train test test-all test-avx2 annotate test-annotate test-annotate-all lint format figures benchmark clean
 
 train: $(VENV)/.installed $(DATA)
 	$(BIN)/sgdnet train --dataset_dir $(DATA) --image_size 128 --batch_size 8 --max_epochs 16 --num_workers 0
@@ -18,6 +18,10 @@ test: $(VENV)/.installed-dev
 
 test-all: $(VENV)/.installed-dev
 	$(BIN)/pytest
+
+# As on a processor without AVX-512: no bfloat16, and other kernels.
+test-avx2: $(VENV)/.installed-dev
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/pytest -m "not slow" tests/test_processor.py tests/network tests/prediction
 
 annotate: $(ANNOTATE)/.installed data/annotate
 	$(ANNOTATE)/bin/sgdnet annotate --studies data/annotate
@@ -35,6 +39,9 @@ lint: $(VENV)/.installed-dev
 
 benchmark: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks all
+
+figures: $(VENV)/.installed-dev
+	$(BIN)/cog -r -p "from benchmarks.figures import *" README.md docs/*.md
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

@@ -12,8 +12,10 @@ from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from annotate.guards import Guard, install_errors
-from annotate.routes import images, inference, labels, session, training
+from annotate.label_app import make_app
+from annotate.routes import clients, clients_infer, images, inference, labels, session, training
 from annotate.service import Service
+from annotate.sessions import Sessions
 
 PAGE = Path(__file__).with_name("ui")
 
@@ -35,7 +37,9 @@ def create_app(service: Service) -> FastAPI:
 
     app = FastAPI(title="SGD-Net annotation", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.service = service
-    for part in (session, images, labels, inference, training):
+    app.state.label_app = make_app(service)
+    app.state.sessions = Sessions(service.settings)
+    for part in (session, images, labels, inference, training, clients, clients_infer):
         app.include_router(part.router)
     app.mount("/ui", StaticFiles(directory=PAGE, html=True), name="ui")
 

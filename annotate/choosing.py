@@ -139,6 +139,7 @@ class Chooser:
                 self.settings.device,
                 self.settings.image_size,
                 ("uncertainty",),
+                interactive=self.models.takes_clicks(model),
             )
 
             def note(job: Job) -> None:

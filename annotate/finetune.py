@@ -1,31 +1,31 @@
-"""One fine-tuning, in a process of its own: `python -m annotate.finetune RUN`, whose spec.json says what to do.
+"""One fine-tuning, in a process of its own (`tethered`); spec.json in the folder of the run says what to do.
 
 It measures the weights in use on the held-out images, trains through the bundle's `train.json`, and measures again what
-the last epoch left. No epoch is chosen by the held-out images, so that the comparison favours neither side. It ends
-when its standard input is closed: it does not outlive the server.
+the last epoch left. No epoch is chosen by the held-out images, so that the comparison favours neither side.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
-import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from custom_networks.data.formats import read_labels
 from custom_networks.errors import UserError
 from custom_networks.files import write_atomically, write_json
+from custom_networks.messages import find_user_error
 from custom_networks.metrics.overlap import confusion, dice
 from custom_networks.network.weights import read_checkpoint
 from custom_networks.prediction.predictor import SGDNetPredictor
-from custom_networks.trained import BEST, LAST
-from custom_networks.training.setup import find_user_error
+from custom_networks.prediction.reading import read_file
 from custom_networks.verbs import run_config
+from custom_networks.weights.record import BEST, LAST
 
 OVERLAY = Path(__file__).with_name("finetune.json")
 SPEC, RESULT, WEIGHTS = "spec.json", "result.json", "model.pt"
@@ -54,14 +54,15 @@ def finetune(run: Path) -> None:
     }
     if spec["device"]:
         knobs["device"] = spec["device"]
+    files = ["train.json"] if spec["classes"] == 1 else ["train.json", "multi_class.json"]
+    if spec["interactive"]:
+        files.append("train_interactive.json")
+        knobs |= {"automatic": spec["checkpoint"], "train_embedding": True}
+    elif spec["checkpoint"]:
+        knobs |= {"start_from": spec["checkpoint"], "config_file": [str(OVERLAY)]}
     if spec["checkpoint"]:
-        knobs |= {
-            "start_from": spec["checkpoint"],
-            "learning_rate": spec["learning_rate"],
-            "config_file": [str(OVERLAY)],
-        }
-    files = ("train.json",) if spec["classes"] == 1 else ("train.json", "multi_class.json")
-    run_config(files, "train", knobs)
+        knobs["learning_rate"] = spec["learning_rate"]
+    run_config(tuple(files), "train", knobs)
     state = read_checkpoint(run / "run" / LAST)
     write_atomically(run / WEIGHTS, lambda file: torch.save(state["network"], file))
     about = json.loads((run / "run" / BEST).with_suffix(".json").read_text())
@@ -73,24 +74,28 @@ def finetune(run: Path) -> None:
 
 def mean_dice(spec: dict[str, Any], checkpoint: str) -> float:
     """Mean Dice of weights on the held-out images, each at its own size; of several classes, of all foreground."""
-    predictor = SGDNetPredictor.from_bundle(
-        spec["bundle_root"], checkpoint, device=spec["device"], edge=False, image_size=spec["image_size"]
-    )
+    predict = _predictor(spec, checkpoint)
     figures = []
     for item in spec["heldout"]:
         truth = np.asarray(read_labels(item["label"]).image) > 0
-        figures.append(dice(confusion(predictor(item["image"]).mask, truth)))
+        figures.append(dice(confusion(predict(item["image"]), truth)))
     return float(np.mean(figures))
 
 
-def _end_with_the_server() -> None:
-    sys.stdin.buffer.read()
-    os._exit(3)
+def _predictor(spec: dict[str, Any], checkpoint: str) -> Callable[[str], NDArray[np.bool_]]:
+    """What makes a mask (H, W) of an image's path, without guidance."""
+    device, size = spec["device"], spec["image_size"]
+    if spec["interactive"]:
+        from custom_networks.interactive import InteractivePredictor
+
+        guided = InteractivePredictor(checkpoint, device=device, image_size=size)
+        return lambda path: guided.answer(guided.embed(read_file(Path(path)).pixels)).mask
+    automatic = SGDNetPredictor.from_bundle(spec["bundle_root"], checkpoint, device=device, edge=False, image_size=size)
+    return lambda path: automatic(path).mask
 
 
 def main(run: Path) -> int:
     """Fine-tune; tells a mistake in one sentence in `result.json`."""
-    threading.Thread(target=_end_with_the_server, daemon=True).start()
     os.nice(10)
     try:
         finetune(run)
@@ -102,7 +107,3 @@ def main(run: Path) -> int:
             return 1
         raise
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))

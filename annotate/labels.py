@@ -16,7 +16,7 @@ import io
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -289,7 +289,7 @@ def checked_about(about: Mapping[str, Any]) -> dict[str, Any]:
 
 def now() -> str:
     """Present time, UTC, ISO 8601 with milliseconds."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _number(about: Mapping[str, Any], name: str, limit: float) -> float:

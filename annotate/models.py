@@ -19,7 +19,7 @@ from annotate.errors import Conflict, NotFound, Unavailable
 from annotate.records import read_record
 from custom_networks.errors import UserError
 from custom_networks.files import sha256, write_atomically, write_json
-from custom_networks.trained import trained_classes, training_of
+from custom_networks.weights.record import trained_classes, training_of
 
 ABOUT, ACTIVE = "about.json", "active.json"
 
@@ -66,6 +66,7 @@ class Models:
         self.shipped = shipped
         self._lock = threading.RLock()
         self._hashes: dict[tuple[str, int, int], str] = {}
+        self._guided: dict[str, bool] = {}
         for leftover in folder.glob(".new-*") if folder.is_dir() else []:
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -136,6 +137,16 @@ class Models:
             if about["published"]:
                 self.activate(number)
             return next(model for model in self.all() if model.version == number)
+
+    def takes_clicks(self, model: Model) -> bool:
+        """Whether a version's weights are those of a network that takes guidance."""
+        if model.sha256 not in self._guided:
+            try:
+                from custom_networks.interactive import takes_clicks
+            except ImportError:
+                return False
+            self._guided[model.sha256] = takes_clicks(model.checkpoint)
+        return self._guided[model.sha256]
 
     def classes(self) -> dict[int, str]:
         """Names of the classes of the version in use; {1: "lesion"} where it has one without a name."""

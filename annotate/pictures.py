@@ -55,8 +55,10 @@ class Pictures:
 
     def window(self, name: str) -> Window:
         """Smallest and largest value of an image, which is what a view without a window shows; 0 and 255 of 8 bits."""
+        if self.studies.size(name).bits == 8:
+            return 0.0, 255.0
         pixels = self.pixels(name)
-        return (0.0, 255.0) if pixels.ndim == 3 else (float(pixels.min()), float(pixels.max()))
+        return float(pixels.min()), float(pixels.max())
 
     def thumbnail(self, name: str) -> bytes:
         """JPEG of at most 160 pixels a side, from the cache on disk where it is there."""

@@ -32,6 +32,7 @@ class Task:
         image_size: side of the network's square, pixels; None takes the training's.
         maps: what to compute beside probability and mask: "uncertainty", "edge".
         guidance: clicks, scribbles, box and previous mask; empty for automatic segmentation.
+        interactive: whether the weights are those of a network that takes guidance.
     """
 
     image: str
@@ -42,6 +43,7 @@ class Task:
     image_size: int | None = None
     maps: tuple[str, ...] = ()
     guidance: Mapping[str, Any] = field(default_factory=dict)
+    interactive: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def serve(connection: Connection, threads: int) -> None:
         try:
             answer: tuple[str, Any] = ("done", desk.compute(task))
         except Exception as error:  # whatever happens to one image must not end the process
-            from custom_networks.training.setup import find_user_error
+            from custom_networks.messages import find_user_error
 
             found = find_user_error(error)
             answer = ("error", str(found or f"{type(error).__name__}: {error}")[:500])
@@ -97,10 +99,10 @@ class Desk:
 
     def compute(self, task: Task) -> Outcome:
         """Compute a task; raises UserError for weights or an image that cannot be used."""
-        return self.guided(task) if task.guidance else self.automatic(task)
+        return self.guided(task) if task.interactive else self.automatic(task)
 
     def automatic(self, task: Task) -> Outcome:
-        """Segment without guidance, through the package's predictor."""
+        """Segment with weights that take no guidance, through the package's predictor."""
         from custom_networks.prediction.predictor import SGDNetPredictor
 
         tta = "flips" if "uncertainty" in task.maps else "none"
@@ -125,27 +127,42 @@ class Desk:
         return Outcome(files, found.confidence, spread)
 
     def guided(self, task: Task) -> Outcome:
-        """Segment with clicks, scribbles, a box and a previous mask."""
+        """Segment with clicks, scribbles, a box and a previous mask, or with none of them."""
         from custom_networks.interactive import Guidance, InteractivePredictor
-
         from custom_networks.prediction.reading import read_file
         from custom_networks.prediction.result import confidence
 
         def load() -> Any:
-            return InteractivePredictor(task.checkpoint, device=task.device)
+            return InteractivePredictor(task.checkpoint, device=task.device, image_size=task.image_size)
 
-        predictor = _kept(self.networks, ("guided", task.key), load, NETWORKS)
+        predictor = _kept(self.networks, ("guided", task.key, task.image_size), load, NETWORKS)
 
-        def embed() -> Any:
-            return predictor.embed(read_file(Path(task.image)).pixels)
+        def pixels() -> NDArray[np.uint8]:
+            return read_file(Path(task.image)).pixels
 
         stamp = Path(task.image).stat().st_mtime_ns
-        state = _kept(self.states, (task.key, task.image, stamp), embed, STATES)
+        key = (task.key, task.image, stamp, task.image_size)
+        state = _kept(self.states, key, lambda: predictor.embed(pixels()), STATES)
         answer = predictor.answer(state, Guidance(**task.guidance))
         files = {"mask": _png(answer.mask.astype(np.uint8)), "probability": _map(answer.probability)}
         if "edge" in task.maps:
             files["edge"] = _map(answer.edge)
-        return Outcome(files, confidence(answer.probability, answer.mask))
+        spread = None
+        if "uncertainty" in task.maps:
+            views = np.stack(_flipped_answers(predictor, pixels()))
+            deviation = views.std(0)
+            files["uncertainty"] = _map(2 * deviation)
+            spread = disagreement(views.mean(0), deviation)
+        return Outcome(files, confidence(answer.probability, answer.mask), spread)
+
+
+def _flipped_answers(predictor: Any, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    """Probabilities (H, W) of the image itself and flipped left to right, upside down and both, without guidance."""
+    found = []
+    for axes in ((), (1,), (0,), (0, 1)):
+        flipped = np.ascontiguousarray(np.flip(pixels, axes))
+        found.append(np.flip(predictor.answer(predictor.embed(flipped)).probability, axes))
+    return found
 
 
 def disagreement(probability: NDArray[np.floating], spread: NDArray[np.floating]) -> float:

@@ -106,8 +106,8 @@ class InferenceQueue:
         if job.state != "queued":
             return 0
         with self._changed:
-            ahead = [other for other in sorted(self._waiting)[: len(self._waiting)] if other[2].state == "queued"]
-            place = next((i for i, other in enumerate(ahead) if other[2] is job), 0)
+            ahead = [other for _, _, other in sorted(self._waiting) if other.state == "queued"]
+            place = next((i for i, other in enumerate(ahead) if other is job), 0)
             return place + (1 if self._running is not None else 0)
 
     def cancel(self, job: Job) -> None:

@@ -28,6 +28,8 @@ def serve(knobs: dict[str, Any]) -> None:
 
     service = Service(settings)
     try:
+        app = create_app(service)
+        listening.listen(128)  # from now on requests wait until they are served
         count = len(service.studies.names())
         print(f"{count} images in {service.studies.folder}; labels go to {settings.annotations}", flush=True)
         if service.models.active() is None:
@@ -35,7 +37,7 @@ def serve(knobs: dict[str, Any]) -> None:
         token = f"?token={settings.token}" if settings.token else ""
         port = listening.getsockname()[1]
         print(f"Open http://{settings.host}:{port}/ui/{token}    (stop with Ctrl-C)", flush=True)
-        config = uvicorn.Config(create_app(service), log_level="warning", timeout_graceful_shutdown=3)
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3)
         uvicorn.Server(config).run(sockets=[listening])
     finally:
         service.close()

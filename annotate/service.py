@@ -59,11 +59,7 @@ class Service:
         model = self.models.active()
         if model is None:
             return False
-        try:
-            from custom_networks.interactive import takes_guidance
-        except ImportError:
-            return False
-        return bool(takes_guidance(model.checkpoint))
+        return self.models.takes_clicks(model)
 
     def infer(self, name: str, guidance: dict[str, Any], maps: tuple[str, ...]) -> Job:
         """Queue an inference.
@@ -84,7 +80,7 @@ class Service:
     def infer_file(self, path: Path, guidance: dict[str, Any], maps: tuple[str, ...]) -> Job:
         """Queue an inference on a file that the server itself has written or listed; otherwise as `infer`."""
         model = self.models.required()
-        if guidance and not self.interactive():
+        if guidance and not self.models.takes_clicks(model):
             raise Unavailable("these weights take no clicks, scribbles or boxes; correct the outline with the brush")
         settings = self.settings
         task = Task(
@@ -96,6 +92,7 @@ class Service:
             settings.image_size,
             maps,
             guidance,
+            self.models.takes_clicks(model),
         )
         return self.queue.submit(task)
 

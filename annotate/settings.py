@@ -9,6 +9,7 @@ from pathlib import Path
 from custom_networks.errors import UserError
 
 MIB = 2**20
+SHIPPED = ("model_interactive.pt", "model.pt")
 PALETTE = ("#ff8c1a", "#2f9bff", "#35c46a", "#e5489d", "#b58cff", "#f2d023", "#20c5c5", "#ff5c5c", "#9aa86f", "#8f6b4e")
 
 
@@ -19,7 +20,7 @@ class Settings:
     Args:
         studies: folder of the images, in it or in its `images/`; results go to its `annotations/`.
         bundle_root: folder of the bundle.
-        checkpoint: weights to start with; None takes the bundle's `models/model.pt`.
+        checkpoint: weights to start with; None takes the bundle's `models/model_interactive.pt`, or `model.pt`.
         host: address to listen on.
         port: to listen on.
         token: secret that every request must bring; required unless the host is this machine alone.
@@ -62,7 +63,10 @@ class Settings:
     @property
     def weights(self) -> Path:
         """File of the weights that the server starts with; it may not exist."""
-        return self.checkpoint or self.bundle_root / "models" / "model.pt"
+        if self.checkpoint is not None:
+            return self.checkpoint
+        interactive, automatic = (self.bundle_root / "models" / name for name in SHIPPED)
+        return interactive if interactive.is_file() else automatic
 
     @property
     def annotations(self) -> Path:

@@ -28,7 +28,7 @@ from annotate.records import read_record
 from annotate.settings import Settings
 from annotate.studies import Studies
 from custom_networks.files import write_json
-from custom_networks.trained import trained_size
+from custom_networks.weights.record import trained_size
 
 STATE = "state.json"
 HELD_OUT_EVERY = 5  # of the labelled images, the second of each five
@@ -105,7 +105,7 @@ class Trainer:
             spec = self._spec(run, training, heldout, epochs)
             write_json(run / SPEC, {**spec, "by": by, "when": now()})
             log = (run / "log.txt").open("wb")
-            command = [sys.executable, "-m", "annotate.finetune", str(run)]
+            command = [sys.executable, "-m", "annotate.tethered", str(run)]
             root = Path(__file__).resolve().parents[1]
             self._cancelled = False
             self._process = subprocess.Popen(
@@ -184,6 +184,7 @@ class Trainer:
             "bundle_root": str(self.settings.bundle_root),
             "checkpoint": str(model.checkpoint) if model else None,
             "version": model.version if model else None,
+            "interactive": model is not None and self.models.takes_clicks(model),
             "heldout": lists["validation"],
             "trained_on": len(training),
             "classes": len(classes),

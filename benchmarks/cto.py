@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from custom_networks.network.decoder import ReverseAttentionDecoder
 from custom_networks.network.dual_attention import DualAttention
 from custom_networks.network.layers import ConvBNReLU, pad_to_multiple, resize_to
-from custom_networks.network.res2net import Res2Net50
-from custom_networks.network.sgdnet import DECODER_CHANNELS, SIZE_FACTOR, restore
+from custom_networks.network.res2net import PLANES, Res2Net
+from custom_networks.network.sgdnet import SIZE_FACTOR, restore
 from custom_networks.network.stitch_vit import StitchViT
 from custom_networks.operators.edges import edge_kernels
 
@@ -67,14 +67,14 @@ class CTO(nn.Module):
 
     def __init__(self, in_channels: int = 3, out_channels: int = 1, dropout: float = 0.1) -> None:
         super().__init__()
-        self.encoder = Res2Net50(in_channels)
+        self.encoder = Res2Net(in_channels)
         x1, x2, x3, x4 = self.encoder.out_channels
         self.stitch_vit = StitchViT(x1)
         self.dual_attention = DualAttention(x1 + x4, x4, dropout)
-        self.reduce = ConvBNReLU(x4, DECODER_CHANNELS, 1, bias=True)
+        self.reduce = ConvBNReLU(x4, PLANES, 1, bias=True)
         self.boundary = BoundaryExtractor(x1, x4)
-        self.decoder = ReverseAttentionDecoder((x1, x2, x3), DECODER_CHANNELS)
-        self.heads = nn.ModuleList(nn.Conv2d(DECODER_CHANNELS, out_channels, 1) for _ in range(3))
+        self.decoder = ReverseAttentionDecoder((x1, x2, x3), PLANES)
+        self.heads = nn.ModuleList(nn.Conv2d(PLANES, out_channels, 1) for _ in range(3))
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         """Final logits (B, classes, H, W) in `eval()`; in `train()` [fine, middle, coarse, edge]."""

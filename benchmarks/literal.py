@@ -12,18 +12,15 @@ Symbols: B batch, C channels, G heads, k kernel side, K = k*k taps, H height, W 
 
 from __future__ import annotations
 
-from unittest.mock import patch
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from custom_networks.network import sgdc
 from custom_networks.network.layers import resize_to
-from custom_networks.network.sgdc import SGDC
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.network.sge import StructureGuidanceExtractor
 from custom_networks.network.stitch_vit import StitchViT
+from custom_networks.operators.dynamic_convolution import DynamicConvolution
 from custom_networks.operators.edges import edge_kernels
 
 
@@ -36,13 +33,12 @@ def unfold(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:
     return (copies * weights).sum(3).view(b, c, h, w)
 
 
-class LiteralSGDC(SGDC):
-    """SGDC by `unfold`."""
+class Unfold(DynamicConvolution):
+    """`unfold` as SGDC's operator."""
 
-    def mix(self, x: Tensor, guidance: Tensor) -> Tensor:
-        """Both branches, as in `SGDC`; the name that it looks its operator up by is another for the time being."""
-        with patch.object(sgdc, "dynamic_convolution", unfold):
-            return super().mix(x, guidance)
+    def forward(self, x: Tensor, logits: Tensor) -> Tensor:
+        """Convolve (B, C, H, W) with the softmax of (B, G*K, H, W)."""
+        return unfold(x, logits, self.heads, self.kernel_size)
 
 
 class DenseEdgeModulation(nn.Module):
@@ -91,7 +87,9 @@ class LiteralSGDNet(SGDNet):
         super().__init__(dropout=0.0)
         channels = self.encoder.out_channels
         self.stitch_vit = LiteralStitchViT(channels[0])
-        self.refine = nn.ModuleList(LiteralSGDC(c) for c in channels[:3])
+        for block in self.refine:
+            operator = block.dynamic.operator
+            block.dynamic.operator = Unfold(operator.heads, operator.kernel_size)
         self.sge = LiteralSGE(channels[3], channels[0])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.literal import unfold
 from benchmarks.measure import Call, Case, Row, Settings, Unavailable, max_difference, run_cases
-from custom_networks.operators.dynamic_convolution import streaming, tiled
+from custom_networks.operators.backends.registry import BACKENDS, Operator
 
 Scale = tuple[int, int, int]
 
@@ -22,31 +21,24 @@ HEADS = 4
 KERNEL_SIZE = 7
 REFERENCE = "unfold"
 
-Operator = Callable[[Tensor, Tensor, int, int], Tensor]
-
 
 def backends(device: str) -> list[str]:
-    """Names of the backends that a device could have."""
-    return [REFERENCE, "streaming", "tiled", *(["triton"] if device.startswith("cuda") else [])]
+    """Names of the reference and of the backends that work on a device in float32, the preferred one last."""
+    usable = [name for name, backend in BACKENDS.items() if backend.usable(torch.device(device), torch.float32)]
+    return [REFERENCE, *reversed(usable)]
 
 
 def find_backend(name: str, x: Tensor) -> Operator:
-    """Look a backend up.
-
-    Args:
-        name: one of `backends`.
-        x: the map that it will be given.
+    """Look up one of `backends`.
 
     Raises:
-        Unavailable: for the Triton kernels where they do not work on `x`.
+        Unavailable: for a backend that does not work on maps such as `x`.
     """
-    if name == "triton":
-        from custom_networks.operators import dynamic_convolution_triton as kernels
-
-        if not kernels.usable(x):
-            raise Unavailable("the Triton kernels do not work here")
-        return kernels.fused
-    return {REFERENCE: unfold, "streaming": streaming, "tiled": tiled}[name]
+    if name == REFERENCE:
+        return unfold
+    if not BACKENDS[name].usable(x.device, x.dtype):
+        raise Unavailable(f"{name} does not work on {x.device} in {x.dtype}")
+    return BACKENDS[name].compute
 
 
 def inputs(scale: Scale, batch: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor, Tensor]:

@@ -31,7 +31,7 @@ def usage(verb: str) -> str:
 
 def help_of(verb: str) -> str:
     """Write a verb's help: what it does, and its knobs with their defaults, as the configurations describe them."""
-    from custom_networks.training.setup import DESCRIPTIONS, read_config
+    from custom_networks.configuration.reading import DESCRIPTIONS, read_config
 
     function, files = VERBS[verb]
     first, *_ = (function.__doc__ or "").splitlines()
@@ -123,7 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
     from fire.decorators import SetParseFn
 
     from custom_networks.errors import nearest
-    from custom_networks.training.setup import find_user_error
+    from custom_networks.messages import find_user_error
 
     words = sys.argv[1:] if arguments is None else arguments
     if not words or words[0] in ("--help", "-h", "help"):

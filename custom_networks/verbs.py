@@ -36,8 +36,10 @@ def run_config(files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any]
     """
     from monai.bundle import ConfigWorkflow
 
-    from custom_networks.training.processes import flag
-    from custom_networks.training.setup import check_overrides, read_config, readable_errors, remember_config
+    from custom_networks.configuration.checking import check_overrides
+    from custom_networks.configuration.reading import read_config, remember_config
+    from custom_networks.flags import flag
+    from custom_networks.messages import readable_errors
 
     readable_errors()
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)  # it warns of overlays in other folders
@@ -115,7 +117,7 @@ def prepare(
         overwrite: true replaces what was prepared there with other settings.
     """
     from custom_networks.data.prepare import Settings, prepare_dataset
-    from custom_networks.training.processes import flag
+    from custom_networks.flags import flag
 
     settings = Settings(
         kind=kind,
@@ -155,7 +157,7 @@ def check(
         dataset_dir: where a datalist's files lie that are not beside it.
     """
     from custom_networks.data.checking.command import check_command
-    from custom_networks.training.processes import flag
+    from custom_networks.flags import flag
 
     check_command(data, json, sheet, flag(near_duplicates) is not False, num_workers, dataset_dir)
 
@@ -167,7 +169,7 @@ def train(tracking: bool = True, **knobs: Any) -> None:
         tracking: whether the run is kept in MLflow.
         knobs: see below.
     """
-    from custom_networks.training.processes import flag
+    from custom_networks.flags import flag
 
     if flag(tracking) is False:
         knobs["tracking_uri"] = ""
@@ -239,8 +241,8 @@ def predict(
     """
     import sys
 
+    from custom_networks.flags import flag
     from custom_networks.prediction.command import Request, predict_images
-    from custom_networks.training.processes import flag
 
     root = Path(bundle_root or default_bundle())
     request = Request(
@@ -341,7 +343,7 @@ def export(
         bundle_root: folder of the bundle, the one that holds configs/.
     """
     from custom_networks.export import export_model
-    from custom_networks.training.processes import flag
+    from custom_networks.flags import flag
 
     root = bundle_root or default_bundle()
     print(export_model(root, format, checkpoint, output, precision, calibration, image_size, bool(flag(overwrite))))
@@ -362,7 +364,7 @@ def package(
         bundle_root: folder of the bundle, the one that holds configs/.
     """
     from custom_networks.export import write_archive
-    from custom_networks.training.processes import flag
+    from custom_networks.flags import flag
 
     print(write_archive(bundle_root or default_bundle(), output, checkpoint, bool(flag(overwrite))))
 
@@ -397,7 +399,7 @@ def annotate(
         bundle_root: folder of the bundle, the one that holds configs/.
     """
     from custom_networks.annotating import annotate_images
-    from custom_networks.training.processes import flag
+    from custom_networks.flags import flag
 
     annotate_images(
         {

@@ -98,8 +98,12 @@ def edge_modulation(x, kernels, reading, root=torch.sqrt):
     return x * torch.sigmoid(root(sum(response**2 for response in responses)))
 
 
-def stitch_attention(q, k, v, stride):
-    """Sub-grid (r, c) holds the pixels (i, j) with i mod s = r and j mod s = c; one token per sub-grid."""
+def stitch_attention(q, k, v, stride, placement="interleaved"):
+    """Sub-grid (r, c) holds the pixels (i, j) with i mod s = r and j mod s = c; one token per sub-grid.
+
+    Its result goes back to those pixels, or to the block in row r and column c of s x s blocks.
+    """
+    height, width = v.shape[2] // stride, v.shape[3] // stride
     grids = [(r, c) for r in range(stride) for c in range(stride)]
     result = torch.zeros_like(v)
     for image in range(len(q)):
@@ -111,6 +115,8 @@ def stitch_attention(q, k, v, stride):
         attended = torch.softmax(scores, 1) @ tokens(v)
         for (r, c), token in zip(grids, attended, strict=True):
             place = result[image, :, r::stride, c::stride]
+            if placement == "blocks":
+                place = result[image, :, r * height : (r + 1) * height, c * width : (c + 1) * width]
             place.copy_(token.view(place.shape))
     return result
 
@@ -231,14 +237,14 @@ def bottle2neck(w, x, stride, first):
     return torch.relu(y + x)
 
 
-def res2net(w, x):
+def res2net(w, x, depths=(3, 4, 6, 3)):
     """Weights by the names of the published file."""
     x = torch.relu(bn(sub(w, "conv1.1"), conv(sub(w, "conv1.0"), x, stride=2, padding=1)))
     x = torch.relu(bn(sub(w, "conv1.4"), conv(sub(w, "conv1.3"), x, padding=1)))
     x = torch.relu(bn(sub(w, "bn1"), conv(sub(w, "conv1.6"), x, padding=1)))
     x = F.max_pool2d(x, 3, 2, 1)
     outputs = []
-    for stage, depth in enumerate((3, 4, 6, 3), 1):
+    for stage, depth in enumerate(depths, 1):
         for block in range(depth):
             first = block == 0
             stride = 2 if first and stage > 1 else 1
@@ -247,9 +253,10 @@ def res2net(w, x):
     return outputs
 
 
-def stitch_vit(w, x, strides=(16, 8, 4, 2)):
+def stitch_vit(w, x, strides=(16, 8, 4, 2), placement="interleaved"):
     groups = [conv(sub(w, name), x).chunk(len(strides), 1) for name in ("query", "key", "value")]
-    attended = torch.cat([stitch_attention(q, k, v, s) for q, k, v, s in zip(*groups, strides, strict=True)], 1)
+    parts = zip(*groups, strides, strict=True)
+    attended = torch.cat([stitch_attention(q, k, v, s, placement) for q, k, v, s in parts], 1)
     x = x + leaky(bn(sub(w, "project.1"), conv(sub(w, "project.0"), attended, padding=1)))
     y = leaky(bn(sub(w, "feed_forward.1"), conv(sub(w, "feed_forward.0"), x, padding=2, dilation=2)))
     return x + leaky(bn(sub(w, "feed_forward.4"), conv(sub(w, "feed_forward.3"), y, padding=1)))
@@ -313,7 +320,7 @@ def sgdc(w, x, guidance, heads=4, kernel_size=7, local=True, dynamic=True, raw=F
     y = 0
     if local:
         gate1, parameters = parameters[:, :c], parameters[:, c:]
-        y = y + conv(sub(w, "local"), (x if raw else normal) * torch.sigmoid(gate1), padding=1, groups=c)
+        y = y + conv(sub(w, "local.conv"), (x if raw else normal) * torch.sigmoid(gate1), padding=1, groups=c)
     if dynamic:
         gate2, logits = parameters.split([c, taps], 1)
         y = y + dynamic_convolution(normal, logits, heads, kernel_size) * torch.sigmoid(gate2)
@@ -367,10 +374,10 @@ def decoder(w, deep, skips):
     return outputs
 
 
-def sgdnet(w, image):
+def sgdnet(w, image, depths=(3, 4, 6, 3), placement="interleaved"):
     """The default network for sizes that are multiples of 64: three segmentation maps, edge map, guidance."""
-    x1, x2, x3, x4 = res2net(sub(w, "encoder"), image)
-    context = resize(stitch_vit(sub(w, "stitch_vit"), x1), x4.shape[2:])
+    x1, x2, x3, x4 = res2net(sub(w, "encoder"), image, depths)
+    context = resize(stitch_vit(sub(w, "stitch_vit"), x1, placement=placement), x4.shape[2:])
     deep = conv_bn_relu(sub(w, "reduce"), dual_attention(sub(w, "dual_attention"), torch.cat([context, x4], 1)))
     edge, guidance = sge(sub(w, "sge"), x4, x1)
     refined = [sgdc(sub(w, f"refine.{i}"), x, guidance) for i, x in enumerate((x1, x2, x3))]

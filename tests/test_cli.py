@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from networks import TOY_OVERRIDES, toy_network
 from PIL import Image
-
-from custom_networks import SGDNet
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -27,6 +26,7 @@ def words(folder: Path, dataset: Path, **knobs: object) -> list[object]:
         "model_path": folder / "models" / "model.pt",
         "max_epochs": 1,
         "tracking": "false",
+        **TOY_OVERRIDES,
         **knobs,
     }
     return [word for name, value in settings.items() for word in (f"--{name}", value)]
@@ -215,7 +215,7 @@ def test_finished_run_is_not_resumed(sgdnet: Run, trained: Path, dataset: Path, 
 
 def test_weights_of_another_architecture_name_the_keys(sgdnet: Run, dataset: Path, tmp_path: Path) -> None:
     path = tmp_path / "other.pt"
-    torch.save(SGDNet(refinement="add").state_dict(), path)
+    torch.save(toy_network(refinement="add").state_dict(), path)
     code, _, err = sgdnet("evaluate", "--dataset_dir", dataset, "--image_size", 64, "--checkpoint", path)
     assert code == 1
     assert f"{path}: these weights are not those of this SGDNet" in err

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from custom_networks.data.phantoms import write_phantoms
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUNDLE = REPOSITORY / "bundle"
 SIZE = 96
+HERE = "http://127.0.0.1:8000"
 Start = Callable[..., TestClient]
 
 
@@ -66,7 +70,7 @@ def start(studies: Path) -> Iterator[Start]:
         end()
         settings = {"score": False, "checkpoint": checkpoint or studies / "none.pt", **settings}
         made = Settings(studies=studies, bundle_root=BUNDLE, **settings)
-        client = TestClient(create_app(Service(made, threads=1)), raise_server_exceptions=False)
+        client = TestClient(create_app(Service(made, threads=1)), base_url=HERE, raise_server_exceptions=False)
         client.__enter__()
         running.append(client)
         return client
@@ -87,8 +91,58 @@ def predicting(phantoms: Path, weights: Path, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("predicting") / "studies"
     shutil.copytree(phantoms / "images", folder / "images")
     made = Settings(studies=folder, bundle_root=BUNDLE, checkpoint=weights, score=False)
-    with TestClient(create_app(Service(made, threads=1)), raise_server_exceptions=False) as client:
+    with TestClient(create_app(Service(made, threads=1)), base_url=HERE, raise_server_exceptions=False) as client:
         yield client
+
+
+class Running:
+    """A server in a process of its own.
+
+    Args:
+        folder: of the studies.
+        words: further words of the command line.
+    """
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "custom_networks.cli", "annotate", "--studies", str(folder), "--port", "0"]
+        self.process = subprocess.Popen(
+            [*command, *words],
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        said = []
+        for line in self.process.stdout:
+            said.append(line)
+            if line.startswith("Open "):
+                self.address = line.split()[1].partition("/ui/")[0]
+                return
+        raise AssertionError("".join(said))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        self.process.terminate()
+        try:
+            return self.process.wait(timeout=20)
+        finally:
+            self.process.kill()
+
+
+@pytest.fixture(scope="session")
+def served(phantoms: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server with weights in a process of its own, for clients that speak HTTP themselves."""
+    folder = tmp_path_factory.mktemp("served") / "studies"
+    shutil.copytree(phantoms / "images", folder / "images")
+    running = Running(folder, "--checkpoint", str(weights), "--score", "false")
+    yield running
+    running.stop()
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -27,7 +27,7 @@ from monai.utils import convert_to_tensor, ensure_tuple
 from custom_networks.data.memory import free_memory
 from custom_networks.errors import UserError, nearest
 from custom_networks.files import write_atomically
-from custom_networks.training.processes import rank
+from custom_networks.processes import rank
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from custom_networks.trained import training_of
+from custom_networks.weights.record import training_of
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,8 @@ from custom_networks.data.batch_augmentation import Batch, batch_steps
 from custom_networks.data.caching import SHARE, first_random
 from custom_networks.data.memory import free_memory
 from custom_networks.errors import UserError
-from custom_networks.training.processes import flag, rank
+from custom_networks.flags import flag
+from custom_networks.processes import rank
 
 logger = logging.getLogger(__name__)
 

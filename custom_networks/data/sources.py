@@ -14,7 +14,7 @@ from custom_networks.data.folder import Item, find_images, load_datalist
 from custom_networks.data.labels import with_classes
 from custom_networks.errors import UserError
 from custom_networks.network.sgdnet import SIZE_FACTOR
-from custom_networks.training.processes import rank
+from custom_networks.processes import rank
 
 logger = logging.getLogger(__name__)
 

@@ -47,13 +47,13 @@ from custom_networks.evaluation.pictures import (
     write_case,
     write_thumbnail,
 )
+from custom_networks.flags import flag
 from custom_networks.metrics.image_metrics import measure
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.metrics.probability import Calibration
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.statistics.lesion import lesion_size
 from custom_networks.statistics.per_image import PER_IMAGE
-from custom_networks.training.processes import flag
 
 THRESHOLD = 0.5  # a pixel is foreground from this probability up, as in training and inference
 

@@ -18,7 +18,7 @@ from custom_networks.data.images import read_picture
 from custom_networks.data.labels import label_converter
 from custom_networks.data.normalization import Normalization
 from custom_networks.network.sgdnet import SGDNetMaps
-from custom_networks.training.precision import MixedPrecisionInferer
+from custom_networks.precision import MixedPrecisionInferer
 
 RESOLUTIONS = ("original", "network")
 Map = NDArray[np.float32]

@@ -24,7 +24,7 @@ from custom_networks.errors import UserError
 from custom_networks.files import write_atomically
 from custom_networks.metrics.policies import METRICS
 from custom_networks.network.sgdnet import SGDNetMaps
-from custom_networks.training.sheet import PREDICTION_COLOUR, TRUTH_COLOUR
+from custom_networks.run.sheet import PREDICTION_COLOUR, TRUTH_COLOUR
 
 CASES, THUMBNAILS = "cases", "thumbnails"
 LONGEST, THUMBNAIL = 256, 96

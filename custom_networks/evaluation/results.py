@@ -5,25 +5,25 @@ from __future__ import annotations
 import platform
 import sys
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from custom_networks.configuration.reading import remembered_config
 from custom_networks.evaluation.classes import CLASS_METRICS, summarise_classes
 from custom_networks.evaluation.columns import limits_text
 from custom_networks.evaluation.handler import THRESHOLD, Evaluation
 from custom_networks.evaluation.trained import training_folder
 from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.metrics.policies import FLAGS, METRICS
+from custom_networks.processes import rank
+from custom_networks.run.tracking import git_commit
 from custom_networks.statistics.per_image import PER_IMAGE, as_rows, metric_columns, plain, text_table
 from custom_networks.statistics.summary import summarise, summarise_subgroups
-from custom_networks.trained import training_of
-from custom_networks.training.processes import rank
-from custom_networks.training.setup import remembered_config
-from custom_networks.training.tracking import git_commit
+from custom_networks.weights.record import training_of
 
 SUMMARY_JSON, SUMMARY_CSV, SUBGROUPS_CSV, CLASSES_CSV = "summary.json", "summary.csv", "subgroups.csv", "classes.csv"
 SUBGROUP_METRICS = ("dice", "iou", "hd95", "boundary_iou", "pq")
@@ -130,7 +130,7 @@ def provenance(device: Any = None) -> dict[str, Any]:
     """Versions, commit, command and time: what it takes to run the same again."""
     versions = {"python": platform.python_version(), "sgdnet": _version("sgdnet")}
     return {
-        "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": git_commit(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "device": str(device),

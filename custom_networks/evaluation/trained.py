@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_networks.errors import UserError
-from custom_networks.trained import setting_of, training_of
+from custom_networks.weights.record import setting_of, training_of
 
 
 def training_folder(checkpoint: str | Path) -> Path | None:

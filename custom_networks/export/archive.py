@@ -20,7 +20,7 @@ from custom_networks.export.source import Source, load_source
 from custom_networks.export.torchscript import open_
 from custom_networks.export.verify import check, compare
 from custom_networks.files import write_atomically
-from custom_networks.trained import training_of
+from custom_networks.weights.record import training_of
 
 NAME = "sgdnet_2d_segmentation"
 CHECKSUMS = "checksums.sha256"

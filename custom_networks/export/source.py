@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 from monai.bundle import ConfigParser
 
+from custom_networks.configuration.reading import read_config
 from custom_networks.data.folder import find_images
 from custom_networks.data.normalization import Normalization
 from custom_networks.data.sources import checked_size
 from custom_networks.errors import UserError
 from custom_networks.export.common import Images
+from custom_networks.messages import hush_absent_decoder
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.network.weights import load_checkpoint
-from custom_networks.trained import trained_classes, trained_size
-from custom_networks.training.setup import hush_absent_decoder, read_config
+from custom_networks.weights.record import trained_classes, trained_size
 
 CALIBRATION_IMAGES = 32
 

@@ -1,6 +1,7 @@
 """Dual attention on the deepest level, and its reduction to the decoder's width.
 
-Source: section 3.1; Fu et al., "Dual Attention Network for Scene Segmentation", CVPR 2019; layout of CTO.
+Source: section 3.1; Fu et al., "Dual Attention Network for Scene Segmentation", CVPR 2019; layout of CTO. Energies and
+their softmax are in float32 also where the maps are in bfloat16.
 
 Symbols: B batch, C channels, N = H*W positions.
 """
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from custom_networks.network.layers import ConvBNReLU
+from custom_networks.operators.float32 import precise_matmul
 
 
 class PositionAttention(nn.Module):
@@ -31,7 +33,8 @@ class PositionAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) in and out."""
         query, key, value = self.query(x).flatten(2), self.key(x).flatten(2), self.value(x).flatten(2)
-        attention = torch.softmax(query.transpose(1, 2) @ key, dim=-1)  # (B, N, N), softmax over keys
+        energy = precise_matmul(query.transpose(1, 2), key)  # (B, N, N)
+        attention = torch.softmax(energy, dim=-1).to(value.dtype)  # over keys
         return self.scale * (value @ attention.transpose(1, 2)).reshape(x.shape) + x
 
 
@@ -45,8 +48,8 @@ class ChannelAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) in and out."""
         features = x.flatten(2)
-        energy = features @ features.transpose(1, 2)  # (B, C, C)
-        attention = torch.softmax(energy.max(dim=-1, keepdim=True)[0] - energy, dim=-1)
+        energy = precise_matmul(features, features.transpose(1, 2))  # (B, C, C)
+        attention = torch.softmax(energy.max(dim=-1, keepdim=True)[0] - energy, dim=-1).to(features.dtype)
         return self.scale * (attention @ features).reshape(x.shape) + x
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from custom_networks.network.res2net import Bottle2neck, Res2Net50
+from custom_networks.network.res2net import Bottle2neck, Res2Net
 
 Pair = tuple[nn.Module, str, nn.Module, str]
 
@@ -29,7 +29,7 @@ def batch_norm_pairs(network: nn.Module) -> list[Pair]:
         elif isinstance(module, Bottle2neck):
             pairs += [(module, "conv1", module, "bn1"), (module, "conv3", module, "bn3")]
             pairs += [(module.convs, str(i), module.bns, str(i)) for i in range(len(module.convs))]
-        elif isinstance(module, Res2Net50):
+        elif isinstance(module, Res2Net):
             pairs.append((module.conv1, str(len(module.conv1) - 1), module, "bn1"))
     return [
         pair

@@ -1,8 +1,8 @@
 """Convolutions on a CPU with weights in oneDNN's own layout and their activation fused.
 
 PyTorch hands oneDNN the weights as they are, and oneDNN copies them into its blocked layout at every call: for wide
-layers on small maps that costs more than the convolution. `PackedConv2d` copies once for each shape of the input.
-The operators are those that `torch.compile` calls on a CPU.
+layers on small maps that costs more than the convolution. `PackedConv2d` copies once for each shape of the input; where
+oneDNN cannot, it is the plain convolution. The operators are those that `torch.compile` calls on a CPU.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-PACKED_TYPES = (torch.float32, torch.bfloat16)
+from custom_networks.processor import packs
+
 ACTIVATIONS = {
     nn.ReLU: lambda module: ("relu", []),
     nn.LeakyReLU: lambda module: ("leaky_relu", [module.negative_slope]),
@@ -44,7 +44,7 @@ class PackedConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (B, C, H, W) and activate."""
         geometry = (self.padding, self.stride, self.dilation, self.groups)
-        if not AVAILABLE or x.device.type != "cpu" or x.dtype not in PACKED_TYPES or x.requires_grad:
+        if x.device.type != "cpu" or x.requires_grad or not packs(x.dtype):
             out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
             return out if self.activation is None else self.activation(out)
         shape = list(x.shape)

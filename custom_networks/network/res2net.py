@@ -4,12 +4,15 @@ Source: Gao et al., "Res2Net: A New Multi-scale Backbone Architecture", TPAMI 20
 shortcuts); section 3.1 of the SGDC paper uses it with ImageNet weights. Parameter names are those of the published
 file `res2net50_v1b_26w_4s-3cf99910.pth`, so that it loads strictly. Differences: no classifier; four maps come out.
 
-Symbols: B batch, H and W the input's height and width, /4 a quarter of both.
+Width and depths are arguments, so that the same blocks make a small network, too.
+
+Symbols: B batch, H and W the input's height and width, /4 a quarter of both, P planes of the first stage (64).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +20,9 @@ from torch import Tensor, nn
 EXPANSION = 4
 SPLITS = 4
 BASE_WIDTH = 26
-STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))  # planes, depth, stride
+PLANES = 64
+DEPTHS = (3, 4, 6, 3)
+STRIDES = (1, 2, 2, 2)
 
 
 class Bottle2neck(nn.Module):
@@ -29,11 +34,14 @@ class Bottle2neck(nn.Module):
         stride: of the 3x3 convolutions.
         first: whether this is the first block of a stage: its splits do not feed each other, it carries the stride,
             and its shortcut is a pooled projection.
+        base_width: channels of a split where `planes` is 64.
     """
 
-    def __init__(self, in_channels: int, planes: int, stride: int = 1, *, first: bool = False) -> None:
+    def __init__(
+        self, in_channels: int, planes: int, stride: int = 1, *, first: bool = False, base_width: int = BASE_WIDTH
+    ) -> None:
         super().__init__()
-        width = math.floor(planes * BASE_WIDTH / 64)
+        width = math.floor(planes * base_width / 64)
         out_channels = planes * EXPANSION
         self.width = width
         self.first = first
@@ -64,43 +72,66 @@ class Bottle2neck(nn.Module):
         return self.relu(self.bn3(self.conv3(torch.cat(outputs, dim=1))) + self.downsample(x))
 
 
-class Res2Net50(nn.Module):
-    """Res2Net-50 v1b 26w x 4s without its classifier.
+class Res2Net(nn.Module):
+    """Res2Net v1b without its classifier; Res2Net-50 26w x 4s unless told otherwise.
 
     Args:
         in_channels: channels of the picture.
+        depths: blocks of each of the four stages.
+        planes: P; the stages have P, 2P, 4P and 8P, the stem P/2, P/2 and P channels.
+        base_width: channels of a split for every 64 planes.
+
+    Attributes:
+        out_channels: of the four maps: 4P, 8P, 16P, 32P.
+
+    Raises:
+        ValueError: for depths that are not four positive numbers, or widths that leave a layer without channels.
     """
 
-    out_channels = tuple(planes * EXPANSION for planes, _, _ in STAGES)
-
-    def __init__(self, in_channels: int = 3) -> None:
+    def __init__(
+        self,
+        in_channels: int = 3,
+        depths: Sequence[int] = DEPTHS,
+        planes: int = PLANES,
+        base_width: int = BASE_WIDTH,
+    ) -> None:
         super().__init__()
+        if len(depths) != len(STRIDES) or min(depths) < 1:
+            raise ValueError(f"depths of the encoder must be four numbers of 1 or more, got {list(depths)}")
+        if planes < 2 or planes % 2 or planes * base_width < 64:
+            raise ValueError(
+                f"planes of the encoder must be even and planes * base_width 64 or more, "
+                f"got planes {planes} and base_width {base_width}"
+            )
+        half = planes // 2
         self.conv1 = nn.Sequential(
-            nn.Conv2d(in_channels, 32, 3, 2, 1, bias=False),
-            nn.BatchNorm2d(32),
+            nn.Conv2d(in_channels, half, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(half),
             nn.ReLU(inplace=True),
-            nn.Conv2d(32, 32, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(32),
+            nn.Conv2d(half, half, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(half),
             nn.ReLU(inplace=True),
-            nn.Conv2d(32, 64, 3, 1, 1, bias=False),
+            nn.Conv2d(half, planes, 3, 1, 1, bias=False),
         )
-        self.bn1 = nn.BatchNorm2d(64)
+        self.bn1 = nn.BatchNorm2d(planes)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        channels = 64
+        self.out_channels = tuple(planes * EXPANSION * 2**stage for stage in range(len(STRIDES)))
+        channels = planes
         layers = []
-        for planes, depth, stride in STAGES:
-            blocks = [Bottle2neck(channels, planes, stride, first=True)]
-            channels = planes * EXPANSION
-            blocks += [Bottle2neck(channels, planes) for _ in range(depth - 1)]
+        for depth, stride, out_channels in zip(depths, STRIDES, self.out_channels, strict=True):
+            inner = out_channels // EXPANSION
+            blocks = [Bottle2neck(channels, inner, stride, first=True, base_width=base_width)]
+            blocks += [Bottle2neck(out_channels, inner, base_width=base_width) for _ in range(depth - 1)]
             layers.append(nn.Sequential(*blocks))
+            channels = out_channels
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Encode (B, 3, H, W) into 256 channels at /4, 512 at /8, 1024 at /16 and 2048 at /32."""
+        """Encode (B, 3, H, W) into 4P channels at /4 (256), 8P at /8, 16P at /16 and 32P at /32 (2048)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x1 = self.layer1(x)
         x2 = self.layer2(x1)

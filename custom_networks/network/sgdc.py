@@ -1,4 +1,4 @@
-"""SGDC: structure-guided dynamic convolution, section 3.3, eqs. (2) to (4), and the modules Table 4 swaps it for.
+"""SGDC: structure-guided dynamic convolution, section 3.3, eqs. (2) to (4).
 
 Deviations from the authors' file: the local branch takes the normalised map, as the paper says and their code does
 not (`local_input="raw"` reproduces the code); no unfold. As in their code, and not in eqs. (3) and (4), residuals
@@ -10,11 +10,11 @@ Symbols: B batch, C channels, G heads, k kernel side, K = k*k taps, H height, W 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from custom_networks.errors import nearest
 from custom_networks.network.layers import LayerNorm2d, constant_parameter, resize_to
-from custom_networks.operators.dynamic_convolution import dynamic_convolution
+from custom_networks.operators.dynamic_convolution import DynamicConvolution
 
 LOCAL_INPUTS = ("normalized", "raw")
 
@@ -51,6 +51,57 @@ class SelfGuidance(nn.Module):
         return x
 
 
+class LocalBranch(nn.Module):
+    """3x3 depthwise convolution of the gated map, eq. (2).
+
+    Args:
+        channels: C.
+        raw: whether it reads the raw map (the authors' file) or the normalised one (the paper).
+    """
+
+    def __init__(self, channels: int, raw: bool = False) -> None:
+        super().__init__()
+        self.raw = raw
+        self.parameters_per_pixel = channels
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+
+    def forward(self, x: Tensor, normalized: Tensor, parameters: Tensor) -> Tensor:
+        """Convolve one of two maps (B, C, H, W); `parameters` are the gate's logits (B, C, H, W)."""
+        return self.conv((x if self.raw else normalized) * torch.sigmoid(parameters))
+
+
+class DynamicBranch(nn.Module):
+    """Gated dynamic convolution of the normalised map, eq. (3).
+
+    Args:
+        channels: C.
+        heads: G.
+        kernel_size: k, odd.
+        backend: of the dynamic convolution.
+    """
+
+    def __init__(self, channels: int, heads: int, kernel_size: int, backend: str = "auto") -> None:
+        super().__init__()
+        self.sections = [channels, heads * kernel_size**2]
+        self.parameters_per_pixel = sum(self.sections)
+        self.operator = DynamicConvolution(heads, kernel_size, backend)
+
+    def forward(self, x: Tensor, normalized: Tensor, parameters: Tensor) -> Tensor:
+        """Convolve `normalized`, (B, C, H, W); `parameters` are gate and kernel logits (B, C + G*K, H, W)."""
+        gate, logits = parameters.split(self.sections, dim=1)
+        return self.operator(normalized, logits) * torch.sigmoid(gate)
+
+
+class NoBranch(nn.Module):
+    """A branch that is left out: zero."""
+
+    parameters_per_pixel = 0
+
+    def forward(self, x: Tensor, normalized: Tensor, parameters: Tensor) -> Tensor:
+        """Return zeros of x's shape."""
+        return torch.zeros_like(x)
+
+
 class SGDC(nn.Module):
     """Structure-guided dynamic convolution block.
 
@@ -63,6 +114,7 @@ class SGDC(nn.Module):
         dynamic_branch: whether the dynamic convolution is there.
         local_input: "normalized" (the paper) or "raw" (the authors' file).
         layer_scale_init: initial scale of both residuals, None for no scale.
+        backend: of the dynamic convolution, a name in `operators/backends/registry.py` or "auto".
 
     Raises:
         ValueError: for a `local_input` that does not exist, or no branch at all.
@@ -78,25 +130,20 @@ class SGDC(nn.Module):
         dynamic_branch: bool = True,
         local_input: str = "normalized",
         layer_scale_init: float | None = 1e-6,
+        backend: str = "auto",
     ) -> None:
         super().__init__()
         if local_input not in LOCAL_INPUTS:
-            raise ValueError(f"local_input must be one of {', '.join(LOCAL_INPUTS)}, got {local_input!r}")
+            known = f"{', '.join(LOCAL_INPUTS)}, got {local_input!r}{nearest(str(local_input), LOCAL_INPUTS)}"
+            raise ValueError(f"local_input must be one of {known}")
         if not (local_branch or dynamic_branch):
             raise ValueError("SGDC needs a branch: set local_branch or dynamic_branch to true")
-        self.heads = heads
-        self.kernel_size = kernel_size
-        self.local_branch = local_branch
-        self.dynamic_branch = dynamic_branch
-        self.raw_local = local_input == "raw"
         self.fuse = GuidanceAddition(channels, guidance_channels) if guidance_channels else SelfGuidance()
-        # one head for gate1 and gate2 (C each) and the kernel logits (G*K); a branch left out needs no outputs
-        self.sections = [channels * local_branch, channels * dynamic_branch, heads * kernel_size**2 * dynamic_branch]
-        self.parameterize = nn.Conv2d(channels, sum(self.sections), 1)
+        self.local = LocalBranch(channels, local_input == "raw") if local_branch else NoBranch()
+        self.dynamic = DynamicBranch(channels, heads, kernel_size, backend) if dynamic_branch else NoBranch()
+        self.sections = [self.local.parameters_per_pixel, self.dynamic.parameters_per_pixel]
+        self.parameterize = nn.Conv2d(channels, sum(self.sections), 1)  # one convolution for both branches
         self.norm = LayerNorm2d(channels)
-        self.local: nn.Module = nn.Identity()
-        if local_branch:
-            self.local = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.ffn_norm = LayerNorm2d(channels)
         self.ffn = FeedForward(channels)
         self.mix_scale: Tensor | float = 1.0
@@ -107,15 +154,9 @@ class SGDC(nn.Module):
 
     def mix(self, x: Tensor, guidance: Tensor) -> Tensor:
         """Sum of the local and the dynamic branch, eqs. (2) and (3); (B, C, H, W)."""
-        gate1, gate2, logits = self.parameterize(self.fuse(x, guidance)).split(self.sections, dim=1)
+        local, dynamic = self.parameterize(self.fuse(x, guidance)).split(self.sections, dim=1)
         normalized = self.norm(x)
-        mixed = torch.zeros_like(x)
-        if self.local_branch:
-            mixed = self.local((x if self.raw_local else normalized) * torch.sigmoid(gate1))
-        if self.dynamic_branch:
-            dynamic = dynamic_convolution(normalized, logits, self.heads, self.kernel_size)
-            mixed = mixed + dynamic * torch.sigmoid(gate2)
-        return mixed
+        return self.local(x, normalized, local) + self.dynamic(x, normalized, dynamic)
 
     def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
         """Refine a map, eq. (4).
@@ -129,52 +170,3 @@ class SGDC(nn.Module):
         """
         x = x + self.mix_scale * self.mix(x, guidance)
         return x + self.ffn_scale * self.ffn(self.ffn_norm(x))
-
-
-class PooledDynamicConvolution(nn.Module):
-    """ContMix-like refinement, row 4 of Table 4: kernels from affinities to an average-pooled context.
-
-    After Lou and Yu, "OverLoCK", CVPR 2025: each pixel's query is compared with keys pooled to a k x k grid, and a
-    linear map turns the K affinities of a head into its K kernel logits. Where SGDC reads the guidance at the
-    pixel, this pools it.
-
-    Args:
-        channels: C.
-        guidance_channels: channels of the guidance.
-        heads: G.
-        kernel_size: k, side of the kernels and of the pooled grid.
-        reduction: queries and keys have C / reduction channels.
-    """
-
-    def __init__(
-        self, channels: int, guidance_channels: int = 16, heads: int = 4, kernel_size: int = 7, reduction: int = 4
-    ) -> None:
-        super().__init__()
-        self.heads = heads
-        self.kernel_size = kernel_size
-        inner = channels // reduction
-        self.fuse = GuidanceAddition(channels, guidance_channels)
-        self.query = nn.Conv2d(channels, inner, 1)
-        self.key = nn.Conv2d(channels, inner, 1)
-        self.to_logits = nn.Linear(kernel_size**2, kernel_size**2)
-        self.norm = LayerNorm2d(channels)
-        self.project = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
-        """Refine (B, C, H, W) with a guidance of any size."""
-        height, width = x.shape[2], x.shape[3]
-        fused = self.fuse(x, guidance)
-        query = self.query(fused).unflatten(1, [self.heads, -1]).flatten(3)  # (B, G, c, HW)
-        pooled = F.adaptive_avg_pool2d(self.key(fused), self.kernel_size)
-        key = pooled.unflatten(1, [self.heads, -1]).flatten(3)  # (B, G, c, K)
-        affinity = query.transpose(2, 3) @ key * query.shape[2] ** -0.5  # (B, G, HW, K)
-        logits = self.to_logits(affinity).transpose(2, 3).flatten(1, 2).unflatten(2, [height, width])
-        return x + self.project(dynamic_convolution(self.norm(x), logits, self.heads, self.kernel_size))
-
-
-class NoRefinement(nn.Module):
-    """The map passes unchanged: rows 1 and 2 of Table 4. The guidance is not read."""
-
-    def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
-        """Return `x`."""
-        return x

@@ -4,11 +4,13 @@ Source: "SGDC: Structurally-Guided Dynamic Convolution for Medical Image Segment
 it takes from CTO (Medical Image Analysis 2025). 74,005,848 parameters for one class. The paper prints 75.88 M: the
 difference is 1.870 M of a CTO block that the authors' code builds and never calls.
 
-Symbols: B batch, H and W the input's height and width, /4 a quarter of both.
+Symbols: B batch, H and W the input's height and width, /4 a quarter of both, P planes of the encoder's first stage,
+64 in the paper.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,16 +23,14 @@ from custom_networks.network.decoder import ReverseAttentionDecoder
 from custom_networks.network.dual_attention import DualAttention
 from custom_networks.network.layers import ConvBNReLU, pad_to_multiple, resize_to
 from custom_networks.network.optimized import OptimizedSGDNet
-from custom_networks.network.res2net import Res2Net50
-from custom_networks.network.sgdc import SGDC, GuidanceAddition, NoRefinement, PooledDynamicConvolution
+from custom_networks.network.refinements import REFINEMENTS, RefinementOptions
+from custom_networks.network.res2net import DEPTHS, PLANES, Res2Net
 from custom_networks.network.sge import StructureGuidanceExtractor
 from custom_networks.network.stitch_vit import StitchViT
 from custom_networks.network.weights import load_encoder
 
 SIZE_FACTOR = 64  # StitchViT needs H/4 and W/4 to be multiples of its largest stride, 16
 GUIDANCE_CHANNELS = 16
-DECODER_CHANNELS = 64
-REFINEMENTS = ("sgdc", "contmix", "add", "none")
 GUIDANCES = ("sge", "self")
 
 
@@ -41,7 +41,7 @@ class SGDNetMaps(NamedTuple):
         segmentation: logits (B, classes, H, W) of the three scales, fine to coarse.
         edge: edge logits, (B, 1, H, W).
         guidance: what SGDC reads, (B, 16, H/4, W/4) of the padded input; for `guidance="self"`, which reads none,
-            the structure map of the SGE, (B, 256, H/4, W/4).
+            the structure map of the SGE, (B, 4P, H/4, W/4).
     """
 
     segmentation: list[Tensor]
@@ -71,8 +71,13 @@ class SGDNet(nn.Module):
         dynamic_branch: whether SGDC has its dynamic branch (Table 5).
         local_input: "normalized" (the paper) or "raw" (the authors' code).
         layer_scale_init: initial residual scale in SGDC; None for eqs. (3) and (4) to the letter.
+        stitch_placement: "interleaved" (the text) or "blocks" (the code of CTO, the predecessor), see `StitchViT`.
+        encoder_depths: blocks of the encoder's four stages.
+        encoder_width: P, a multiple of 4. The encoder's maps have 4P to 32P channels, the SGE 4P, the decoder P.
+            ImageNet weights are for 64.
         checkpointing: compute the refinements' inner maps a second time in the backward pass rather than keep them:
             less memory, more time, the same gradients.
+        backend: of the dynamic convolution, a name in `operators/backends/registry.py` or "auto".
 
     Raises:
         ValueError: for an argument out of its range.
@@ -93,7 +98,11 @@ class SGDNet(nn.Module):
         dynamic_branch: bool = True,
         local_input: str = "normalized",
         layer_scale_init: float | None = 1e-6,
+        stitch_placement: str = "interleaved",
+        encoder_depths: Sequence[int] = DEPTHS,
+        encoder_width: int = PLANES,
         checkpointing: bool = False,
+        backend: str = "auto",
     ) -> None:
         super().__init__()
         self.checkpointing = checkpointing
@@ -104,37 +113,26 @@ class SGDNet(nn.Module):
             raise ValueError(f"in_channels and out_channels must be 1 or more, got {in_channels} and {out_channels}")
         if guidance == "self" and refinement != "sgdc":
             raise ValueError(f"guidance 'self' is a variant of refinement 'sgdc', got refinement {refinement!r}")
+        if encoder_width < 4 or encoder_width % 4:
+            raise ValueError(f"encoder_width must be a multiple of 4 above 0, got {encoder_width}")
 
         self.size_factor = SIZE_FACTOR
-        self.encoder = Res2Net50(in_channels)
+        self.encoder = Res2Net(in_channels, encoder_depths, encoder_width)
         x1, x2, x3, x4 = self.encoder.out_channels
-        self.stitch_vit = StitchViT(x1)
+        self.stitch_vit = StitchViT(x1, placement=stitch_placement)
         self.dual_attention = DualAttention(x1 + x4, x4, dropout)
-        self.reduce = ConvBNReLU(x4, DECODER_CHANNELS, 1, bias=True)
+        self.reduce = ConvBNReLU(x4, encoder_width, 1, bias=True)
         self.sge: StructureGuidanceExtractor | None = None
         guidance_channels = GUIDANCE_CHANNELS if guidance == "sge" else 0
         if refinement != "none":
-            self.sge = StructureGuidanceExtractor(x4, x1, 256, guidance_channels, edge_operator, edge_reading)
+            self.sge = StructureGuidanceExtractor(x4, x1, x1, guidance_channels, edge_operator, edge_reading)
 
-        def refine(channels: int) -> nn.Module:
-            if refinement == "add":
-                return GuidanceAddition(channels, guidance_channels)
-            if refinement == "contmix":
-                return PooledDynamicConvolution(channels, guidance_channels)
-            if refinement == "none":
-                return NoRefinement()
-            return SGDC(
-                channels,
-                guidance_channels,
-                local_branch=local_branch,
-                dynamic_branch=dynamic_branch,
-                local_input=local_input,
-                layer_scale_init=layer_scale_init,
-            )
-
-        self.refine = nn.ModuleList(refine(channels) for channels in (x1, x2, x3))
-        self.decoder = ReverseAttentionDecoder((x1, x2, x3), DECODER_CHANNELS)
-        self.heads = nn.ModuleList(nn.Conv2d(DECODER_CHANNELS, out_channels, 1) for _ in range(3))
+        options = RefinementOptions(
+            guidance_channels, local_branch, dynamic_branch, local_input, layer_scale_init, backend
+        )
+        self.refine = nn.ModuleList(REFINEMENTS[refinement](channels, options) for channels in (x1, x2, x3))
+        self.decoder = ReverseAttentionDecoder((x1, x2, x3), encoder_width)
+        self.heads = nn.ModuleList(nn.Conv2d(encoder_width, out_channels, 1) for _ in range(3))
         if pretrained_encoder:
             load_encoder(self.encoder, pretrained_encoder)
 
@@ -145,7 +143,7 @@ class SGDNet(nn.Module):
             x: (B, 3, H, W), H and W multiples of 64.
 
         Returns:
-            Decoded maps (B, 64, h, w), fine to coarse; edge logits (B, 1, H/4, W/4); guidance (B, 16, H/4, W/4).
+            Decoded maps (B, P, h, w), fine to coarse; edge logits (B, 1, H/4, W/4); guidance (B, 16, H/4, W/4).
         """
         x1, x2, x3, x4 = self.encoder(x)
         context = self.stitch_vit.resized(x1, x4)

@@ -1,7 +1,9 @@
 """StitchViT: attention among interleaved sub-grids of the shallowest map.
 
 Source: section 3.1, "Transformer encoder variant"; Lin et al., "Rethinking Boundary Detection in Deep
-Learning-Based Medical Image Segmentation" (CTO), Medical Image Analysis 2025.
+Learning-Based Medical Image Segmentation" (CTO), Medical Image Analysis 2025. The text puts attention's result back
+where its pixels came from; CTO's code writes each token as a contiguous block, which moves every pixel
+(`placement="blocks"`).
 
 Symbols: B batch, C channels, H and W height and width of the map, s stride.
 """
@@ -12,9 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from custom_networks.errors import nearest
 from custom_networks.network.layers import resize_to
 
 STRIDES = (16, 8, 4, 2)
+PLACEMENTS = ("interleaved", "blocks")
 RESIZE = 8  # the deepest map is this much smaller than the shallowest
 
 
@@ -40,19 +44,34 @@ def unstitch(tokens: Tensor, like: Tensor, stride: int) -> Tensor:
     return grid.permute(0, 3, 4, 1, 5, 2).reshape(b, c, h, w)
 
 
+def place_blocks(tokens: Tensor, like: Tensor, stride: int) -> Tensor:
+    """Write token (i, j) as block (i, j) of s x s contiguous blocks; the result has the shape of `like`."""
+    b, c, h, w = like.shape
+    grid = tokens.reshape(b, stride, stride, c, h // stride, w // stride)
+    return grid.permute(0, 3, 1, 4, 2, 5).reshape(b, c, h, w)
+
+
 class StitchViT(nn.Module):
     """Multi-scale sparse self-attention and a dilated feed-forward part, both residual.
 
     Args:
         channels: C, divided evenly among the strides.
         strides: one group of channels attends at each.
+        placement: of attention's result: "interleaved" (the text) or "blocks" (CTO's code).
+
+    Raises:
+        ValueError: for channels that the strides do not divide, or a placement that does not exist.
     """
 
-    def __init__(self, channels: int = 256, strides: tuple[int, ...] = STRIDES) -> None:
+    def __init__(self, channels: int = 256, strides: tuple[int, ...] = STRIDES, placement: str = "interleaved") -> None:
         super().__init__()
         if channels % len(strides):
             raise ValueError(f"channels must be a multiple of the {len(strides)} strides, got {channels}")
+        if placement not in PLACEMENTS:
+            hint = nearest(str(placement), PLACEMENTS)
+            raise ValueError(f"stitch placement must be one of {', '.join(PLACEMENTS)}, got {placement!r}{hint}")
         self.strides = strides
+        self.in_blocks = placement == "blocks"
         self.resize = RESIZE
         self.query = nn.Conv2d(channels, channels, 1)
         self.key = nn.Conv2d(channels, channels, 1)
@@ -79,7 +98,10 @@ class StitchViT(nn.Module):
         for i, stride in enumerate(self.strides):
             q, k, v = stitch(queries[i], stride), stitch(keys[i], stride), stitch(values[i], stride)
             attended = F.scaled_dot_product_attention(q.unsqueeze(1), k.unsqueeze(1), v.unsqueeze(1)).squeeze(1)
-            outputs.append(unstitch(attended, queries[i], stride))
+            if self.in_blocks:
+                outputs.append(place_blocks(attended, queries[i], stride))
+            else:
+                outputs.append(unstitch(attended, queries[i], stride))
         return torch.cat(outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -108,7 +108,7 @@ def load_encoder(encoder: nn.Module, path: str | Path) -> None:
     """Load the published Res2Net-50 v1b ImageNet weights into the encoder.
 
     Args:
-        encoder: a `Res2Net50`.
+        encoder: a `Res2Net`.
         path: the published file, or one with the same keys.
 
     Raises:

@@ -1,221 +1,72 @@
 """Spatially variant dynamic convolution: every pixel and head has its own k x k kernel, eq. (3).
 
-Source: section 3.3. The authors unfold the map into K shifted copies; none of that is needed:
-
-- `tiled`, on any device: every row of the map is cut into segments of T pixels. For a segment the weighted sum is one
-  matrix product of a banded (T, k*P) matrix, which holds the kernels of its pixels, and the (k*P, C/G) patch around it,
-  P = T + k - 1. The backward pass is two more products; it recomputes patches and bands.
-- `fused`: Triton kernels, in `dynamic_convolution_triton.py`; where there is a GPU that has them, they come first.
-- `streaming`: one tap after the other, in plain operators; the form that TorchScript and the exporters see.
-
-The literal unfold is the oracle in the tests.
+Source: section 3.3. The authors unfold the map into K shifted copies; none of the backends needs that, see
+`backends/registry.py`. The literal unfold is the oracle in the tests.
 
 Symbols: B batch, C channels, G heads (groups of C/G consecutive channels that share kernels), k kernel side,
-K = k*k taps in row-major order, H height, W width, M = B*G maps of a head, c = C/G, T pixels of a segment, P width of
-its patch.
+K = k*k taps in row-major order, H height, W width.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from custom_networks.operators.dynamic_convolution_triton import fused, usable
-
-
-def tile_of(width: int) -> int:
-    """Return T for a map of this width: short segments waste less arithmetic, long ones copy less."""
-    return 16 if width <= 32 else 8
+from custom_networks.operators.backends.registry import AUTO, BACKENDS, check_name, choose
+from custom_networks.operators.backends.shapes import check_shapes
+from custom_networks.operators.backends.streaming import streaming
 
 
-def streaming(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:
-    """Sum tap by tap; see `dynamic_convolution` for arguments and result."""
-    radius = kernel_size // 2
-    height, width = x.shape[2], x.shape[3]
-    weights = torch.softmax(logits.unflatten(1, [heads, -1]), dim=2).to(x.dtype)  # (B, G, K, H, W)
-    padded = F.pad(x, [radius, radius, radius, radius]).unflatten(1, [heads, -1])
-    total = torch.zeros_like(x).unflatten(1, [heads, -1])
-    for tap in range(kernel_size * kernel_size):
-        top, left = tap // kernel_size, tap % kernel_size
-        shifted = padded[:, :, :, top : top + height, left : left + width]
-        total = total + shifted * weights[:, :, tap].unsqueeze(2)
-    return total.flatten(1, 2)
-
-
-class _Strips:
-    """Geometry of `tiled`: rows cut into segments of T pixels, with the patches that these read.
-
-    All the patches of a column of segments lie in one array, P pixels wide: each is k rows of it, one row below the
-    last, so that nothing is copied for a pixel's row, and P / T of it for its column. The last k - 1 patches of a
-    column reach into the next one; their products are computed and left out.
-
-    Args:
-        x: (M, H, W, c).
-        kernel: k.
-    """
-
-    def __init__(self, x: Tensor, kernel: int) -> None:
-        maps, self.height, self.width, self.channels = x.shape
-        self.kernel, self.tile = kernel, tile_of(self.width)
-        self.patch = self.tile + kernel - 1
-        self.columns = -(-self.width // self.tile)
-        self.right = self.columns * self.tile - self.width
-        self.rows = self.height + kernel - 1
-        self.count = self.columns * self.rows - (kernel - 1)
-        self.shape = (maps, self.columns, self.rows, self.tile, self.channels)
-        radius = kernel // 2
-        padded = F.pad(x, [0, 0, radius, radius + self.right, radius, radius])
-        self.windows = padded.unfold(2, self.patch, self.tile).permute(0, 2, 1, 4, 3)  # (M, columns, rows, P, c)
-
-    def cut(self, values: Tensor) -> Tensor:
-        """(M, H, W, *n) to segments (M, columns, H, T, *n)."""
-        if self.right:
-            values = F.pad(values, [0, 0] * (values.ndim - 3) + [0, self.right])
-        return values.unflatten(2, [self.columns, self.tile]).transpose(1, 2)
-
-    def join(self, segments: Tensor, heads: int) -> Tensor:
-        """(B*G, columns, rows, T, n) to channels-last (B, G*n, H, W)."""
-        rows = segments.unflatten(0, [-1, heads])[:, :, :, : self.height].permute(0, 3, 2, 4, 1, 5)
-        return rows.flatten(4, 5).flatten(2, 3)[:, :, : self.width].permute(0, 3, 1, 2)
-
-    def patches(self, i: int) -> Tensor:
-        """Overlapping patches of map i, (count, k*P, c)."""
-        shape = (self.count, self.kernel * self.patch, self.channels)
-        return self.windows[i].contiguous().as_strided(shape, (self.patch * self.channels, self.channels, 1))
-
-    def diagonals(self, band: Tensor) -> Tensor:
-        """View matrices (columns * rows, T, k*P) as the taps of each pixel, (columns, rows, T, k, k)."""
-        row = self.kernel * self.patch
-        shape = (self.columns, self.rows, self.tile, self.kernel, self.kernel)
-        return band.as_strided(shape, (self.rows * self.tile * row, self.tile * row, row + 1, self.patch, 1))
-
-    def band(self, taps: Tensor) -> Tensor:
-        """Taps (columns, H, T, k, k) of one map to the matrices (count, T, k*P) that act on its patches."""
-        band = taps.new_zeros(self.columns * self.rows, self.tile, self.kernel * self.patch)
-        self.diagonals(band)[:, : self.height].copy_(taps)
-        return band[: self.count]
-
-
-def _maps(x: Tensor, heads: int) -> Tensor:
-    """View (B, G*n, H, W) as one map a head, (B*G, H, W, n)."""
-    return x.unflatten(1, [heads, -1]).permute(0, 1, 3, 4, 2).flatten(0, 1)
-
-
-def _gather(x: Tensor, weights: Tensor, heads: int) -> Tensor:
-    """Sum the neighbourhood of each pixel, weighted.
-
-    Args:
-        x: (B, C, H, W).
-        weights: (B*G, H, W, k, k), of any strides.
-        heads: G.
-
-    Returns:
-        (B, C, H, W).
-    """
-    strips = _Strips(_maps(x, heads), weights.shape[-1])
-    taps = strips.cut(weights)
-    sums = x.new_empty(strips.shape)
-    for i in range(sums.shape[0]):  # map by map: a patch and a band stay small
-        torch.bmm(strips.band(taps[i]), strips.patches(i), out=sums[i].flatten(0, 1)[: strips.count])
-    return strips.join(sums, heads)
-
-
-def _reflected(weights: Tensor) -> Tensor:
-    """Weights (M, H, W, k, k) of the adjoint: what pixel p takes from q becomes what q takes from p."""
-    margin = weights.shape[-1] // 2
-    padded = F.pad(weights, [0, 0, 0, 0, margin, margin, margin, margin])
-    step, down, right, tap_down, tap_right = padded.stride()
-    last_tap = (weights.shape[-1] - 1) * (tap_down + tap_right)
-    return padded.as_strided(weights.shape, (step, down, right, down - tap_down, right - tap_right), last_tap)
-
-
-def _correlate(x: Tensor, grad: Tensor, heads: int, kernel_size: int) -> Tensor:
-    """Multiply each pixel's gradient with its neighbourhood: the derivative of `_gather` by its weights.
-
-    Args:
-        x: (B, C, H, W).
-        grad: (B, C, H, W), by the result of `_gather`.
-        heads: G.
-        kernel_size: k.
-
-    Returns:
-        (B*G, H, W, k, k).
-    """
-    strips = _Strips(_maps(x, heads), kernel_size)
-    segments = strips.cut(_maps(grad, heads))
-    taps = x.new_empty(*strips.shape[:4], kernel_size**2)
-    padded = x.new_zeros(strips.shape[1:])
-    products = x.new_empty(strips.columns * strips.rows, strips.tile, kernel_size * strips.patch)
-    for i in range(taps.shape[0]):
-        padded[:, : strips.height] = segments[i]
-        torch.bmm(padded.flatten(0, 1)[: strips.count], strips.patches(i).mT, out=products[: strips.count])
-        taps[i] = strips.diagonals(products).flatten(3)
-    by_pixel = taps[:, :, : strips.height].transpose(1, 2).flatten(2, 3)[:, :, : strips.width]
-    return by_pixel.unflatten(3, [kernel_size, kernel_size])
-
-
-class _Tiled(torch.autograd.Function):
-    """The weighted sum and its derivatives; keeps the map and the weights alone."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weights: Tensor, heads: int) -> Tensor:
-        """Gather (B, C, H, W) with weights (B*G, H, W, k, k)."""
-        x = x.contiguous(memory_format=torch.channels_last)  # reorder it once
-        ctx.save_for_backward(x, weights)
-        ctx.heads = heads
-        return _gather(x, weights, heads)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        """Gather the gradient with reflected weights; correlate it with the map."""
-        x, weights = ctx.saved_tensors
-        grad = grad.contiguous(memory_format=torch.channels_last)
-        grad_x, grad_weights = None, None
-        if ctx.needs_input_grad[0]:
-            grad_x = _gather(grad, _reflected(weights), ctx.heads)
-        if ctx.needs_input_grad[1]:
-            grad_weights = _correlate(x, grad, ctx.heads, weights.shape[-1])
-        return grad_x, grad_weights, None
-
-
-def tiled(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:
-    """Sum by banded matrix products; see `dynamic_convolution` for arguments and result."""
-    device = x.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
-        with torch.autocast(device, enabled=False):  # the products, forward and backward, are of one type
-            return tiled(x.to(dtype), logits, heads, kernel_size).to(x.dtype)
-    precise = torch.promote_types(x.dtype, torch.float32)
-    weights = torch.softmax(_maps(logits, heads), dim=-1, dtype=precise).to(x.dtype)
-    return _Tiled.apply(x, weights.unflatten(3, [kernel_size, kernel_size]), heads)
-
-
-def dynamic_convolution(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:
+def dynamic_convolution(x: Tensor, logits: Tensor, heads: int, kernel_size: int, backend: str = AUTO) -> Tensor:
     """Convolve every pixel's neighbourhood with its own softmax-normalised kernel.
+
+    TorchScript, tracing, `torch.export` and the ONNX exporter always get `streaming`, whose operators are plain.
 
     Args:
         x: (B, C, H, W), C a multiple of `heads`; the neighbourhood is zero-padded.
-        logits: (B, heads * kernel_size**2, H, W), taps in row-major order.
+        logits: (B, heads * kernel_size**2, H, W), taps in row-major order; may be of another type than x.
         heads: G; a head is C/G consecutive channels.
         kernel_size: k, odd.
+        backend: a name in `BACKENDS`, or "auto"; see `choose`.
 
     Returns:
         (B, C, H, W), of x's type.
 
     Raises:
         ValueError: where the shapes do not fit.
+        UserError: for a backend that does not exist, or was named and does not work on `x`.
     """
-    if kernel_size % 2 == 0 or x.shape[1] % heads != 0 or logits.shape[1] != heads * kernel_size * kernel_size:
-        raise ValueError(
-            f"kernel_size must be odd, channels a multiple of heads, and logits have heads * kernel_size**2 "
-            f"channels; got kernel_size {kernel_size}, {x.shape[1]} channels, {heads} heads, "
-            f"{logits.shape[1]} logits"
-        )
+    check_shapes(x, logits, heads, kernel_size)
     if not torch.jit.is_scripting():  # noqa: SIM102 (TorchScript compiles what stands beside this condition)
         if not (torch.jit.is_tracing() or torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()):
-            backend = fused if usable(x) else tiled
-            return backend(x, logits, heads, kernel_size)
+            name = choose(backend, x.device, x.dtype, logits.dtype, heads, kernel_size)
+            return BACKENDS[name].compute(x, logits, heads, kernel_size)
     return streaming(x, logits, heads, kernel_size)
+
+
+class DynamicConvolution(nn.Module):
+    """`dynamic_convolution` as a part of a network; it has no weights.
+
+    Args:
+        heads: G.
+        kernel_size: k, odd.
+        backend: a name in `BACKENDS`, or "auto"; see `choose`.
+
+    Raises:
+        UserError: for a backend that does not exist.
+    """
+
+    def __init__(self, heads: int, kernel_size: int, backend: str = AUTO) -> None:
+        super().__init__()
+        check_name(backend, "backend")
+        self.heads = heads
+        self.kernel_size = kernel_size
+        self.backend = backend
+
+    def forward(self, x: Tensor, logits: Tensor) -> Tensor:
+        """Convolve (B, C, H, W) with the softmax of (B, G*K, H, W)."""
+        return dynamic_convolution(x, logits, self.heads, self.kernel_size, self.backend)
+
+    def extra_repr(self) -> str:
+        """Show heads, kernel size and backend."""
+        return f"heads={self.heads}, kernel_size={self.kernel_size}, backend={self.backend!r}"

@@ -2,7 +2,8 @@
 
 Source: section 3.2 and Table 6. In the authors' module every kernel of a dense C -> C convolution holds the same
 Sobel kernel, so that each output channel is the response of the *sum* over channels. `reading="summed"` computes
-just that, at 1/C of the cost; `reading="depthwise"` reads eq. (1) channel by channel.
+just that, at 1/C of the cost; `reading="depthwise"` reads eq. (1) channel by channel. Sum, responses and magnitude are
+in float32 also where the map is in bfloat16: a difference of rounded sums is mostly rounding.
 
 Symbols: B batch, C channels, H height, W width, R responses (2 for a gradient, 1 for the Laplacian).
 """
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from custom_networks.errors import nearest
+from custom_networks.operators.float32 import autocasting, widened
 
 SOBEL = ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0))
 SCHARR = ((3.0, 0.0, -3.0), (10.0, 0.0, -10.0), (3.0, 0.0, -3.0))
@@ -64,8 +66,14 @@ class EdgeModulation(nn.Module):
             self.register_buffer("kernels", kernels, persistent=False)
 
     def magnitude(self, x: Tensor) -> Tensor:
-        """Gradient magnitude of (B, C, H, W): (B, 1, H, W) when summed, else (B, C, H, W)."""
-        source = x.sum(dim=1, keepdim=True) if self.summed else x
+        """Gradient magnitude of (B, C, H, W), float32 or float64: (B, 1, H, W) when summed, else (B, C, H, W)."""
+        if not torch.jit.is_scripting():  # noqa: SIM102 (TorchScript compiles what stands beside this condition)
+            if autocasting(x):
+                with torch.autocast(x.device.type, enabled=False):
+                    return self.magnitude(x)
+        source = widened(x)
+        if self.summed:
+            source = source.sum(dim=1, keepdim=True)
         channels = source.shape[1]
         responses = F.conv2d(source, self.kernels.to(source.dtype), padding=1, groups=channels)
         return gradient_magnitude(responses.unflatten(1, [channels, -1]))

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from custom_networks.data.normalization import Normalization
 from custom_networks.network.layers import pad_to_multiple
 from custom_networks.network.sgdnet import SGDNet, restore
+from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.prediction.cuda_graph import CudaGraph
 from custom_networks.prediction.views import VIEWS
-from custom_networks.training.precision import MixedPrecisionInferer
 
 CLASS = "class_"  # with its number, the map of a class
 
@@ -31,7 +31,7 @@ class Engine:
         network: with its weights; it is not changed on a CPU.
         normalization: of its images.
         device: where it runs.
-        amp: whether it computes in bfloat16.
+        amp: whether it computes in bfloat16, if that pays on this processor.
         tta: one of `VIEWS`.
         edge: whether to give the edge map too.
         cuda_graphs: whether a GPU replays the network as one recorded graph.
@@ -62,7 +62,7 @@ class Engine:
         self.dtype = torch.float32
         self.network = network.eval()
         if self.device.type == "cpu":
-            self.dtype = torch.bfloat16 if amp else torch.float32
+            self.dtype = torch.bfloat16 if self.inferer.amp else torch.float32
             self.network = cast(SGDNet, network.optimize_for_inference(self.dtype).network)
             self.inferer = MixedPrecisionInferer(False, self.device)  # the weights are in bfloat16 already
         else:

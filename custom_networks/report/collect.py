@@ -13,11 +13,11 @@ import pandas as pd
 
 from custom_networks.errors import UserError
 from custom_networks.evaluation.results import SUMMARY_JSON
+from custom_networks.run.record import METRICS, SETTINGS
+from custom_networks.run.summary import SHEET
+from custom_networks.run.tracking import RUN_ID
 from custom_networks.statistics.per_image import PER_IMAGE, read_per_image
-from custom_networks.trained import BEST, training_of
-from custom_networks.training.finish import SHEET
-from custom_networks.training.record import METRICS, SETTINGS
-from custom_networks.training.tracking import RUN_ID
+from custom_networks.weights.record import BEST, training_of
 
 Row = dict[str, float]
 

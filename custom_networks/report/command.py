@@ -15,8 +15,8 @@ from custom_networks.evaluation.results import CLASSES_CSV, SUBGROUPS_CSV, SUMMA
 from custom_networks.files import write_atomically
 from custom_networks.report.collect import Run, collect
 from custom_networks.report.page import render
+from custom_networks.run.record import METRICS, SETTINGS
 from custom_networks.statistics.per_image import PER_IMAGE
-from custom_networks.training.record import METRICS, SETTINGS
 
 REPORT = "report.html"
 GENERATOR = '<meta name="generator" content="sgdnet report">'

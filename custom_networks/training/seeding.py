@@ -11,7 +11,7 @@ from monai.data.utils import set_rnd
 from monai.engines.workflow import Workflow
 from numpy.random import SeedSequence
 
-from custom_networks.training.processes import rank
+from custom_networks.processes import rank
 
 
 class EpochSeed:

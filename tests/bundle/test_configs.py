@@ -11,7 +11,7 @@ import pytest
 from conftest import BUNDLE, CONFIGS
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from custom_networks.trained import trained_size
+from custom_networks.weights.record import trained_size
 
 KNOBS = {
     *("bundle_root", "dataset_dir", "datalist", "fold", "image_size", "batch_size", "max_epochs", "learning_rate"),

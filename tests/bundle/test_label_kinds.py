@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import CONFIGS
+from networks import TOY_WORDS
 from pipelines import training_config, write_nuclei
 
 TERMS = ("loss", "segmentation_fine", "edge", "val_mean_dice", "val_mean_iou", "val_hd95", "val_misses")
@@ -44,7 +45,7 @@ def test_nuclei_train(sgdnet: Callable[..., tuple[int, str, str]], tmp_path: Pat
     code, output, error = sgdnet(
         *("train", "--dataset_dir", tmp_path / "set", "--datalist", datalist, "--max_epochs", 1),
         *("--image_size", 64, "--batch_size", 4, "--num_workers", 0, "--tracking", "false", "--device", "cpu"),
-        *("--output_dir", tmp_path / "run", "--model_path", tmp_path / "model.pt", *extra),
+        *("--output_dir", tmp_path / "run", "--model_path", tmp_path / "model.pt", *extra, *TOY_WORDS),
     )
     assert code == 0, error
     assert ("4 decoded images kept in memory" if overlay else "all images kept on cpu") in output

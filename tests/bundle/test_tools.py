@@ -14,6 +14,7 @@ from monai.bundle import ckpt_export, verify_metadata, verify_net_in_out
 from monai.fl.client import MonaiAlgo
 from monai.fl.utils.constants import ExtraItems
 from monai.fl.utils.exchange_object import ExchangeObject
+from networks import TOY_OVERRIDES
 
 from custom_networks import SGDNet, load_checkpoint
 
@@ -102,6 +103,7 @@ def test_federated_client_trains_two_rounds_and_evaluates(dataset: Path, tmp_pat
         "output_dir": str(tmp_path / "run"),
         "model_path": str(tmp_path / "models" / "model.pt"),
         "tracking_uri": "",
+        **TOY_OVERRIDES,
     }
     evaluation = {**knobs, "output_dir": str(tmp_path / "eval")}
     client = MonaiAlgo(str(BUNDLE), send_weight_diff=False, train_kwargs=knobs, eval_kwargs=evaluation)

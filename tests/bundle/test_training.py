@@ -14,6 +14,7 @@ import pytest
 import torch
 from conftest import BUNDLE, bundle_command, run_python
 from mlflow.tracking import MlflowClient
+from networks import TOY_OVERRIDES
 from PIL import Image
 
 from custom_networks import SGDNet, load_checkpoint
@@ -115,7 +116,7 @@ def test_misspelt_override_of_the_plain_bundle_command_is_refused(dataset: Path,
 @pytest.mark.slow
 def test_two_processes_train_together(dataset: Path, tmp_path: Path) -> None:
     files = "['configs/train.json','configs/multi_gpu_train.json']"
-    words = bundle_command(files, tmp_path, dataset, max_epochs=2, batch_size=2)
+    words = bundle_command(files, tmp_path, dataset, max_epochs=2, batch_size=2, **TOY_OVERRIDES)
     result = run_python(["-m", "torch.distributed.run", "--nproc_per_node", "2", *words])
     assert result.returncode == 0, result.stderr[-3000:]
     table = rows(tmp_path)

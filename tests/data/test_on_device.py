@@ -25,6 +25,7 @@ from monai.transforms import (
     RandRotated,
     Rotate,
 )
+from networks import TOY_WORDS
 from pipelines import save, training_config
 
 from custom_networks import UserError
@@ -261,7 +262,7 @@ def test_a_run_keeps_its_data_on_the_device_and_resumes(
         code, _, error = sgdnet(
             *("train", "--dataset_dir", dataset, "--image_size", 64, "--batch_size", 5, "--num_workers", 0),
             *("--output_dir", folder / "run", "--model_path", folder / "model.pt", "--tracking", "false"),
-            *("--data_on_device", "true", "--device", "cpu", *words),
+            *("--data_on_device", "true", "--device", "cpu", *TOY_WORDS, *words),
         )
         assert code == 0, error
         with (folder / "run" / "metrics.csv").open(newline="") as file:

@@ -103,6 +103,18 @@ def test_everything_is_quantised_where_the_masks_agree(tmp_path: Path, float_out
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("float_outputs", [False, True])
+def test_two_products_fit_in_16_bits(tmp_path: Path, float_outputs: bool) -> None:
+    """Processors without VNNI add them so: 255 * (|a| + |b|) of neighbouring weights must not saturate."""
+    path = traced(Network(fragile=False), tmp_path / "model.onnx")
+    quantise(path, images(8), "image", float_outputs)
+    weights = [onnx.numpy_helper.to_array(stored) for stored in onnx.load(str(path)).graph.initializer]
+    of_convolutions = [array.astype(int) for array in weights if array.dtype == np.int8 and array.ndim == 4]
+    assert len(of_convolutions) == 2
+    assert all(0 < 2 * 255 * np.abs(array).max() < 2**15 for array in of_convolutions)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_brighter_images_than_those_of_the_calibration_are_not_clipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

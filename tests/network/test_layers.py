@@ -53,3 +53,18 @@ def test_constant_parameter_is_learned_and_per_channel():
     scale = constant_parameter(3, 1e-6)
     assert scale.requires_grad
     assert torch.equal(scale.detach(), torch.full((3, 1, 1), 1e-6))
+
+
+@pytest.mark.parametrize("mean", [0.0, 10.0, 100.0])
+def test_layer_norm_in_bfloat16_rounds_its_result_alone(mean):
+    """Mean and variance are of the rounded map, in float32."""
+    torch.manual_seed(0)
+    x = (mean + torch.randn(1, 64, 8, 8)).bfloat16()
+    expected = LayerNorm2d(64).double()(x.double())
+    for actual in (LayerNorm2d(64).bfloat16()(x), autocast(LayerNorm2d(64), x)):
+        assert ((actual.double() - expected).abs() <= 2**-8 * expected.abs() + 1e-5).all()
+
+
+def autocast(module, x):
+    with torch.autocast("cpu", torch.bfloat16):
+        return module(x)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from custom_networks.network import packed
 from custom_networks.network.packed import PackedConv2d, pack
+from custom_networks.processor import packs
 
 CONVOLUTIONS = {
     "1x1": lambda: nn.Conv2d(8, 16, 1),
@@ -24,16 +24,32 @@ def plain(conv, activation, x):
     return conv(x) if activation is None else activation(conv(x))
 
 
+@pytest.fixture(params=[True, False], ids=["onednn", "no onednn"])
+def onednn(request):
+    with torch.backends.mkldnn.flags(enabled=request.param):
+        yield request.param
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
 @pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_equals_the_plain_layers_at_every_shape(name, activation):
+def test_equals_the_plain_layers_at_every_shape(name, activation, onednn):
     conv = CONVOLUTIONS[name]().requires_grad_(False)
     layer = PackedConv2d(conv, activation)
     for shape in ((1, 8, 16, 16), (2, 8, 9, 20), (1, 8, 16, 16)):
         x = torch.randn(shape).to(memory_format=torch.channels_last)
         with torch.no_grad():
             torch.testing.assert_close(layer(x), plain(conv, activation, x), rtol=1e-5, atol=1e-5)
-    assert (layer.packed is not None) == packed.AVAILABLE
+    assert (layer.packed is not None) == packs(torch.float32)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_bfloat16_packed_or_not(name, onednn):
+    """The result is rounded to bfloat16, 2**-8 of its size; sums of up to 72 rounded terms err a little more."""
+    conv = CONVOLUTIONS[name]().requires_grad_(False).bfloat16()
+    layer, x = PackedConv2d(conv, nn.ReLU()), torch.randn(1, 8, 9, 20).bfloat16()
+    expected = plain(copy.deepcopy(conv).double(), nn.ReLU(), x.double())
+    assert (layer(x).double() - expected).abs().max() <= 2**-7 * expected.abs().max()
+    assert (layer.packed is not None) == packs(torch.bfloat16)
 
 
 def test_types_and_gradients_that_onednn_has_not():
@@ -45,7 +61,7 @@ def test_types_and_gradients_that_onednn_has_not():
     assert x.grad.abs().sum() > 0
 
 
-def test_follows_a_change_of_type_and_copies_without_the_packed_weights():
+def test_follows_a_change_of_type_and_copies_without_the_packed_weights(onednn):
     conv = CONVOLUTIONS["3x3"]().requires_grad_(False)
     layer, x = PackedConv2d(conv), torch.randn(1, 8, 6, 6)
     expected = layer(x)

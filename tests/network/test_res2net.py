@@ -4,14 +4,14 @@ import oracles
 import pytest
 import torch
 
-from custom_networks.network.res2net import Bottle2neck, Res2Net50
+from custom_networks.network.res2net import Bottle2neck, Res2Net
 
 DEPTHS = (3, 4, 6, 3)
 
 
 @pytest.fixture(scope="module")
 def encoder():
-    return Res2Net50()
+    return Res2Net()
 
 
 def published_keys():
@@ -82,4 +82,28 @@ def test_bottleneck(in_channels, stride, first, size):
 @pytest.mark.parametrize("in_channels", [1, 3])
 def test_whole_encoder(in_channels):
     torch.manual_seed(0)
-    oracles.compare(Res2Net50(in_channels), oracles.res2net, torch.randn(1, in_channels, 64, 32))
+    oracles.compare(Res2Net(in_channels), oracles.res2net, torch.randn(1, in_channels, 64, 32))
+
+
+def test_other_depths_and_widths():
+    torch.manual_seed(0)
+    module = Res2Net(3, (1, 2, 1, 3), planes=4, base_width=32)
+    assert module.out_channels == (16, 32, 64, 128)
+    assert module.layer1[0].convs[0].weight.shape == (2, 2, 3, 3)
+    assert [len(stage) for stage in (module.layer1, module.layer2, module.layer3, module.layer4)] == [1, 2, 1, 3]
+    x = torch.randn(1, 3, 64, 32)
+    assert [tuple(y.shape) for y in module(x)] == [(1, 16, 16, 8), (1, 32, 8, 4), (1, 64, 4, 2), (1, 128, 2, 1)]
+    oracles.compare(module, lambda w, x: oracles.res2net(w, x, (1, 2, 1, 3)), x)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"depths": (3, 4, 6)}, "four numbers of 1 or more, got .3, 4, 6."),
+        ({"planes": 5}, "must be even"),
+        ({"planes": 2}, "64 or more, got planes 2 and base_width 26"),
+    ],
+)
+def test_impossible_sizes(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Res2Net(**arguments)

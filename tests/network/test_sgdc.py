@@ -4,7 +4,7 @@ import oracles
 import pytest
 import torch
 
-from custom_networks.network.sgdc import SGDC, FeedForward, GuidanceAddition, NoRefinement, PooledDynamicConvolution
+from custom_networks.network.sgdc import SGDC, FeedForward, GuidanceAddition
 
 VARIANTS = {
     "default": ({}, {}),
@@ -58,9 +58,9 @@ def test_widths_of_the_paper(channels):
         module = SGDC(channels)
     assert module.parameterize.weight.shape == (2 * channels + 4 * 49, channels, 1, 1)
     assert module.fuse.project.weight.shape == (channels, 16, 1, 1)
-    assert module.local.weight.shape == (channels, 1, 3, 3)
+    assert module.local.conv.weight.shape == (channels, 1, 3, 3)
     assert module.ffn[0].weight.shape == (4 * channels, channels, 1, 1)
-    for conv in (module.parameterize, module.fuse.project, module.local, module.ffn[0], module.ffn[2]):
+    for conv in (module.parameterize, module.fuse.project, module.local.conv, module.ffn[0], module.ffn[2]):
         assert conv.bias is not None
 
 
@@ -88,13 +88,10 @@ def test_guidance_addition(size):
     oracles.compare(GuidanceAddition(5, 3), oracles.add_guidance, torch.randn(2, 5, *size), torch.randn(2, 3, 10, 12))
 
 
-@pytest.mark.parametrize("size", [(7, 7), (16, 10), (4, 5)])
-def test_pooled_dynamic_convolution(size):
+def test_named_backend_computes_the_dynamic_branch():
     torch.manual_seed(0)
-    x, guidance = torch.randn(2, 16, *size), torch.randn(2, 3, 8, 8)
-    oracles.compare(PooledDynamicConvolution(16, 3), oracles.pooled_dynamic_convolution, x, guidance)
-
-
-def test_no_refinement():
-    x = torch.randn(1, 2, 3, 3)
-    assert NoRefinement()(x, torch.zeros(0)) is x
+    x, guidance = torch.randn(1, 8, 6, 9), torch.randn(1, 3, 6, 9)
+    module = oracles.shake(SGDC(8, 3, backend="streaming"))
+    assert module.dynamic.operator.backend == "streaming"
+    with torch.no_grad():
+        oracles.close(module(x, guidance), oracles.sgdc(module.state_dict(), x, guidance))

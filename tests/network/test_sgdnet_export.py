@@ -5,8 +5,7 @@ import io
 import numpy as np
 import pytest
 import torch
-
-from custom_networks.network.sgdnet import SGDNet
+from networks import toy_network
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
 
@@ -14,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::t
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    network = SGDNet()
+    network = toy_network()
     with torch.no_grad():
         for _ in range(2):
             network.train()(torch.rand(2, 3, 64, 64))
@@ -50,10 +49,13 @@ def test_script_of_a_training_network_gives_one_map(scripted, network):
     scripted.eval()
 
 
-@pytest.mark.parametrize("variant", [{"refinement": "none"}, {"refinement": "contmix", "edge_reading": "depthwise"}])
+@pytest.mark.parametrize(
+    "variant",
+    [{"refinement": "none"}, {"refinement": "contmix", "edge_reading": "depthwise"}, {"stitch_placement": "blocks"}],
+)
 def test_script_of_variants(variant):
     torch.manual_seed(0)
-    network = SGDNet(**variant).eval()
+    network = toy_network(**variant).eval()
     check(torch.jit.script(network), network)
 
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from custom_networks.errors import UserError
-from custom_networks.network.res2net import Bottle2neck, Res2Net50
+from custom_networks.network.res2net import Bottle2neck, Res2Net
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.network.weights import load_checkpoint, load_encoder
 
 
 @pytest.fixture(scope="module")
 def encoder():
-    return Res2Net50()
+    return Res2Net()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from custom_networks.operators.dynamic_convolution import dynamic_convolution, streaming, tiled
+from custom_networks.operators.backends.streaming import streaming
+from custom_networks.operators.backends.tiled import tiled
+from custom_networks.operators.dynamic_convolution import DynamicConvolution, dynamic_convolution
 
 FORMS = pytest.mark.parametrize("form", [tiled, streaming, dynamic_convolution])
 
@@ -160,11 +162,82 @@ def test_constant_map_stays_constant_away_from_the_border(form, k):
 
 
 @pytest.mark.parametrize(
-    ("channels", "logit_channels", "heads", "k"), [(8, 2 * 16, 2, 4), (7, 2 * 9, 2, 3), (8, 9, 2, 3), (8, 2 * 9, 2, 5)]
+    ("x", "logits", "heads", "k", "message"),
+    [
+        ((1, 8, 4, 4), (1, 32, 4, 4), 2, 4, "kernel_size must be odd.*; got kernel_size 4, 8 channels, 2 heads"),
+        ((1, 7, 4, 4), (1, 18, 4, 4), 2, 3, "channels a multiple of heads; got kernel_size 3, 7 channels, 2 heads"),
+        ((1, 8, 4, 4), (1, 9, 4, 4), 2, 3, r"= \[1, 18, 4, 4\] for x of \[1, 8, 4, 4\]; got \[1, 9, 4, 4\]"),
+        ((1, 8, 4, 4), (1, 18, 4, 4), 2, 5, r"= \[1, 50, 4, 4\] for x of \[1, 8, 4, 4\]; got \[1, 18, 4, 4\]"),
+        ((1, 8, 4, 4), (2, 18, 4, 4), 2, 3, r"= \[1, 18, 4, 4\] for x of \[1, 8, 4, 4\]; got \[2, 18, 4, 4\]"),
+        ((2, 8, 4, 4), (1, 18, 4, 4), 2, 3, r"= \[2, 18, 4, 4\] for x of \[2, 8, 4, 4\]; got \[1, 18, 4, 4\]"),
+        ((1, 8, 4, 4), (1, 18, 4, 5), 2, 3, r"= \[1, 18, 4, 4\] for x of \[1, 8, 4, 4\]; got \[1, 18, 4, 5\]"),
+        ((1, 8, 4, 4), (1, 18, 2, 8), 2, 3, r"= \[1, 18, 4, 4\] for x of \[1, 8, 4, 4\]; got \[1, 18, 2, 8\]"),
+    ],
 )
-def test_shapes_that_do_not_fit(channels, logit_channels, heads, k):
-    with pytest.raises(ValueError, match=rf"got kernel_size {k}, {channels} channels, {heads} heads, {logit_channels}"):
-        dynamic_convolution(torch.zeros(1, channels, 4, 4), torch.zeros(1, logit_channels, 4, 4), heads, k)
+def test_shapes_that_do_not_fit(x, logits, heads, k, message):
+    with pytest.raises(ValueError, match=message):
+        dynamic_convolution(torch.zeros(x), torch.zeros(logits), heads, k)
+
+
+def test_scripted_module_refuses_the_same_shapes():
+    scripted = torch.jit.script(DynamicConvolution(2, 3))
+    with pytest.raises(torch.jit.Error, match=r"= \[1, 18, 4, 4\] for x of \[1, 8, 4, 4\]; got \[2, 18, 4, 4\]"):
+        scripted(torch.zeros(1, 8, 4, 4), torch.zeros(2, 18, 4, 4))
+
+
+# ---------------------------------------------------------------- as operators of PyTorch
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [(9, 5), (8, 16)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_opcheck_of_tiled(dtype, size, layout):
+    x, logits = inputs(2, 2, 3, *size, 3, dtype)
+    weights = torch.softmax(logits.detach().view(4, 3, 3, *size).permute(0, 3, 4, 1, 2).float().flatten(3), 3)
+    weights = weights.to(dtype).unflatten(3, [3, 3])
+    x = x.detach().to(memory_format=layout)
+    torch.library.opcheck(torch.ops.sgdnet.tiled.default, (x.requires_grad_(), weights.clone().requires_grad_(), 2))
+    for asked in ((True, True), (True, False), (False, True)):
+        torch.library.opcheck(torch.ops.sgdnet.tiled_backward.default, (x.detach(), x.detach(), weights, 2, *asked))
+
+
+@pytest.mark.parametrize("backend", ["auto", "tiled", "streaming"])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_compiles_into_one_graph(backend, autocast):
+    torch.compiler.reset()
+    x, logits = inputs(2, 2, 3, 9, 5, 3, torch.float32)
+    module = DynamicConvolution(2, 3, backend)
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+
+    def run(form):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            return values_and_gradients(lambda x, logits, *_: form(x, logits), x, logits, 2, 3)
+
+    for got, expected in zip(run(compiled), run(module), strict=True):
+        oracles.close(got, expected)
+
+
+def test_torch_export_sees_tiled_as_one_operator_and_the_module_as_plain_ones():
+    class Tiled(torch.nn.Module):
+        def forward(self, x, logits):
+            return tiled(x, logits, 2, 3)
+
+    x, logits = (t.detach() for t in inputs(1, 2, 3, 9, 5, 3, torch.float32))
+
+    def custom(module):
+        program = torch.export.export(module, (x, logits))
+        oracles.close(program.module()(x, logits), module(x, logits))
+        return [str(node.target) for node in program.graph.nodes if "sgdnet" in str(node.target)]
+
+    assert custom(Tiled()) == ["sgdnet.tiled.default"]
+    assert custom(DynamicConvolution(2, 3, "tiled")) == []
+
+
+def test_no_second_derivative():
+    x, logits = inputs(1, 2, 2, 5, 4, 3)
+    (grad,) = torch.autograd.grad(tiled(x, logits, 2, 3).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        grad.sum().backward()
 
 
 class LargestStorage(TorchDispatchMode):

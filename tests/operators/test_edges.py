@@ -1,5 +1,7 @@
 """Edge modulation against dense frozen convolutions with a plain square root."""
 
+import copy
+
 import oracles
 import pytest
 import torch
@@ -112,6 +114,26 @@ def test_bfloat16_keeps_its_type():
     assert y.dtype == torch.bfloat16
     expected = oracles.edge_modulation(x.bfloat16().float(), oracles.SOBEL, "summed")
     assert (y.float() - expected).abs().max() <= 2**-6 * x.abs().max()
+
+
+@READINGS
+@pytest.mark.parametrize("operator", [*FIXED, "learnable"])
+@pytest.mark.parametrize("form", ["autocast", "bfloat16"])
+def test_gate_of_a_smooth_map_in_bfloat16(operator, reading, form):
+    """The channel sum is near 100, its differences near 1: rounded before it is differenced, gates err by 0.3."""
+    torch.manual_seed(0)
+    smooth = torch.nn.functional.interpolate(torch.randn(1, 256, 8, 8).relu(), size=(32, 32), mode="bilinear")
+    x = smooth.bfloat16()
+    module = EdgeModulation(256, operator, reading)
+    expected = torch.sigmoid(copy.deepcopy(module).double().magnitude(x.double()))
+    if form == "autocast":
+        with torch.autocast("cpu", torch.bfloat16):
+            magnitude, y = module.magnitude(x), module(x)
+    else:
+        magnitude, y = module.bfloat16().magnitude(x), module(x)
+    assert (torch.sigmoid(magnitude).double() - expected).abs().max() <= 1e-5
+    assert y.dtype == torch.bfloat16
+    assert ((y.double() - x.double() * expected).abs() <= 2**-7 * x.double().abs()).all()
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,12 @@ from monai.transforms import Compose, Lambdad, RandFlipd, RandRotated
 from torch import nn
 
 from custom_networks.errors import UserError
-from custom_networks.training import EpochSeed, MixedPrecisionInferer, PolynomialDecay, flag, run_folder
-from custom_networks.training.sheet import PREDICTION_COLOUR, TRUTH_COLOUR, SheetRow, draw_sheet, outlined
+from custom_networks.flags import flag
+from custom_networks.precision import MixedPrecisionInferer
+from custom_networks.processor import bfloat16_pays
+from custom_networks.run.folder import run_folder
+from custom_networks.run.sheet import PREDICTION_COLOUR, TRUTH_COLOUR, SheetRow, draw_sheet, outlined
+from custom_networks.training import EpochSeed, PolynomialDecay
 
 
 def test_polynomial_decay_follows_its_formula() -> None:
@@ -66,13 +70,23 @@ class Probe(nn.Module):
         return [result, result] if self.training else result
 
 
-@pytest.mark.parametrize(("amp", "seen"), [(True, torch.bfloat16), ("true", torch.bfloat16), (False, torch.float32)])
-def test_amp_means_bfloat16_on_the_cpu_too(amp: bool | str, seen: torch.dtype) -> None:
+@pytest.mark.parametrize("amp", [True, "true", False])
+def test_amp_means_bfloat16_on_a_cpu_where_it_pays(amp: bool | str) -> None:
     network = Probe()
+    seen = torch.bfloat16 if amp and bfloat16_pays() else torch.float32
     outputs = MixedPrecisionInferer(amp, "cpu")(torch.ones(1, 1, 2, 2), network)
     assert network.seen == seen
     assert [output.dtype for output in outputs] == [torch.float32] * 2
     assert MixedPrecisionInferer(amp, "cpu")(torch.ones(1, 1, 2, 2), network.eval()).dtype == torch.float32
+
+
+def test_amp_computes_in_float32_where_bfloat16_does_not_pay() -> None:
+    network = Probe()
+    with torch.backends.mkldnn.flags(enabled=False):
+        inferer = MixedPrecisionInferer(True, "cpu")
+        inferer(torch.ones(1, 1, 2, 2), network)
+    assert not inferer.amp
+    assert network.seen == torch.float32
 
 
 def test_amp_is_refused_where_it_cannot_be() -> None:

@@ -19,10 +19,11 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from custom_networks.errors import UserError
 from custom_networks.files import write_atomically, write_json
+from custom_networks.flags import flag
 from custom_networks.network.weights import load_checkpoint, load_strictly, read_checkpoint
-from custom_networks.trained import BEST, LAST
-from custom_networks.training.processes import flag, rank
-from custom_networks.training.record import RunRecord
+from custom_networks.processes import rank
+from custom_networks.run.record import RunRecord
+from custom_networks.weights.record import BEST, LAST
 
 
 def keep_stranger(target: Path) -> None:

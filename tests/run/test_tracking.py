@@ -7,7 +7,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from custom_networks.errors import UserError
-from custom_networks.training import MLflowTracking, RunRecord, tracking_store
+from custom_networks.run import MLflowTracking, RunRecord, tracking_store
 
 
 def engine(epoch: int = 0) -> SimpleNamespace:

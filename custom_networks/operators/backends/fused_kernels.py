@@ -20,20 +20,20 @@ Each pass does B*C*H*W*K multiply-adds with one cached read each, which is what 
 A matrix product of the square's band of weights with its patch, as in `tiled`, would use tensor cores, but has four
 times the arithmetic and would round float32 to TF32; layer norm gives float32 under autocast too. Sums are in float32
 whatever the types of map and logits, which may differ. Strides are arguments: every layout is right; channels-last
-and contiguous maps are read in whole sectors.
+and contiguous maps are read in whole sectors. Offsets are 64 bits wide: 708 channels of a 1740 x 1740 map reach 2**31.
 
-The constants below are UNTUNED: chosen on paper and by the registers that the compiler reports for Ada and Hopper (no
-spills), never timed on a GPU.
+The side of the square and the number of warps are chosen by `triton.autotune`, which times the candidates below for
+each kernel size, width of a head and size class of the map. The candidates are chosen on paper and by the registers
+that the compiler reports for Ada and Hopper; none was ever timed on a GPU.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 try:
     import triton
@@ -43,12 +43,11 @@ try:
 except ImportError:
     AVAILABLE = False
 
-DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-CAPABILITY = (8, 0)  # of the oldest GPUs that Triton supports
-TILE = 8  # side of a program's square of pixels, P = 64
+INTERPRETED = AVAILABLE and triton.knobs.runtime.interpret  # TRITON_INTERPRET=1 at import
 MOST_CHANNELS = 64  # D
-MOST_SUMS = 4096  # P*L of `_grad_logits_kernel`, 32 registers in each thread: its square shrinks above k = 7
-WARPS = 4
+MOST_SUMS = 32  # of P*L, in a thread of `_grad_logits_kernel`, each a register
+SQUARES = ((8, 4), (8, 2), (8, 8), (4, 2), (4, 4), (16, 8))  # side of the square of pixels, warps; the first untimed
+SQUARES_OF_SUMS = ((8, 4), (8, 8), (4, 2), (4, 4), (2, 4), (1, 4))
 
 
 def _jit(function: Callable[..., Any]) -> Any:
@@ -56,13 +55,37 @@ def _jit(function: Callable[..., Any]) -> Any:
     return triton.jit(function) if AVAILABLE else function
 
 
+def _few_sums(configs: list[Any], arguments: Mapping[str, Any], **options: Any) -> list[Any]:
+    """Leave out squares whose sums do not fit into the registers, and take the largest four that do."""
+    taps = {**arguments, **options}["tap_block"]
+    fitting = [c for c in configs if c.kwargs["tile"] ** 2 * taps <= MOST_SUMS * 32 * c.num_warps]
+    return fitting[:4] or configs[-1:]
+
+
+def _tuned(squares: Sequence[tuple[int, int]], prune: Callable[..., list[Any]] | None = None) -> Callable[..., Any]:
+    """Compile a kernel for several squares and warps, timed once for each key; the interpreter takes the first."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        if not AVAILABLE:
+            return function
+        configs = [triton.Config({"tile": side}, num_warps=warps) for side, warps in squares]
+        tuner = triton.autotune(
+            configs[:1] if INTERPRETED else configs,
+            key=["kernel", "head_channels", "size_class"],
+            prune_configs_by={"early_config_prune": prune} if prune else None,
+        )
+        return tuner(triton.jit(function, do_not_specialize=["size_class"]))
+
+    return decorate
+
+
 @_jit
 def _square(height: tl.tensor, width: tl.tensor, tile: tl.constexpr) -> tl.tuple:
-    """Rows and columns of the program's pixels, and whether they are in the map; (P,) each."""
+    """Rows and columns of the program's pixels, 64 bits wide, and whether they are in the map; (P,) each."""
     across = tl.cdiv(width, tile)
     pixel = tl.arange(0, tile * tile)
-    row = tl.program_id(0) // across * tile + pixel // tile
-    column = tl.program_id(0) % across * tile + pixel % tile
+    row = (tl.program_id(0) // across * tile + pixel // tile).to(tl.int64)
+    column = (tl.program_id(0) % across * tile + pixel % tile).to(tl.int64)
     return row, column, (row < height) & (column < width)
 
 
@@ -79,8 +102,8 @@ def _neighbours(
 @_jit
 def _origin(tensor: tl.tensor, strides: tl.tuple, heads: tl.tensor, channels: tl.tensor) -> tl.tensor:
     """Address of the first of the `channels` channels of the program's image and head."""
-    image, head = tl.program_id(1) // heads, tl.program_id(1) % heads
-    return tensor + image.to(tl.int64) * strides[0] + head * channels * strides[1]
+    image, head = (tl.program_id(1) // heads).to(tl.int64), (tl.program_id(1) % heads).to(tl.int64)
+    return tensor + image * strides[0] + head * channels * strides[1]
 
 
 @_jit
@@ -89,7 +112,9 @@ def _load(
 ) -> tl.tensor:
     """Read the block (pixels, channels) in float32, 0 where `mask` is false."""
     pixel = row * strides[2] + column * strides[3]
-    return tl.load(origin + pixel[:, None] + (channel * strides[1])[None, :], mask=mask, other=0.0).to(tl.float32)
+    return tl.load(origin + pixel[:, None] + (channel.to(tl.int64) * strides[1])[None, :], mask=mask, other=0.0).to(
+        tl.float32
+    )
 
 
 @_jit
@@ -104,10 +129,10 @@ def _store(
 ) -> None:
     """Write the block (pixels, channels) where `mask` is true."""
     pixel = row * strides[2] + column * strides[3]
-    tl.store(origin + pixel[:, None] + (channel * strides[1])[None, :], value, mask=mask)
+    tl.store(origin + pixel[:, None] + (channel.to(tl.int64) * strides[1])[None, :], value, mask=mask)
 
 
-@_jit
+@_tuned(SQUARES)
 def _forward_kernel(
     x: tl.tensor,
     logits: tl.tensor,
@@ -120,6 +145,7 @@ def _forward_kernel(
     head_channels: tl.tensor,
     height: tl.tensor,
     width: tl.tensor,
+    size_class: tl.tensor,
     kernel: tl.constexpr,
     tile: tl.constexpr,
     channel_block: tl.constexpr,
@@ -133,12 +159,12 @@ def _forward_kernel(
     logits += row * logits_strides[2] + column * logits_strides[3]
     largest = tl.full([tile * tile], float("-inf"), tl.float32)
     for tap in range(kernel * kernel):
-        logit = tl.load(logits + tap * logits_strides[1], mask=inside, other=0.0).to(tl.float32)
+        logit = tl.load(logits + tl.cast(tap, tl.int64) * logits_strides[1], mask=inside, other=0.0).to(tl.float32)
         largest = tl.maximum(largest, logit)
     total = tl.zeros([tile * tile], tl.float32)
     result = tl.zeros([tile * tile, channel_block], tl.float32)
     for tap in range(kernel * kernel):
-        logit = tl.load(logits + tap * logits_strides[1], mask=inside, other=0.0).to(tl.float32)
+        logit = tl.load(logits + tl.cast(tap, tl.int64) * logits_strides[1], mask=inside, other=0.0).to(tl.float32)
         from_row, from_column, there = _neighbours(row, column, height, width, tap, kernel)
         neighbour = _load(x, x_strides, channel, from_row, from_column, there[:, None] & real)
         weight = tl.exp(logit - largest)
@@ -152,7 +178,7 @@ def _forward_kernel(
         tl.store(log_sums + row * width + column, largest + tl.log(total), mask=inside)
 
 
-@_jit
+@_tuned(SQUARES)
 def _grad_x_kernel(
     grad: tl.tensor,
     logits: tl.tensor,
@@ -165,6 +191,7 @@ def _grad_x_kernel(
     head_channels: tl.tensor,
     height: tl.tensor,
     width: tl.tensor,
+    size_class: tl.tensor,
     kernel: tl.constexpr,
     tile: tl.constexpr,
     channel_block: tl.constexpr,
@@ -183,7 +210,7 @@ def _grad_x_kernel(
     for tap in range(kernel * kernel):
         opposite = kernel * kernel - 1 - tap
         to_row, to_column, there = _neighbours(row, column, height, width, opposite, kernel)
-        at = to_row * logits_strides[2] + to_column * logits_strides[3] + tap * logits_strides[1]
+        at = to_row * logits_strides[2] + to_column * logits_strides[3] + tl.cast(tap, tl.int64) * logits_strides[1]
         logit = tl.load(logits + at, mask=there, other=float("-inf")).to(tl.float32)
         log_sum = tl.load(log_sums + to_row * width + to_column, mask=there, other=0.0)
         gradient = _load(grad, grad_strides, channel, to_row, to_column, there[:, None] & real)
@@ -192,7 +219,7 @@ def _grad_x_kernel(
     _store(grad_x, grad_x_strides, channel, row, column, inside[:, None] & real, result)
 
 
-@_jit
+@_tuned(SQUARES_OF_SUMS, _few_sums)
 def _grad_logits_kernel(
     grad: tl.tensor,
     x: tl.tensor,
@@ -206,6 +233,7 @@ def _grad_logits_kernel(
     head_channels: tl.tensor,
     height: tl.tensor,
     width: tl.tensor,
+    size_class: tl.tensor,
     kernel: tl.constexpr,
     tile: tl.constexpr,
     tap_block: tl.constexpr,
@@ -237,7 +265,7 @@ def _grad_logits_kernel(
     _store(grad_logits, grad_logits_strides, taps, row, column, inside[:, None] & real_tap, result)
 
 
-class _Launch:
+class Launch:
     """Grids and block sizes of one call.
 
     Args:
@@ -251,94 +279,49 @@ class _Launch:
         self.sizes = (heads, x.shape[1] // heads, x.shape[2], x.shape[3])
         self.channel_block = min(MOST_CHANNELS, triton.next_power_of_2(self.sizes[1]))
         self.tap_block = triton.next_power_of_2(kernel_size**2)
+        self.size_class = (self.images_and_heads * x.shape[2] * x.shape[3]).bit_length()
         self.options = {
             "kernel": kernel_size,
             "channel_block": self.channel_block,
-            "num_warps": WARPS,
             "enable_fp_fusion": True,  # multiply and add at once; Triton 3.10 no longer does by itself
         }
 
-    def grid(self, tile: int) -> tuple[int, int, int]:
+    def squares(self, options: Mapping[str, Any]) -> int:
+        """Count the squares of a map."""
+        return triton.cdiv(self.sizes[2], options["tile"]) * triton.cdiv(self.sizes[3], options["tile"])
+
+    def grid(self, options: Mapping[str, Any]) -> tuple[int, int, int]:
         """Count squares, images times heads, blocks of channels."""
-        _, head_channels, height, width = self.sizes
-        squares = triton.cdiv(height, tile) * triton.cdiv(width, tile)
-        return squares, self.images_and_heads, triton.cdiv(head_channels, self.channel_block)
+        return self.squares(options), self.images_and_heads, triton.cdiv(self.sizes[1], self.channel_block)
+
+    def grid_of_all_channels(self, options: Mapping[str, Any]) -> tuple[int, int]:
+        """Count squares, images times heads."""
+        return self.squares(options), self.images_and_heads
 
     def forward(self, x: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return the result and the (B, G, H, W) log-sum-exps."""
         heads, _, height, width = self.sizes
         out = torch.empty_like(x)
         log_sums = x.new_empty(x.shape[0], heads, height, width, dtype=torch.float32)
-        arguments = (x, logits, out, log_sums, x.stride(), logits.stride(), out.stride(), *self.sizes)
+        arguments = (x, logits, out, log_sums, x.stride(), logits.stride(), out.stride(), *self.sizes, self.size_class)
         with torch.cuda.device_of(x):
-            _forward_kernel[self.grid(TILE)](*arguments, tile=TILE, **self.options)
+            _forward_kernel[self.grid](*arguments, **self.options)
         return out, log_sums
 
     def grad_x(self, grad: Tensor, x: Tensor, logits: Tensor, log_sums: Tensor) -> Tensor:
         """Return the gradient at x."""
         grad_x = torch.empty_like(x)
         strides = (grad.stride(), logits.stride(), grad_x.stride())
-        arguments = (grad, logits, log_sums, grad_x, *strides, *self.sizes)
+        arguments = (grad, logits, log_sums, grad_x, *strides, *self.sizes, self.size_class)
         with torch.cuda.device_of(x):
-            _grad_x_kernel[self.grid(TILE)](*arguments, tile=TILE, **self.options)
+            _grad_x_kernel[self.grid](*arguments, **self.options)
         return grad_x
 
     def grad_logits(self, grad: Tensor, x: Tensor, logits: Tensor) -> Tensor:
         """Return the gradient at the logits."""
         grad_logits = torch.empty_like(logits)
         strides = (grad.stride(), x.stride(), logits.stride(), grad_logits.stride())
-        arguments = (grad, x, logits, grad_logits, *strides, *self.sizes)
-        tile = TILE
-        while tile > 1 and tile**2 * self.tap_block > MOST_SUMS:
-            tile //= 2
-        with torch.cuda.device_of(x):  # a program does all channels
-            _grad_logits_kernel[self.grid(tile)[:2]](*arguments, tile=tile, tap_block=self.tap_block, **self.options)
+        arguments = (grad, x, logits, grad_logits, *strides, *self.sizes, self.size_class)
+        with torch.cuda.device_of(x):
+            _grad_logits_kernel[self.grid_of_all_channels](*arguments, tap_block=self.tap_block, **self.options)
         return grad_logits
-
-
-class _Fused(torch.autograd.Function):
-    """Forward and backward of `fused`; keeps the map, the logits and their log-sum-exps."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:
-        """Sum over the taps."""
-        ctx.launch = _Launch(x, heads, kernel_size)
-        out, log_sums = ctx.launch.forward(x, logits)
-        ctx.save_for_backward(x, logits, log_sums)
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        """One kernel for each gradient that is asked for."""
-        x, logits, log_sums = ctx.saved_tensors
-        grad_x = ctx.launch.grad_x(grad, x, logits, log_sums) if ctx.needs_input_grad[0] else None
-        grad_logits = ctx.launch.grad_logits(grad, x, logits) if ctx.needs_input_grad[1] else None
-        return grad_x, grad_logits, None, None
-
-
-def usable(x: Tensor) -> bool:
-    """Whether `fused` can work on `x`: on a GPU that Triton supports, or in Triton's interpreter, as in the tests."""
-    if not AVAILABLE or x.dtype not in DTYPES:
-        return False
-    if not isinstance(_forward_kernel, triton.JITFunction):  # TRITON_INTERPRET=1 at import
-        return True
-    return x.is_cuda and torch.cuda.get_device_capability(x.device) >= CAPABILITY
-
-
-def fused(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:
-    """Sum in one kernel; see `dynamic_convolution` for arguments and result, `usable` for where it works.
-
-    The logits may be of another type than x.
-
-    Raises:
-        ValueError: where the shapes do not fit; the kernels would read beyond the tensors.
-    """
-    batch, channels, height, width = x.shape
-    expected = (batch, heads * kernel_size**2, height, width)
-    if kernel_size % 2 == 0 or channels % heads != 0 or logits.shape != expected:
-        raise ValueError(
-            f"kernel_size must be odd, channels a multiple of heads, and logits {expected}; "
-            f"got kernel_size {kernel_size}, {channels} channels, {heads} heads, logits {tuple(logits.shape)}"
-        )
-    return _Fused.apply(x, logits, heads, kernel_size)

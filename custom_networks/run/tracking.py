@@ -15,8 +15,8 @@ from mlflow.tracking import MlflowClient
 from monai.engines.workflow import Workflow
 
 from custom_networks.errors import UserError
-from custom_networks.training.processes import rank
-from custom_networks.training.record import CONFIG, SETTINGS, Row, RunRecord
+from custom_networks.processes import rank
+from custom_networks.run.record import CONFIG, SETTINGS, Row, RunRecord
 
 EXPERIMENT = "sgdnet"
 RUN_ID = "mlflow_run_id.txt"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from custom_networks.trained import setting_of, trained_size, training_of
+from custom_networks.weights.record import setting_of, trained_size, training_of
 
 
 @pytest.mark.parametrize("name", ["model.pt", "last.pt"])

@@ -10,8 +10,9 @@ from torch import nn
 
 from custom_networks.errors import UserError
 from custom_networks.files import write_atomically
-from custom_networks.training import Checkpoints, PolynomialDecay, RunRecord
-from custom_networks.training.checkpoints import publish
+from custom_networks.run import Checkpoints, RunRecord
+from custom_networks.run.checkpoints import publish
+from custom_networks.training import PolynomialDecay
 
 
 class Training:

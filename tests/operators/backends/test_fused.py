@@ -9,6 +9,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +17,15 @@ import oracles
 import pytest
 import torch
 
-from custom_networks.operators import dynamic_convolution_triton
-from custom_networks.operators.dynamic_convolution import tiled
-from custom_networks.operators.dynamic_convolution_triton import fused, usable
+from custom_networks.operators.backends import fused_kernels
+from custom_networks.operators.backends.fused import fused, usable
+from custom_networks.operators.backends.registry import choose
+from custom_networks.operators.backends.tiled import tiled
+from custom_networks.operators.dynamic_convolution import DynamicConvolution
 
 # Sums are in float32, a result is rounded once; to bfloat16 Triton's interpreter even cuts off.
 ROUNDING = {torch.float32: 5e-6, torch.bfloat16: 2**-7, torch.float16: 2**-10}
-NEEDS_TRITON = pytest.mark.skipif(not dynamic_convolution_triton.AVAILABLE, reason="needs triton")
+NEEDS_TRITON = pytest.mark.skipif(not fused_kernels.AVAILABLE, reason="needs triton")
 
 
 # ---------------------------------------------------------------- here
@@ -33,7 +36,7 @@ def test_in_the_interpreter():
     options = ["-o", "python_functions=interpreted_*", "--noconftest", "-p", "no:cacheprovider"]
     child = subprocess.run(
         [sys.executable, "-m", "pytest", __file__, *options, "-W", "error::RuntimeWarning"],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         env={**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -42,8 +45,8 @@ def test_in_the_interpreter():
     assert "skipped" not in child.stdout
 
 
-def copy_of_module():
-    spec = importlib.util.spec_from_file_location("copy_of_module", dynamic_convolution_triton.__file__)
+def copy_of_kernels():
+    spec = importlib.util.spec_from_file_location("copy_of_kernels", fused_kernels.__file__)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -51,13 +54,15 @@ def copy_of_module():
 
 @NEEDS_TRITON
 @pytest.mark.parametrize(
-    ("capability", "heads", "channels", "size", "k", "dtype", "layout"),
+    ("capability", "heads", "channels", "size", "k", "dtype", "layout", "candidates"),
     [
-        (90, 4, 256, 64, 7, torch.float32, torch.channels_last),  # the network's largest map
-        (89, 1, 5, 1, 17, torch.bfloat16, torch.contiguous_format),
+        (90, 4, 256, 64, 7, torch.float32, torch.channels_last, (6, 6, 4)),  # the network's largest map
+        (89, 1, 5, 1, 17, torch.bfloat16, torch.contiguous_format, (6, 6, 2)),
     ],
 )
-def test_compiles(monkeypatch, tmp_path, capability, heads, channels, size, k, dtype, layout):
+def test_every_candidate_compiles(
+    monkeypatch, tmp_path, capability, heads, channels, size, k, dtype, layout, candidates
+):
     """All but the launch, with the arguments of a launch; Ada and older have 99 KiB of shared memory."""
     from triton.backends.compiler import GPUTarget
     from triton.runtime.driver import driver
@@ -67,26 +72,35 @@ def test_compiles(monkeypatch, tmp_path, capability, heads, channels, size, k, d
         get_current_stream = staticmethod(lambda device: 0)
         get_current_target = staticmethod(lambda: GPUTarget("cuda", capability, 32))
 
-    def compile_only(*arguments, compiler, grid, warmup, **options):
-        compiled.append(compiler(*arguments, grid=grid, warmup=True, **options))
+    def compile_all(*arguments, tuner, grid, warmup, **options):
+        tuner.nargs = dict(zip(tuner.arg_names, arguments, strict=False))
+        every = [config.all_kwargs() for config in tuner.prune_configs(options)]
+        compiled[tuner.fn.__name__] = [
+            tuner.fn.run(*arguments, grid=grid, warmup=True, **options, **chosen) for chosen in every
+        ]
 
     monkeypatch.setattr(driver, "_active", NoGPU())
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    module, compiled = copy_of_module(), []
-    for kernel in (module._forward_kernel, module._grad_x_kernel, module._grad_logits_kernel):
-        kernel.run = partial(compile_only, compiler=kernel.run)
+    module, compiled = copy_of_kernels(), {}
+    for tuner in (module._forward_kernel, module._grad_x_kernel, module._grad_logits_kernel):
+        tuner.run = partial(compile_all, tuner=tuner)
     x = torch.zeros(1, channels, size, size, dtype=dtype).to(memory_format=layout)
     logits = torch.zeros(1, 1 + heads * k * k, size, size, dtype=dtype).to(memory_format=layout)[:, 1:]
-    values_and_gradients(module.fused, x, logits, heads, k)
-    assert [kernel.name for kernel in compiled] == ["_forward_kernel", "_grad_x_kernel", "_grad_logits_kernel"]
-    assert all(kernel.metadata.shared <= 48 * 1024 for kernel in compiled)
+    launch = module.Launch(x, heads, k)
+    _, log_sums = launch.forward(x, logits)
+    launch.grad_x(x, x, logits, log_sums)
+    launch.grad_logits(x, x, logits)
+    names = ("_forward_kernel", "_grad_x_kernel", "_grad_logits_kernel")
+    assert {name: len(of_name) for name, of_name in compiled.items()} == dict(zip(names, candidates, strict=True))
+    assert all(kernel.metadata.shared <= 48 * 1024 for of_name in compiled.values() for kernel in of_name)
 
 
 def test_without_triton(monkeypatch):
     monkeypatch.setitem(sys.modules, "triton", None)
-    module = copy_of_module()
+    module = copy_of_kernels()
     assert not module.AVAILABLE
-    assert not module.usable(torch.zeros(1))
+    monkeypatch.setattr(fused_kernels, "AVAILABLE", False)
+    assert not usable(torch.device("cuda"), torch.float32)
 
 
 @pytest.mark.gpu
@@ -103,7 +117,7 @@ def test_without_triton(monkeypatch):
 )
 def test_on_a_gpu(dtype, b, per_head, h, w, k, layout):
     x, logits = (t.to("cuda", memory_format=layout) for t in operands(b, 4, per_head, h, w, k, dtype))
-    assert usable(x)
+    assert usable(x.device, x.dtype)
     actual = values_and_gradients(fused, x, logits, 4, k)
     check(actual, x, logits, 4, k)
     tolerance = 10 * ROUNDING[dtype]
@@ -153,7 +167,7 @@ def check(actual, x, logits, heads, k, grad=None):
 )
 def interpreted_equals_unfold(b, heads, per_head, h, w, k):
     x, logits = operands(b, heads, per_head, h, w, k)
-    assert usable(x)
+    assert usable(x.device, x.dtype)
     check(values_and_gradients(fused, x, logits, heads, k), x, logits, heads, k)
 
 
@@ -236,16 +250,59 @@ def interpreted_keeps_the_inputs_and_one_number_per_pixel_and_head():
     assert [t.shape for t in kept[2:]] == [(1, 2, 5, 6)]
 
 
+@pytest.mark.parametrize("logits", [(1, 9, 4, 4), (1, 18, 4, 3), (2, 18, 4, 4)])
+def interpreted_shapes_that_do_not_fit(logits):
+    """The kernels would read beyond the tensors; the shapes are those of `check_shapes`."""
+    with pytest.raises(ValueError, match=r"= \[1, 18, 4, 4\] for x of \[1, 8, 4, 4\]; got"):
+        fused(torch.zeros(1, 8, 4, 4), torch.zeros(logits), 2, 3)
+
+
 @pytest.mark.parametrize(
-    ("channels", "logits", "heads", "k"),
-    [(8, (1, 32, 4, 4), 2, 4), (7, (1, 18, 4, 4), 2, 3), (8, (1, 9, 4, 4), 2, 3), (8, (1, 18, 4, 3), 2, 3)],
+    ("dtype", "layout"), [(torch.float32, torch.channels_last), (torch.bfloat16, torch.contiguous_format)]
 )
-def interpreted_shapes_that_do_not_fit(channels, logits, heads, k):
-    with pytest.raises(
-        ValueError, match=rf"got kernel_size {k}, {channels} channels, {heads} heads, logits \({logits[0]}"
-    ):
-        fused(torch.zeros(1, channels, 4, 4), torch.zeros(logits), heads, k)
+def interpreted_opcheck(dtype, layout):
+    x, logits = (t.to(memory_format=layout) for t in operands(1, 2, 2, 3, 2, 3, dtype))
+    leaves = (x.clone().requires_grad_(), logits.clone().requires_grad_())
+    torch.library.opcheck(torch.ops.sgdnet.fused.default, (*leaves, 2, 3))
+    log_sums = torch.ops.sgdnet.fused(x, logits, 2, 3)[1]
+    for asked in ((True, True), (False, True)):
+        torch.library.opcheck(torch.ops.sgdnet.fused_backward.default, (x, x, logits, log_sums, 2, 3, *asked))
+
+
+def interpreted_compiles_into_one_graph():
+    x, logits = operands(1, 2, 3, 5, 4, 3)
+    module = DynamicConvolution(2, 3, "fused")
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    actual = values_and_gradients(lambda x, logits, *_: compiled(x, logits), x, logits, 2, 3)
+    check(actual, x, logits, 2, 3)
+
+
+def interpreted_has_no_second_derivative():
+    x, logits = operands(1, 1, 2, 5, 4, 3)
+    x = x.requires_grad_()
+    (grad,) = torch.autograd.grad(fused(x, logits, 1, 3).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        grad.sum().backward()
+
+
+def interpreted_passes_its_trial():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert choose("auto", torch.device("cpu"), torch.float32, torch.bfloat16, 1, 3) == "fused"
+
+
+@pytest.mark.parametrize("far", [(1 << 31, 64, 8, 1), (64, 1 << 31, 8, 1), (64, 16, 1 << 30, 1), (64, 16, 1, 1 << 30)])
+@pytest.mark.parametrize("which", ["x", "logits", "grad"])
+def interpreted_offsets_beyond_32_bits(tmp_path, which, far):
+    """A sparse file lends the addresses: only the pages that are touched take memory."""
+    x, logits = operands(2, 1, 2, 3, 3, 1, torch.float16)
+    tensors = {"x": x, "logits": logits, "grad": torch.linspace(-1, 2, x.numel()).view(x.shape).half()}
+    tensor = tensors[which]
+    count = 1 + sum((n - 1) * stride for n, stride in zip(tensor.shape, far, strict=True))
+    base = torch.from_file(str(tmp_path / "sparse"), shared=True, size=count, dtype=torch.float16)
+    tensors[which] = base.as_strided(tensor.shape, far).copy_(tensor)
+    check(values_and_gradients(fused, tensors["x"], tensors["logits"], 1, 1, tensors["grad"]), x, logits, 1, 1)
 
 
 def interpreted_float64_is_not_for_it():
-    assert not usable(torch.zeros(1, dtype=torch.float64))
+    assert not usable(torch.device("cpu"), torch.float64)

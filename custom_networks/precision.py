@@ -1,7 +1,7 @@
 """Mixed precision that means the same on CPU and GPU: bfloat16 autocast around the network's forward pass.
 
 MONAI's trainer hard-codes autocast for CUDA; on a CPU its `amp` does nothing. bfloat16 has float32's range, so no
-loss scaling is needed. The loss is computed outside, in float32.
+loss scaling is needed. The loss is computed outside, in float32. Where bfloat16 does not pay on a CPU, float32 is used.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ from monai.inferers import SimpleInferer
 from torch import Tensor
 
 from custom_networks.errors import UserError
-from custom_networks.training.processes import flag
+from custom_networks.flags import flag
+from custom_networks.processor import computes_in_bfloat16
 
 
 class MixedPrecisionInferer(SimpleInferer):
     """Run the network on the whole input, under bfloat16 autocast when `amp` is set.
 
     Args:
-        amp: whether to use bfloat16.
+        amp: whether to use bfloat16, if it pays on this processor.
         device: where the network runs.
+
+    Attributes:
+        amp: whether bfloat16 is used.
 
     Raises:
         UserError: where the device has no bfloat16.
@@ -37,6 +41,8 @@ class MixedPrecisionInferer(SimpleInferer):
             raise UserError(f"amp: device {device} has no bfloat16 autocast here; use --amp false")
         if self.amp and self.device_type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
             raise UserError("amp: this GPU has no bfloat16 (Ampere or newer has); use --amp false")
+        if self.device_type == "cpu":
+            self.amp = computes_in_bfloat16(self.amp)
 
     def __call__(
         self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any

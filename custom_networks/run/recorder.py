@@ -9,7 +9,7 @@ from ignite.engine import Events
 from monai.engines.workflow import Workflow
 from torch.optim import Optimizer
 
-from custom_networks.training.record import Row, RunRecord
+from custom_networks.run.record import Row, RunRecord
 
 
 class EpochRecorder:

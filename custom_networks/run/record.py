@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from custom_networks.configuration.reading import remembered_config
 from custom_networks.files import write_atomically, write_json
-from custom_networks.training.setup import remembered_config
 
 METRICS, SETTINGS, CONFIG = "metrics.csv", "settings.json", "config.json"
 Row = dict[str, float]

@@ -9,7 +9,7 @@ from ignite.engine import Events
 from monai.engines.workflow import Workflow
 from tqdm import tqdm
 
-from custom_networks.training.record import Row, RunRecord
+from custom_networks.run.record import Row, RunRecord
 
 TERMINAL_SECONDS, FILE_SECONDS = 0.5, 30.0
 

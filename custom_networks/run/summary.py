@@ -11,11 +11,11 @@ from monai.data.dataset import Dataset
 from custom_networks.data.normalization import Normalization
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.network.weights import load_checkpoint
-from custom_networks.trained import BEST
-from custom_networks.training.processes import rank
-from custom_networks.training.record import METRICS, RunRecord
-from custom_networks.training.sheet import sheet_rows, write_sheet
-from custom_networks.training.tracking import log_file
+from custom_networks.processes import rank
+from custom_networks.run.record import METRICS, RunRecord
+from custom_networks.run.sheet import sheet_rows, write_sheet
+from custom_networks.run.tracking import log_file
+from custom_networks.weights.record import BEST
 
 SHEET = "sheet.png"
 
@@ -40,7 +40,7 @@ def places(folder: Path, model_path: str | Path, uri: str | None) -> list[str]:
     return lines
 
 
-def finish_training(
+def summarise_run(
     record: RunRecord, network: SGDNet, dataset: Dataset, normalization: Normalization, uri: str | None = None
 ) -> None:
     """Draw the sheet with the best weights, add it to the tracked run, print the summary.

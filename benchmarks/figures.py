@@ -1,0 +1,103 @@
+"""Figures of the documentation, written from `docs/results/`: each number is stated once, in a JSON or CSV file.
+
+The pages call these functions between `[[[cog` marks. `make figures` writes the pages again, and a test compares them
+with the files.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import Row
+from benchmarks.report import TABLES
+from benchmarks.report import table as markdown_table
+
+RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
+
+
+def load(name: str) -> Any:
+    """Read a JSON file of `docs/results/` by its name without `.json`."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def rows_of(name: str, room: str, key: str = "rows") -> list[Row]:
+    """Read the rows of a benchmark."""
+    return load(name)[room][key]
+
+
+def table(name: str, room: str, key: str, titles: Sequence[str] | None = None, **wanted: Any) -> str:
+    """Write a benchmark's table as Markdown.
+
+    Args:
+        name: file of `docs/results/` without `.json`.
+        room: of the benchmark.
+        key: of the table in the room.
+        titles: columns to show; all by default.
+        wanted: values that a row must have.
+
+    Raises:
+        ValueError: for a title that the table does not have.
+    """
+    columns = next(columns for each, _, columns in TABLES[room] if each == key)
+    known = [column.title for column in columns]
+    unknown = set(titles or ()) - set(known)
+    if unknown:
+        raise ValueError(f"no column {', '.join(sorted(unknown))}; known are {', '.join(known)}")
+    chosen = [column for column in columns if titles is None or column.title in titles]
+    rows = [row for row in rows_of(name, room, key) if all(row.get(each) == value for each, value in wanted.items())]
+    if titles is not None:  # a page shows what was measured; the JSON keeps what failed
+        rows = [row for row in rows if "error" not in row]
+    return "\n".join(markdown_table(chosen, rows))
+
+
+def row_of(name: str, room: str, label: str, key: str = "rows") -> Row:
+    """Find the row of a benchmark by its name."""
+    return next(row for row in rows_of(name, room, key) if row["name"] == label)
+
+
+def speed_ratio(name: str, room: str, slow: str, fast: str) -> str:
+    """Say how many times as fast one row is as another, by the medians."""
+    return f"{row_of(name, room, slow)['median_ms'] / row_of(name, room, fast)['median_ms']:.1f}"
+
+
+def gmacs(label: str) -> str:
+    """Say the multiply-accumulates of a network of the network benchmark, in G."""
+    return f"{row_of('benchmark_network_cpu', 'network', label)['gmacs']:.2f} G"
+
+
+def epochs(name: str) -> list[dict[str, float]]:
+    """Read a training's rows from the CSV of that name."""
+    with (RESULTS / f"{name}.csv").open(newline="") as file:
+        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def best_epoch(name: str) -> dict[str, float]:
+    """Return the row of the epoch with the highest validation Dice, whose weights a run keeps."""
+    return max((row for row in epochs(name) if "val_mean_dice" in row), key=lambda row: row["val_mean_dice"])
+
+
+def training_figures(name: str) -> str:
+    """Write Dice, IoU and HD95 of a training's best epoch as cells of a table."""
+    row = best_epoch(name)
+    return f"{row['val_mean_dice']:.4f} | {row['val_mean_iou']:.4f} | {row['val_hd95']:.2f} px"
+
+
+def evaluation(name: str, metric: str) -> dict[str, str]:
+    """Return the row of one metric of an evaluation's summary."""
+    with (RESULTS / f"{name}.csv").open(newline="") as file:
+        return next(row for row in csv.DictReader(file) if row["metric"] == metric)
+
+
+def mean(name: str, metric: str, digits: int = 3) -> str:
+    """Say the mean of a metric of an evaluation."""
+    return f"{float(evaluation(name, metric)['mean']):.{digits}f}"
+
+
+def with_interval(name: str, metric: str, digits: int = 4) -> str:
+    """Say the mean of a metric of an evaluation with its 95 % interval."""
+    low, high = (float(evaluation(name, metric)[key]) for key in ("ci_low", "ci_high"))
+    return f"{mean(name, metric, digits)} ({low:.{digits}f} to {high:.{digits}f})"

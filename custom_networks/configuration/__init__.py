@@ -1,0 +1,1 @@
+"""Reading and checking configurations: JSON files, overrides, and the values of knobs."""

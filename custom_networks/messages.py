@@ -1,0 +1,46 @@
+"""A user's mistake is told in one sentence: what prints it, and what else stays silent."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from types import TracebackType
+
+from custom_networks.errors import UserError
+
+
+def find_user_error(error: BaseException | None) -> UserError | None:
+    """Find the UserError behind what MONAI wrapped around it; None where there is none."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, UserError):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _print_sentence(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    found = find_user_error(error)
+    if found is None:
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        print(f"Error: {found}", file=sys.stderr)
+
+
+def readable_errors() -> None:
+    """Print a user's mistake as one sentence instead of a traceback; still the process ends with code 1."""
+    sys.excepthook = _print_sentence
+    for name in ("monai", "py.warnings"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    hush_absent_decoder()
+    logging.getLogger("ignite").setLevel(logging.CRITICAL)  # the exception itself says what ignite would
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+
+def hush_absent_decoder() -> None:
+    """Silence MONAI, which tells of an absent GPU decoder for DICOM at every LoadImaged where pydicom is installed."""
+    logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")

@@ -1,0 +1,1 @@
+"""The ways to compute the dynamic convolution, eq. (3); `registry.py` lists them in the order of preference."""

@@ -1,0 +1,1 @@
+"""Trained weights: reading them, and what they say of their own training."""

@@ -1,0 +1,19 @@
+"""The network of the tests that ask how it behaves: every block real, under a million parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from custom_networks import SGDNet
+
+TOY = {"encoder_depths": (1, 2, 1, 1), "encoder_width": 8}
+"""Arguments of `SGDNet`; the second stage has an ordinary bottleneck, too."""
+TOY_OVERRIDES = {"network_def#encoder_depths": [1, 2, 1, 1], "network_def#encoder_width": 8}
+"""The same as overrides of a configuration."""
+TOY_WORDS = [word for name, value in TOY_OVERRIDES.items() for word in (f"--{name}", str(value))]
+"""The same on the command line."""
+
+
+def toy_network(**arguments: Any) -> SGDNet:
+    """Build it, with other arguments of `SGDNet` if need be."""
+    return SGDNet(**{**TOY, **arguments})
