@@ -25,7 +25,7 @@ def test_search_filter_and_thumbnails(visit):
 def test_flag_with_comment_skip_and_next(visit, server):
     at = visit("phantom_004.png")
     at.page.get_by_label("Comment", exact=True).fill("two lesions")
-    at.page.get_by_role("button", name="Flag").click()
+    at.page.get_by_role("button", name="Flag", exact=True).click()
     at.message("phantom_004.png is flagged")
     expect(at.page.locator("#title strong")).not_to_have_text("phantom_004.png")
     at.page.get_by_role("button", name="Flagged").click()
