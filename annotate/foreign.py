@@ -72,7 +72,7 @@ def read_foreign(
         raise Unfit(f"the label has {shape} pixels, its image {size[0]} x {size[1]}")
     if not np.array_equal(values, np.rint(values)) or values.min() < 0 or values.max() > 65535:
         raise Unfit("the label holds values that are no classes; send whole numbers, 0 for background")
-    return read_label(label_png(values.astype(np.uint16)), size, len(classes), any_foreground=True)
+    return read_label(label_png(np.asarray(values, np.uint16)), size, len(classes), any_foreground=True)
 
 
 def write_foreign(label: NDArray[np.integer], ending: str) -> tuple[bytes, str]:

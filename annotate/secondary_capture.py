@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+if not hasattr(np, "float_"):  # highdicom 0.22, the last for pydicom 2, asks NumPy 2 for this name of NumPy 1
+    np.float_ = np.float64  # type: ignore[attr-defined]  # noqa: NPY201
+
 SECONDARY_CAPTURE: Any = "1.2.840.10008.5.1.4.1.1.7"
 
 

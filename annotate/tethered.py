@@ -15,7 +15,8 @@ ENDED = 3
 
 
 def _watch() -> None:
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):  # not through sys.stdin, whose lock would abort Python at its own end
+        pass
     os._exit(ENDED)
 
 

@@ -11,6 +11,7 @@ In `annotations/`:
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import shutil
 import subprocess
@@ -130,7 +131,7 @@ class Trainer:
 
     def close(self) -> None:
         """End what runs, when the server ends; it is told as cancelled."""
-        if self._process is not None:
+        with contextlib.suppress(Conflict):  # nothing runs, or it has just ended
             self.stop()
 
     def progress(self) -> Progress:
