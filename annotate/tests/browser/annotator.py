@@ -141,7 +141,9 @@ class Annotator:
         )
 
 
-def drawn(width: int, height: int, inside: Callable[[NDArray[Any], NDArray[Any]], NDArray[np.bool_]]) -> NDArray[np.bool_]:
+def drawn(
+    width: int, height: int, inside: Callable[[NDArray[Any], NDArray[Any]], NDArray[np.bool_]]
+) -> NDArray[np.bool_]:
     """Pixels whose centre is inside of a shape."""
     y, x = np.mgrid[:height, :width] + 0.5
     return inside(x, y)

@@ -145,7 +145,9 @@ def visit(server: Server, browser: Browser) -> Iterator[Visit]:
         **settings: Any,
     ) -> Annotator:
         if context is None:
-            context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=theme, **(options or {}))
+            context = browser.new_context(
+                viewport={"width": 1280, "height": 800}, color_scheme=theme, **(options or {})
+            )
             contexts.append(context)
             chosen = {"automatic": False, "proceed": False, "tool": "brush", **settings}
             context.add_init_script(

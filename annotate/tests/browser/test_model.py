@@ -1,6 +1,7 @@
 """The model's part: automatic outline, clicks and scribbles, threshold, maps, fine-tuning."""
 
 import numpy as np
+import pytest
 from playwright.sync_api import expect
 
 
@@ -110,3 +111,21 @@ def test_fine_tuning_is_started_followed_and_cancelled(visit, server):
     panel.get_by_role("button", name="Cancel").click()
     expect(panel.get_by_text("It was cancelled; the model stays as it was.")).to_be_visible(timeout=60_000)
     expect(panel.get_by_role("button", name="Fine-tune")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_fine_tuning_to_its_end_shows_curve_and_dice_before_and_after(visit, server):
+    at = visit("phantom_013.png", tool="box")
+    for image in ("phantom_013.png", "phantom_014.png", "phantom_015.png", "phantom_000.png"):
+        at.open(image)
+        at.press("r")
+        at.drag([(30, 30), (90, 90)])
+        at.submit()
+    at.press("Alt+3")
+    panel = at.page.get_by_role("tabpanel", name="Model")
+    panel.get_by_label("Epochs", exact=True).fill("2")
+    panel.get_by_role("button", name="Fine-tune").click()
+    expect(panel.get_by_text("Done.")).to_be_visible(timeout=300_000)
+    expect(panel.get_by_role("img", name="After epoch 2")).to_be_visible()
+    expect(panel.get_by_text("held-out image")).to_be_visible()
+    at.message("Fine-tuning is done.")

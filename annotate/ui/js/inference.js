@@ -1,6 +1,7 @@
 /** The model asked about one image: one question at a time, the newest; its place in the queue; its answer fetched. */
 
 import { decodePng } from "./mask/png.js";
+import { encodeRuns } from "./mask/rle.js";
 import { ServerError, Unreachable } from "./store/api.js";
 
 /**
@@ -102,7 +103,8 @@ export class Inference extends EventTarget {
       ...maps.map((name) => this.plane(job, name, undefined, signal)),
     ]);
     const named = Object.fromEntries(maps.map((name, i) => [name, others[i]]));
-    return { job, value, mask, probability: new Map(probability ? [[value ?? wanted ?? 1, probability]] : []), maps: named };
+    const packed = { width: mask.width, height: mask.height, runs: encodeRuns(mask.data) };
+    return { job, value, mask: packed, probability: new Map(probability ? [[value ?? wanted ?? 1, probability]] : []), maps: named };
   }
 
   /**

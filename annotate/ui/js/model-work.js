@@ -4,6 +4,7 @@ import { Inference } from "./inference.js";
 import { applyClicks, applyMask, applyThreshold, clickRadius, DEFAULT_THRESHOLD, releaseHand } from "./mask/answer.js";
 import { guides, places, toRequest } from "./mask/guidance.js";
 import { encodePng } from "./mask/png.js";
+import { decodeRuns } from "./mask/rle.js";
 
 /**
  * @typedef {import("./workspace.js").Workspace} Workspace
@@ -90,8 +91,12 @@ export class ModelWork {
   put(edit, annotation, answer, percent) {
     const value = answer.value ?? this.workspace.settings.values.value;
     const probability = answer.probability.get(value);
-    if (percent === DEFAULT_THRESHOLD || !probability) applyMask(edit, answer.mask, answer.value);
-    else applyThreshold(edit, probability, percent, value);
+    if (percent === DEFAULT_THRESHOLD || !probability) {
+      const { width, height, runs } = answer.mask;
+      applyMask(edit, { width, height, data: decodeRuns(runs, new Uint8Array(width * height)) }, answer.value);
+    } else {
+      applyThreshold(edit, probability, percent, value);
+    }
     applyClicks(edit, places(annotation.guidance), clickRadius(edit.mask.width, edit.mask.height));
   }
 

@@ -108,9 +108,9 @@ export class Workspace extends EventTarget {
       if (opening !== this.opening) return;
       this.show(annotation);
       if (draft) this.say("Your work on this image that was not submitted is here again.");
-      if (await this.tabs.openElsewhere(id)) {
-        this.say("This image is open in another tab, too. Whoever submits second is asked which label to keep.");
-      }
+      this.tabs.openElsewhere(id).then((elsewhere) => {
+        if (elsewhere) this.say("This image is open in another tab, too. Whoever submits second is asked which label to keep.");
+      });
       if (!draft && item.version === 0 && this.settings.values.automatic) await this.model.ask();
     } catch (error) {
       if (opening === this.opening) this.failed(error, () => this.open(id));

@@ -21,6 +21,9 @@ import { polygonSpans } from "./raster.js";
  *   comment: string, seconds: number, clicks: LoggedClick[], scribbles: number, when: number}} Draft
  */
 
+/** Answers whose probability is kept, so that undo brings the threshold's slider back with them. */
+const ANSWERS = 12;
+
 /** The step that is the model's. */
 const MODEL = "The model's answer";
 
@@ -41,6 +44,8 @@ export class Annotation extends EventTarget {
     this.scribbles = 0;
     /** Version of the model whose answer is in the label. @type {number | null} */
     this.model = null;
+    /** The newest answers. @type {Answer[]} */
+    this.answers = [];
     /** Grows with every change. */
     this.revision = 0;
     /** Time of the last change, milliseconds. */
@@ -103,6 +108,8 @@ export class Annotation extends EventTarget {
       return;
     }
     this.perform(MODEL, change, { answer }, asked !== undefined && asked === this.history.last);
+    this.answers.push(answer);
+    if (this.answers.length > ANSWERS) this.answers.shift()?.probability.clear();
   }
 
   /** @returns {string | null} the name of the step taken back */

@@ -8,7 +8,8 @@
  * @typedef {{points: Point[], positive: boolean, value: number}} Scribble
  * @typedef {{points: Point[], closed: boolean, value: number}} Polygon
  * @typedef {import("./answer.js").Plane} Plane
- * @typedef {{job: string, value: number | null, mask: Plane, probability: Map<number, Plane>,
+ * @typedef {{width: number, height: number, runs: Uint32Array}} PackedPlane a plane as run lengths: undo keeps many
+ * @typedef {{job: string, value: number | null, mask: PackedPlane, probability: Map<number, Plane>,
  *   maps: {edge?: Plane, uncertainty?: Plane}}} Answer of the model: to guidance 0 and 1 for the class `value`, without
  *   guidance class numbers (`value` is null); `probability` by class number
  * @typedef {{clicks: Click[], scribbles: Scribble[], box: [number, number, number, number] | null,
