@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from playwright.sync_api import Page, Route, expect
 
 Point = tuple[float, float]
+Shape = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.bool_]]  # of x and y of points
 MARGIN = 24  # screen pixels that the page leaves around an image that is shown whole
 GUIDANCE = ("foreground", "background", "foreground_scribbles", "background_scribbles", "box", "previous")
 
@@ -141,15 +142,13 @@ class Annotator:
         )
 
 
-def drawn(
-    width: int, height: int, inside: Callable[[NDArray[Any], NDArray[Any]], NDArray[np.bool_]]
-) -> NDArray[np.bool_]:
+def drawn(width: int, height: int, inside: Shape) -> NDArray[np.bool_]:
     """Pixels whose centre is inside of a shape."""
     y, x = np.mgrid[:height, :width] + 0.5
     return inside(x, y)
 
 
-def capsule(a: Point, b: Point, radius: float) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[np.bool_]]:
+def capsule(a: Point, b: Point, radius: float) -> Shape:
     """Points within a radius of a line."""
 
     def inside(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.bool_]:
@@ -161,7 +160,7 @@ def capsule(a: Point, b: Point, radius: float) -> Callable[[NDArray[Any], NDArra
     return inside
 
 
-def polygon(points: Sequence[Point]) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[np.bool_]]:
+def polygon(points: Sequence[Point]) -> Shape:
     """Points inside of a polygon, by the even-odd rule."""
 
     def inside(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.bool_]:

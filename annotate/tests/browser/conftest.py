@@ -131,7 +131,7 @@ Visit = Callable[..., Annotator]
 
 @pytest.fixture
 def visit(server: Server, browser: Browser) -> Iterator[Visit]:
-    """Open the page as an annotator: `visit(image, name=..., theme=..., context=..., **settings)`; an error of the page fails the test."""
+    """Open the page as an annotator, at an image, with settings of the page; an error of the page fails the test."""
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 

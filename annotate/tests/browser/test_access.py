@@ -62,8 +62,9 @@ def test_two_fingers_zoom_and_a_pens_pressure_makes_the_brush_thin(visit, server
                 const canvas = document.getElementById("canvas");
                 canvas.setPointerCapture = () => {};
                 for (const type of ["pointerdown", "pointerup"]) {
-                    canvas.dispatchEvent(new PointerEvent(type, {pointerId: 7, pointerType: "pen", clientX: x, clientY: y,
-                        pressure, button: 0, buttons: type === "pointerdown" ? 1 : 0, bubbles: true}));
+                    canvas.dispatchEvent(new PointerEvent(type, {
+                        pointerId: 7, pointerType: "pen", clientX: x, clientY: y, pressure, button: 0,
+                        buttons: type === "pointerdown" ? 1 : 0, bubbles: true}));
                 }
             }""",
             [*at.screen(point), pressure],
@@ -89,7 +90,8 @@ def test_an_image_of_6000_x_4000_is_fluid_and_exact(visit, server):
             const times = [];
             for (let i = 0; i < 40; i++) {
                 const began = performance.now();
-                canvas.dispatchEvent(new WheelEvent("wheel", {deltaY: i % 8 < 4 ? -120 : 120, clientX: box.x + 300, clientY: box.y + 250}));
+                const place = {clientX: box.x + 300, clientY: box.y + 250};
+                canvas.dispatchEvent(new WheelEvent("wheel", {deltaY: i % 8 < 4 ? -120 : 120, ...place}));
                 await new Promise(requestAnimationFrame);
                 times.push(performance.now() - began);
             }

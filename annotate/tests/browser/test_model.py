@@ -92,7 +92,7 @@ def test_scribbles_and_a_box_reach_the_model(visit):
     question = at.questions[-1]
     assert len(question["foreground_scribbles"]) == 1
     assert len(question["background_scribbles"]) == 1
-    x0, y0, x1, y1 = question["box"]
+    x0, _, x1, y1 = question["box"]
     assert abs(x0 - 20) < 2
     assert abs(y1 - 90) < 2
     assert x1 > x0
