@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -130,6 +131,11 @@ def install_errors(app: FastAPI) -> None:
         if isinstance(error, ClientError):
             return JSONResponse({"error": str(error), **error.more}, error.status)
         return JSONResponse({"error": str(error)}, 422)
+
+    @app.exception_handler(FileNotFoundError)
+    async def vanished(_: Request, error: FileNotFoundError) -> Response:
+        name = Path(str(error.filename)).name
+        return JSONResponse({"error": f"{name}: the file was taken away from the folder; reload the list"}, 404)
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> Response:

@@ -203,6 +203,8 @@ class LabelStore:
 
     def _load(self, path: Path) -> None:
         known = {each.name for each in fields(Version)}
+        for leftover in path.glob(".[0-9]*-*"):  # of a write that a kill cut short
+            leftover.unlink(missing_ok=True)
         found = []
         for file in sorted(path.glob("[0-9]*.json")):
             content = read_record(file)

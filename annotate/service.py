@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from annotate.training import Trainer
 from custom_networks.errors import UserError
 
 SCORING_PAUSE = 1.0  # seconds between looks whether the queue is idle
+LOCK_PATIENCE = 5.0  # seconds that a killed server may take to let the folder go
 
 
 class Service:
@@ -117,9 +119,14 @@ def _locked(folder: Path) -> Any:
         file = (folder / ".lock").open("w")
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); labels are kept there") from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise UserError(f"{folder}: another server uses these studies; stop it first, or open its page") from None
-    return file
+    until = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except OSError:
+            if time.monotonic() > until:
+                file.close()
+                sentence = f"{folder}: another server uses these studies; stop it first, or open its page"
+                raise UserError(sentence) from None
+            time.sleep(0.1)

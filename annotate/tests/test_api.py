@@ -199,6 +199,20 @@ def test_damaged_image_is_told_and_does_not_hide_the_others(client, studies):
     assert put_label(client, "bad.png", square()).status_code == 422
 
 
+def test_files_that_were_taken_away(client, studies):
+    name = names(client)[0]
+    put_label(client, name, square())
+    (studies / "annotations" / "labels" / name / "0001.png").unlink()
+    for answer in (
+        client.get(f"/api/images/{name}/label"),
+        client.post(f"/api/images/{name}/restore", json={"version": 1}),
+    ):
+        assert (answer.status_code, "taken away" in answer.json()["error"]) == (404, True)
+    (studies / "images" / name).unlink()
+    assert client.get(f"/api/images/{name}/view").status_code == 404
+    assert client.get("/api/images").json()["total"] == 7
+
+
 def test_ids_lead_nowhere_else(client, studies):
     (studies.parent / "secret.png").write_bytes(png(square()))
     for image in ("../secret.png", "..%2Fsecret.png", "%2Fetc%2Fpasswd", "..%2F..%2Fsecret.png", "a%00b", "nobody.png"):

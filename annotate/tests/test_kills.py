@@ -204,6 +204,7 @@ def test_what_a_crash_leaves_is_passed_over(zygote, studies):
     child, address = zygote.start(studies)
     assert ask(address, f"/api/images/{NAMES[0]}/versions") == []
     assert submit(address, NAMES[0], np.zeros((SIZE, SIZE), np.uint8), 0)["version"] == 1
+    assert not list(folder.glob(".*"))
     data = ask(address, f"/api/images/{NAMES[0]}/versions/1")
     assert not np.asarray(Image.open(io.BytesIO(data))).any()
     os.kill(child, signal.SIGKILL)

@@ -34,7 +34,10 @@ def main() -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         knobs = {"studies": studies, "checkpoint": None if checkpoint == "-" else checkpoint, "host": "127.0.0.1"}
         knobs |= {"port": 0, "token": "", "classes": "", "device": "cpu", "image_size": None, "max_upload_mb": 8}
-        annotate.serve.serve({**knobs, "score": False, "bundle_root": str(default_bundle())})
+        try:
+            annotate.serve.serve({**knobs, "score": False, "bundle_root": str(default_bundle())})
+        except Exception as error:
+            print(f"Error: {error}", flush=True)
         os._exit(0)
 
 
