@@ -56,7 +56,9 @@ export class ModelWork {
     const answer = await this.inference.ask(question, previous, guided ? value : null, this.valueWanted);
     if (this.workspace.annotation !== annotation) return;
     if (!answer) {
+      const { phase, message } = this.inference.status;
       if (!this.workspace.api.reachable) this.again = () => this.ask({ apply });
+      else if (phase === "error") this.workspace.say(message, "bad", { label: "Try again", run: () => this.ask({ apply }) });
       return;
     }
     annotation.model = this.workspace.session?.model?.version ?? null;

@@ -187,8 +187,8 @@ export function mountReadings(workspace) {
   const host = byId("readings");
   const place = h("span", { class: "place" });
   const zoom = h("span");
-  const model = h("span", { class: "row", role: "status", id: "model-status" });
-  const effort = h("span", { class: "right", id: "effort" });
+  const model = h("span", { class: "row model", role: "status", id: "model-status" });
+  const effort = h("span", { id: "effort" });
   host.append(place, zoom, model, effort);
   const { inference } = workspace.model;
   const drawPlace = () => {
@@ -210,9 +210,9 @@ export function mountReadings(workspace) {
     effort.textContent = `${time}${clock.running ? "" : " (paused)"} · ${plural(clicks.length, "click")}`;
   };
   const drawModel = () => {
-    const { phase, position, message } = inference.status;
+    const { phase, position } = inference.status;
     const waits = position > 0 ? `place ${position} in the queue` : "next in the queue";
-    const words = { idle: "", sending: "asking the model", queued: `asked the model: ${waits}`, running: "the model is at work", error: message }[phase];
+    const words = { idle: "", sending: "asking the model", queued: `asked the model: ${waits}`, running: "the model is at work", error: "the model did not answer" }[phase];
     const busy = phase === "sending" || phase === "queued" || phase === "running";
     model.replaceChildren(...(busy ? [h("span", { class: "spinner" })] : []), words || (inference.took ? `last answer ${inference.took.toFixed(1)} s` : ""));
     model.style.color = phase === "error" ? "var(--bad)" : "";
