@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,13 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from annotator import Annotator
-from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from server_process import Server
 
 from custom_networks.data.phantoms import write_phantoms
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -34,69 +26,6 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-STARTING_S = 60
-SERVE = """
-import json, sys
-from annotate.serve import serve
-serve(json.loads(sys.argv[1]))
-"""
-
-
-class Server:
-    """The annotation server, which can be killed and started again at the same address."""
-
-    def __init__(self, studies: Path, checkpoint: Path, **knobs: Any) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.studies = studies
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.knobs = {
-            "studies": str(studies),
-            "checkpoint": str(checkpoint),
-            "host": "127.0.0.1",
-            "port": self.port,
-            "token": "",
-            "classes": "lesion,ink",
-            "device": "cpu",
-            "image_size": None,
-            "max_upload_mb": 64,
-            "score": False,
-            "bundle_root": str(REPOSITORY / "bundle"),
-            **knobs,
-        }
-        self.process: subprocess.Popen[str] | None = None
-
-    def start(self) -> Server:
-        """Start, and wait until it answers."""
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, json.dumps(self.knobs)], env=environment, text=True, start_new_session=True
-        )
-        until = time.monotonic() + STARTING_S
-        while time.monotonic() < until:
-            try:
-                with urllib.request.urlopen(f"{self.url}/ui/", timeout=2):
-                    return self
-            except OSError:
-                assert self.process.poll() is None, "the server ended while it started"
-                time.sleep(0.1)
-        raise AssertionError("the server does not answer")
-
-    def kill(self) -> None:
-        """End it and all its processes at once, as a power cut would."""
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-    def label(self, name: str, version: int) -> NDArray[np.uint8]:
-        """Read a version of a label from the disk."""
-        return np.asarray(Image.open(self.studies / "annotations" / "labels" / name / f"{version:04}.png"))
-
-    def about(self, name: str, version: int) -> dict[str, Any]:
-        """Read what is written beside a label."""
-        return json.loads((self.studies / "annotations" / "labels" / name / f"{version:04}.json").read_text())
 
 
 @pytest.fixture(scope="session")
@@ -142,6 +71,7 @@ def visit(server: Server, browser: Browser) -> Iterator[Visit]:
         context: BrowserContext | None = None,
         options: dict[str, Any] | None = None,
         interactive: bool = False,
+        at: Server = server,
         **settings: Any,
     ) -> Annotator:
         if context is None:
@@ -159,7 +89,7 @@ def visit(server: Server, browser: Browser) -> Iterator[Visit]:
         page = context.new_page()
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        annotator = Annotator(page, server.url)
+        annotator = Annotator(page, at.url)
         if interactive:
             annotator.pretend_interactive()
         annotator.open(image)

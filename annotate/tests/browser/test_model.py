@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 from playwright.sync_api import expect
+from server_process import Server
+
+from custom_networks.data.phantoms import write_phantoms
 
 
 def answered(at):
@@ -114,18 +117,23 @@ def test_fine_tuning_is_started_followed_and_cancelled(visit, server):
 
 
 @pytest.mark.slow
-def test_fine_tuning_to_its_end_shows_curve_and_dice_before_and_after(visit, server):
-    at = visit("phantom_013.png", tool="box")
-    for image in ("phantom_013.png", "phantom_014.png", "phantom_015.png", "phantom_000.png"):
-        at.open(image)
-        at.press("r")
-        at.drag([(30, 30), (90, 90)])
-        at.submit()
-    at.press("Alt+3")
-    panel = at.page.get_by_role("tabpanel", name="Model")
-    panel.get_by_label("Epochs", exact=True).fill("2")
-    panel.get_by_role("button", name="Fine-tune").click()
-    expect(panel.get_by_text("Done.")).to_be_visible(timeout=300_000)
-    expect(panel.get_by_role("img", name="After epoch 2")).to_be_visible()
-    expect(panel.get_by_text("held-out image")).to_be_visible()
-    at.message("Fine-tuning is done.")
+def test_fine_tuning_to_its_end_shows_curve_and_dice_before_and_after(visit, weights, tmp_path):
+    phantoms = write_phantoms(tmp_path / "phantoms", count=4, size=128)
+    own = Server(phantoms, weights, classes="", image_size=64).start()
+    try:
+        at = visit("phantom_000.png", tool="box", at=own)
+        for number in range(4):
+            at.open(f"phantom_{number:03}.png")
+            at.drag([(30, 30), (90, 90)])
+            at.submit()
+        at.press("Alt+3")
+        panel = at.page.get_by_role("tabpanel", name="Model")
+        panel.get_by_label("Epochs", exact=True).fill("2")
+        panel.get_by_role("button", name="Fine-tune").click()
+        expect(panel.get_by_text("Done.")).to_be_visible(timeout=300_000)
+        expect(panel.get_by_role("img", name="After epoch 2")).to_be_visible()
+        expect(panel.get_by_text("held-out image")).to_be_visible()
+        at.message("Fine-tuning is done.")
+        expect(panel.get_by_role("article")).not_to_have_count(0)
+    finally:
+        own.kill()

@@ -18,7 +18,7 @@ const DEFAULTS = {
   positive: true,
   value: 1,
   protect: false,
-  fill: 25, // percent
+  fill: 15, // percent
   outline: 100, // percent
   visible: true,
   map: "none",
