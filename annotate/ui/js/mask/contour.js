@@ -14,7 +14,8 @@ import { flood } from "./flood.js";
  */
 export function traceContour(labels, width, height, x, y) {
   const value = labels[y * width + x];
-  const state = Uint8Array.from(labels, (label) => (label === value ? 0 : 1));
+  const state = new Uint8Array(labels.length);
+  for (let i = 0; i < labels.length; i++) if (labels[i] !== value) state[i] = 1;
   flood(state, width, y * width + x, 2, new Int32Array(labels.length));
   const inside = (/** @type {number} */ px, /** @type {number} */ py) =>
     px >= 0 && py >= 0 && px < width && py < height && state[py * width + px] === 2;

@@ -208,6 +208,16 @@ export class Edit {
     }
   }
 
+  /**
+   * Write a pixel by hand, inside a rectangle that was touched before.
+   * @param {number} pixel y * width + x
+   * @param {number} value class number
+   */
+  write(pixel, value) {
+    this.mask.labels[pixel] = value;
+    this.mask.hand[pixel] = 1;
+  }
+
   /** Tell the listeners what changed since the last call. */
   flush() {
     this.mask.changed(this.dirty);

@@ -53,13 +53,14 @@ export function fillHoles(edit, value) {
     for (let x = 0; x < box.width; x++) if (mask.labels[from + x] === value) state[(y + 1) * width + x + 1] = 1;
   }
   flood(state, width, 0, 2, new Int32Array(state.length));
+  edit.touch(box);
   let filled = 0;
   for (let y = 1; y <= box.height; y++) {
     for (let x = 1; x <= box.width; x++) {
       if (state[y * width + x]) continue;
       const pixel = (box.y + y - 1) * mask.width + box.x + x - 1;
       if (mask.labels[pixel] !== 0) continue;
-      edit.fillSpan(box.y + y - 1, box.x + x - 1, box.x + x, value);
+      edit.write(pixel, value);
       filled++;
     }
   }
@@ -93,6 +94,7 @@ export function smooth(edit, value, radius) {
     field = average(field, width, height, radius, 1, width);
     field = average(field, height, width, radius, width, 1);
   }
+  edit.touch({ x: box.x - margin, y: box.y - margin, width, height });
   let changed = 0;
   for (let y = 0; y < height; y++) {
     const row = box.y + y - margin;
@@ -103,7 +105,7 @@ export function smooth(edit, value, radius) {
       const now = mask.labels[row * mask.width + column];
       const wanted = field[y * width + x] > 0.5 ? value : 0;
       if (now === wanted || (now !== 0 && now !== value)) continue;
-      edit.fillSpan(row, column, column + 1, wanted);
+      edit.write(row * mask.width + column, wanted);
       changed++;
     }
   }
@@ -131,11 +133,9 @@ export function keepLargest(edit, value) {
   const pieces = [];
   for (let i = 0; i < state.length; i++) if (!state[i]) pieces.push(queue.slice(0, flood(state, width, i, 3, queue)));
   pieces.sort((first, second) => second.length - first.length);
+  edit.touch(box);
   for (const piece of pieces.slice(1)) {
-    for (const i of piece) {
-      const x = box.x + (i % width) - 1;
-      edit.fillSpan(box.y + Math.floor(i / width) - 1, x, x + 1, 0);
-    }
+    for (const i of piece) edit.write((box.y + Math.floor(i / width) - 1) * mask.width + box.x + (i % width) - 1, 0);
   }
   return Math.max(0, pieces.length - 1);
 }

@@ -163,5 +163,11 @@ export class PolygonTool {
  */
 function clearClass(edit, y, x0, x1, value) {
   const { labels, width } = edit.mask;
-  for (let x = Math.max(0, x0); x < Math.min(width, x1); x++) if (labels[y * width + x] === value) edit.fillSpan(y, x, x + 1, 0);
+  const end = Math.min(width, x1);
+  for (let x = Math.max(0, x0); x < end; x++) {
+    if (labels[y * width + x] !== value) continue;
+    const first = x;
+    while (x < end && labels[y * width + x] === value) x++;
+    edit.fillSpan(y, first, x, 0);
+  }
 }
