@@ -87,12 +87,11 @@ export function smooth(edit, value, radius) {
     const from = Math.min(mask.height - 1, Math.max(0, box.y + y - margin)) * mask.width;
     for (let x = 0; x < width; x++) {
       const column = Math.min(mask.width - 1, Math.max(0, box.x + x - margin));
-      field[y * width + x] = mask.labels[from + column] === value ? 1 : 0;
+      if (mask.labels[from + column] === value) field[y * width + x] = 1;
     }
   }
   for (let pass = 0; pass < 2; pass++) {
-    field = average(field, width, height, radius, 1, width);
-    field = average(field, height, width, radius, width, 1);
+    field = averageDown(averageAcross(field, width, height, radius), width, height, radius);
   }
   edit.touch({ x: box.x - margin, y: box.y - margin, width, height });
   let changed = 0;
@@ -141,25 +140,51 @@ export function keepLargest(edit, value) {
 }
 
 /**
- * Running mean of 2 radius + 1 values along one axis, the ends repeated.
+ * Running mean of 2 radius + 1 values along the rows, the ends repeated.
  * @param {Float32Array} field
- * @param {number} length of a line
- * @param {number} lines
+ * @param {number} width
+ * @param {number} height
  * @param {number} radius
- * @param {number} step between values of a line
- * @param {number} stride between lines
  */
-function average(field, length, lines, radius, step, stride) {
+function averageAcross(field, width, height, radius) {
   const result = new Float32Array(field.length);
   const size = 2 * radius + 1;
-  for (let line = 0; line < lines; line++) {
-    const start = line * stride;
-    const at = (/** @type {number} */ i) => field[start + Math.min(length - 1, Math.max(0, i)) * step];
-    let sum = 0;
-    for (let i = -radius; i <= radius; i++) sum += at(i);
-    for (let i = 0; i < length; i++) {
-      result[start + i * step] = sum / size;
-      sum += at(i + radius + 1) - at(i - radius);
+  for (let y = 0; y < height; y++) {
+    const start = y * width;
+    const end = start + width - 1;
+    let sum = field[start] * radius;
+    for (let i = 0; i <= radius; i++) sum += field[Math.min(end, start + i)];
+    for (let i = start; i <= end; i++) {
+      result[i] = sum / size;
+      sum += field[Math.min(end, i + radius + 1)] - field[Math.max(start, i - radius)];
+    }
+  }
+  return result;
+}
+
+/**
+ * The same along the columns, row by row: memory is read in its order.
+ * @param {Float32Array} field
+ * @param {number} width
+ * @param {number} height
+ * @param {number} radius
+ */
+function averageDown(field, width, height, radius) {
+  const result = new Float32Array(field.length);
+  const size = 2 * radius + 1;
+  const sums = new Float32Array(width);
+  const row = (/** @type {number} */ y) => Math.min(height - 1, Math.max(0, y)) * width;
+  for (let y = -radius; y <= radius; y++) {
+    const from = row(y);
+    for (let x = 0; x < width; x++) sums[x] += field[from + x];
+  }
+  for (let y = 0; y < height; y++) {
+    const to = y * width;
+    const enters = row(y + radius + 1);
+    const leaves = row(y - radius);
+    for (let x = 0; x < width; x++) {
+      result[to + x] = sums[x] / size;
+      sums[x] += field[enters + x] - field[leaves + x];
     }
   }
   return result;
