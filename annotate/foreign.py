@@ -88,7 +88,7 @@ def write_foreign(label: NDArray[np.integer], ending: str) -> tuple[bytes, str]:
     Raises:
         Unfit: for another ending.
     """
-    small = label.astype(np.uint8 if label.max() <= 255 else np.uint16)
+    small: NDArray[Any] = label.astype(np.uint8 if label.max() <= 255 else np.uint16)
     volume = np.ascontiguousarray(small.T[..., None])
     if ending == ".png":
         return label_png(small), "image/png"
