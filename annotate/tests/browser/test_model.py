@@ -132,7 +132,7 @@ def test_fine_tuning_to_its_end_shows_curve_and_dice_before_and_after(visit, wei
         panel.get_by_role("button", name="Fine-tune").click()
         expect(panel.get_by_text("Done.")).to_be_visible(timeout=300_000)
         expect(panel.get_by_role("img", name="After epoch 2")).to_be_visible()
-        expect(panel.get_by_text("Dice on 1 held-out image.")).to_be_visible()
+        expect(panel.get_by_text("Dice on 1 held-out image", exact=True)).to_be_visible()
         at.message("Fine-tuning is done.")
         expect(panel.get_by_role("article")).not_to_have_count(0)
     finally:

@@ -75,13 +75,12 @@ export function buildModelPanel(workspace) {
   }
 
   /** @param {any} state */
-  function comparison({ before, after, published }) {
-    const verdict = published === null || published === undefined ? "" : published ? "The new model is in use." : "It is not better on the held-out images, so the old model stays.";
+  function comparison({ before, after }) {
     return [
       h("p", {}, h("span", { class: "small quiet" }, "Before"), h("b", {}, dice(before?.dice))),
       h("span", { class: "quiet", "aria-hidden": "true" }, "→"),
       h("p", {}, h("span", { class: "small quiet" }, "After"), h("b", {}, dice(after?.dice))),
-      h("p", { class: "small quiet", style: { gridColumn: "1 / -1" } }, `Dice on ${plural(before?.images ?? 0, "held-out image")}. ${verdict}`),
+      h("p", { class: "small quiet", style: { gridColumn: "1 / -1" } }, `Dice on ${plural(before?.images ?? 0, "held-out image")}`),
     ];
   }
 
