@@ -30,7 +30,7 @@ export class Submitting {
       workspace.model.cancel();
       annotation.bakePolygon();
       annotation.clock.tick();
-      const { item, mask, revision } = annotation;
+      const { item, mask } = annotation;
       /** @type {Submission} */
       const submission = {
         image: item.id,
@@ -51,7 +51,7 @@ export class Submitting {
         workspace.say("The server does not answer. The label is kept in this browser and is sent when the server is back.", "bad");
         return;
       }
-      await this.settle(annotation, /** @type {number} */ (version), revision);
+      await this.settle(annotation, /** @type {number} */ (version), submission.when);
       workspace.say(`${item.name} is submitted as version ${version}.`, "good");
       if (settings.values.proceed && workspace.annotation === annotation) await this.next();
     } catch (error) {
@@ -66,14 +66,14 @@ export class Submitting {
    * The server has this label.
    * @param {import("./mask/annotation.js").Annotation} annotation
    * @param {number} version
-   * @param {number} revision of the annotation when it was sent; work done since stays a draft
+   * @param {number} when the label was taken, milliseconds; work done since stays a draft
    */
-  async settle(annotation, version, revision) {
+  async settle(annotation, version, when) {
     annotation.baseVersion = version;
     annotation.clock.seconds = 0;
     annotation.clicks = [];
     annotation.scribbles = 0;
-    if (annotation.revision === revision) {
+    if (annotation.changedAt <= when) {
       annotation.worked = false;
       await this.workspace.drafts.remove(annotation.item.id);
     } else this.workspace.drafts.later(annotation);
@@ -85,14 +85,14 @@ export class Submitting {
     const { workspace } = this;
     if (label) {
       const open = workspace.annotation?.item.id === image ? workspace.annotation : null;
-      if (open) await this.settle(open, version, open.revision);
+      if (open) await this.settle(open, version, when);
       else await workspace.drafts.removeBefore(image, when);
     }
     workspace.dispatchEvent(new CustomEvent("item", { detail: image }));
     workspace.say(label ? `${name}, which waited, is submitted as version ${version}.` : `${name}, which waited, is marked.`, "good");
   }
 
-  /** @param {Submission} submission */
+  /** @param {Submission & {problem: string}} submission */
   refusedLater({ image, name, problem, conflict }) {
     if (conflict) {
       this.workspace.say(`${name} was changed by ${conflict.by} meanwhile; your label waits for your choice.`, "bad", {
@@ -100,7 +100,7 @@ export class Submitting {
         run: () => this.settleConflict(image),
       });
     } else {
-      this.workspace.say(`${name} was not taken: ${problem}`, "bad");
+      this.workspace.say(`The server did not take ${name}: ${problem} Your work on it is kept.`, "bad");
     }
   }
 
@@ -111,7 +111,7 @@ export class Submitting {
   async settleConflict(image) {
     const { workspace } = this;
     const { api, outbox, drafts } = workspace;
-    const submission = outbox.waiting.get(image);
+    const submission = outbox.about(image);
     if (!submission?.conflict || !submission.label) return;
     try {
       const { chooseVersion } = await import("./panels/conflict.js");
@@ -121,12 +121,12 @@ export class Submitting {
       if (choice === "mine") {
         const about = { ...submission.about, base_version: submission.conflict.version };
         const open = workspace.annotation?.item.id === image ? workspace.annotation : null;
-        const { sent, version } = await outbox.send({ ...submission, about, problem: undefined, conflict: undefined });
-        if (sent && open) await this.settle(open, /** @type {number} */ (version), open.revision);
+        const { sent, version } = await outbox.send({ ...submission, about, conflict: undefined });
+        if (sent && open) await this.settle(open, /** @type {number} */ (version), submission.when);
         else if (sent) await drafts.removeBefore(image, submission.when);
         if (sent) workspace.say(`Your label is version ${version}; the other one stays as version ${submission.conflict.version}.`, "good");
       } else if (choice === "theirs") {
-        await outbox.discard(image);
+        await outbox.discard(submission);
         if (workspace.annotation?.item.id !== image) await workspace.open(image);
         const { annotation } = workspace;
         if (annotation?.item.id === image) {

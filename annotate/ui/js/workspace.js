@@ -84,6 +84,7 @@ export class Workspace extends EventTarget {
   /** Ask the server who we are to it, which model and which classes there are. */
   async loadSession() {
     this.session = await this.api.get("/api/session");
+    this.tabs.studies = this.session?.studies ?? "";
     const { values } = this.settings;
     if (!this.classes.some(({ index }) => index === values.value)) this.settings.set({ value: this.classes[0]?.index ?? 1 });
     if (!this.interactive && ["click", "scribble"].includes(values.tool)) this.settings.set({ tool: "brush" });

@@ -46,8 +46,6 @@ export class Annotation extends EventTarget {
     this.model = null;
     /** The newest answers. @type {Answer[]} */
     this.answers = [];
-    /** Grows with every change. */
-    this.revision = 0;
     /** Time of the last change, milliseconds. */
     this.changedAt = Date.now();
     /** Whether the annotator did anything: what the model alone did needs no draft. */
@@ -162,7 +160,6 @@ export class Annotation extends EventTarget {
   }
 
   announce() {
-    this.revision++;
     this.changedAt = Date.now();
     this.dispatchEvent(new Event("change"));
   }

@@ -185,9 +185,9 @@ export class ListPanel {
 
   /** @param {Entry} entry */
   stateLines(entry) {
-    const waiting = this.workspace.outbox.waiting.get(entry.id);
+    const waiting = this.workspace.outbox.about(entry.id);
     if (waiting?.conflict) return [h("span", { class: "state conflict" }, icon("warning"), "your choice needed")];
-    if (waiting) return [h("span", { class: "state draft" }, icon("cloud"), waiting.problem ? "not taken" : "waits for the server")];
+    if (waiting) return [h("span", { class: "state draft" }, icon("cloud"), "waits for the server")];
     const [name, words] = STATES[entry.state] ?? STATES.unlabelled;
     const effort = entry.version ? ` · ${duration(entry.seconds ?? 0)} · ${plural(entry.clicks ?? 0, "click")}` : "";
     const lines = [h("span", { class: `state ${entry.state}` }, icon(name), words + effort)];

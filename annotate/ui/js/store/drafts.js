@@ -23,11 +23,6 @@ export class Drafts {
     this.waiting = null;
   }
 
-  /** @param {string} image */
-  key(image, tab = this.tabs.id) {
-    return `${tab} ${image}`;
-  }
-
   /** @param {Annotation} annotation saved soon */
   later(annotation) {
     this.waiting = annotation;
@@ -42,7 +37,7 @@ export class Drafts {
     this.waiting = null;
     if (!annotation) return;
     try {
-      await this.database.put("drafts", this.key(annotation.item.id), annotation.toDraft());
+      await this.database.put("drafts", this.tabs.key(annotation.item.id), annotation.toDraft());
     } catch (error) {
       this.failed(/** @type {Error} */ (error));
     }
@@ -54,7 +49,7 @@ export class Drafts {
       clearTimeout(this.timer);
       this.waiting = null;
     }
-    await this.database.delete("drafts", this.key(image));
+    await this.database.delete("drafts", this.tabs.key(image));
   }
 
   /**
@@ -62,7 +57,7 @@ export class Drafts {
    * @param {number} when a draft older than this moment (milliseconds) is not needed any more
    */
   async removeBefore(image, when) {
-    const draft = await this.database.get("drafts", this.key(image));
+    const draft = await this.database.get("drafts", this.tabs.key(image));
     if (draft && draft.when <= when) await this.remove(image);
   }
 
@@ -71,24 +66,23 @@ export class Drafts {
    * @returns {Promise<Draft | null>} this tab's draft, or the newest of a tab that is gone, which becomes this tab's
    */
   async load(image) {
-    const own = await this.database.get("drafts", this.key(image));
+    const own = await this.database.get("drafts", this.tabs.key(image));
     if (own) return own;
     /** @type {{key: string, draft: Draft}[]} */
     const left = [];
-    for (const key of await this.database.keys("drafts")) {
-      const [tab, ...rest] = key.split(" ");
-      if (rest.join(" ") !== image || (await this.tabs.alive(tab))) continue;
+    for (const { key, tab, what } of this.tabs.ours(await this.database.keys("drafts"))) {
+      if (what !== image || (await this.tabs.alive(tab))) continue;
       left.push({ key, draft: await this.database.get("drafts", key) });
     }
     if (!left.length) return null;
     left.sort((first, second) => second.draft.when - first.draft.when);
-    await this.database.put("drafts", this.key(image), left[0].draft);
+    await this.database.put("drafts", this.tabs.key(image), left[0].draft);
     for (const { key } of left) await this.database.delete("drafts", key);
     return left[0].draft;
   }
 
   /** @returns {Promise<Set<string>>} images with a draft, of any tab */
   async images() {
-    return new Set((await this.database.keys("drafts")).map((key) => key.split(" ").slice(1).join(" ")));
+    return new Set(this.tabs.ours(await this.database.keys("drafts")).map(({ what }) => what));
   }
 }

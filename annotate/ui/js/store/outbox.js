@@ -9,13 +9,13 @@ import { ServerError, Unreachable } from "./api.js";
 /**
  * @typedef {{version: number, by: string, when: string}} Current
  * @typedef {{image: string, name: string, when: number, label?: Blob, about?: any, state?: string, comment?: string,
- *   problem?: string, conflict?: Current}} Submission a label, or a state with a comment
+ *   conflict?: Current}} Submission a label, or a state with a comment
  */
 
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30000;
 
-/** Emits "change" when the number waiting changes, and "sent" and "failed" (with the submission as `detail`). */
+/** Emits "change" when the number waiting changes, and "sent" and "failed" (with the submission, and for "failed" the `problem`, as `detail`). */
 export class Outbox extends EventTarget {
   /**
    * @param {import("./database.js").Database} database
@@ -28,7 +28,7 @@ export class Outbox extends EventTarget {
     this.tabs = tabs;
     this.api = api;
     this.wait = FIRST_WAIT_MS;
-    /** @type {Map<string, Submission>} */
+    /** By image and kind: a label and a state of one image wait side by side. @type {Map<string, Submission>} */
     this.waiting = new Map();
     /** @type {Promise<void> | null} */
     this.flushing = null;
@@ -38,15 +38,13 @@ export class Outbox extends EventTarget {
 
   /** Take up what this tab, or a tab that is gone, has not sent. */
   async start() {
-    const keys = (await this.database.keys("outbox")).map((key) => ({ key, tab: key.split(" ", 1)[0] }));
+    const keys = this.tabs.ours(await this.database.keys("outbox"));
     keys.sort((first, second) => Number(second.tab === this.tabs.id) - Number(first.tab === this.tabs.id)); // its own first
-    for (const { key, tab } of keys) {
-      const image = key.slice(tab.length + 1);
+    for (const { key, tab, what } of keys) {
       if (tab !== this.tabs.id && (await this.tabs.alive(tab))) continue;
-      const submission = await this.database.get("outbox", key);
-      if (!this.waiting.has(image)) this.waiting.set(image, submission);
+      if (!this.waiting.has(what)) this.waiting.set(what, await this.database.get("outbox", key));
       if (tab === this.tabs.id) continue;
-      await this.database.put("outbox", `${this.tabs.id} ${image}`, this.waiting.get(image));
+      await this.database.put("outbox", this.tabs.key(what), this.waiting.get(what));
       await this.database.delete("outbox", key);
     }
     this.dispatchEvent(new Event("change"));
@@ -54,14 +52,22 @@ export class Outbox extends EventTarget {
   }
 
   /**
-   * Send; an earlier submission of the same image that still waits is replaced.
+   * @param {string} image
+   * @returns {Submission | undefined} what waits about an image, a label first
+   */
+  about(image) {
+    return this.waiting.get(`label ${image}`) ?? this.waiting.get(`state ${image}`);
+  }
+
+  /**
+   * Send; an earlier submission of the same kind for the same image that still waits is replaced.
    * @param {Submission} submission
    * @returns {Promise<{version?: number, sent: boolean}>} `sent` is false where it waits for the server
    * @throws {ServerError} where the server refused it; a conflict (409) stays in the outbox until it is settled
    */
   async send(submission) {
-    this.waiting.set(submission.image, submission);
-    await this.database.put("outbox", `${this.tabs.id} ${submission.image}`, submission);
+    this.waiting.set(kindOf(submission), submission);
+    await this.database.put("outbox", this.tabs.key(kindOf(submission)), submission);
     this.dispatchEvent(new Event("change"));
     try {
       return { ...(await this.deliver(submission)), sent: true };
@@ -72,10 +78,10 @@ export class Outbox extends EventTarget {
     }
   }
 
-  /** @param {string} image whose submission is given up */
-  async discard(image) {
-    this.waiting.delete(image);
-    await this.database.delete("outbox", `${this.tabs.id} ${image}`);
+  /** @param {Submission} submission that is given up, or settled */
+  async discard(submission) {
+    this.waiting.delete(kindOf(submission));
+    await this.database.delete("outbox", this.tabs.key(kindOf(submission)));
     this.dispatchEvent(new Event("change"));
   }
 
@@ -87,13 +93,13 @@ export class Outbox extends EventTarget {
 
   async sendAll() {
     for (const submission of [...this.waiting.values()]) {
-      if (submission.problem) continue;
+      if (submission.conflict) continue;
       try {
         const { version } = await this.deliver(submission);
         this.dispatchEvent(new CustomEvent("sent", { detail: { ...submission, version } }));
       } catch (error) {
         if (error instanceof Unreachable) return this.later();
-        this.dispatchEvent(new CustomEvent("failed", { detail: submission }));
+        this.dispatchEvent(new CustomEvent("failed", { detail: { ...submission, problem: /** @type {Error} */ (error).message } }));
       }
     }
     this.wait = FIRST_WAIT_MS;
@@ -115,18 +121,21 @@ export class Outbox extends EventTarget {
       const result = label
         ? await this.api.putLabel(image, label, about)
         : await this.api.post(`${this.api.image(image)}/state`, { state, comment });
-      if (this.waiting.get(image) === submission) await this.discard(image);
+      if (this.waiting.get(kindOf(submission)) === submission) await this.discard(submission);
       return result;
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;
       if (error.status === 409 && label && (await this.arrived(submission))) {
-        await this.discard(image);
+        await this.discard(submission);
         return { version: error.body.current.version };
       }
-      submission.problem = error.message;
-      submission.conflict = error.status === 409 ? error.body.current : undefined;
-      await this.database.put("outbox", `${this.tabs.id} ${image}`, submission);
-      this.dispatchEvent(new Event("change"));
+      if (error.status === 409 && label) {
+        submission.conflict = error.body.current;
+        await this.database.put("outbox", this.tabs.key(kindOf(submission)), submission);
+        this.dispatchEvent(new Event("change"));
+      } else {
+        await this.discard(submission); // of a label, the draft is still there
+      }
       throw error;
     }
   }
@@ -140,4 +149,9 @@ export class Outbox extends EventTarget {
     const ours = await decodePng(await /** @type {Blob} */ (label).arrayBuffer());
     return theirs.data.length === ours.data.length && theirs.data.every((value, i) => value === ours.data[i]);
   }
+}
+
+/** @param {Submission} submission */
+function kindOf({ image, label }) {
+  return `${label ? "label" : "state"} ${image}`;
 }

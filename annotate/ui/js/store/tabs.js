@@ -9,6 +9,8 @@ export class Tabs {
   constructor() {
     this.id = sessionStorage.getItem("tab") ?? newId();
     this.channel = new BroadcastChannel("annotation-tabs");
+    /** The server's folder: another one at the same address has other images of the same names. */
+    this.studies = "";
     /** The image open in this tab. @type {string | null} */
     this.image = null;
     this.channel.onmessage = ({ data }) => {
@@ -25,6 +27,26 @@ export class Tabs {
     tabs.id = (await tabs.ask({ ask: asked }, (data) => data.alive === asked)) ? newId() : asked;
     sessionStorage.setItem("tab", tabs.id);
     return tabs;
+  }
+
+  /**
+   * @param {string} what an image, or what is said of it
+   * @returns {string} the key of this tab's record about it
+   */
+  key(what) {
+    return `${this.id} ${encodeURIComponent(this.studies)} ${what}`;
+  }
+
+  /**
+   * @param {string[]} keys
+   * @returns {{key: string, tab: string, what: string}[]} those about this folder, of any tab
+   */
+  ours(keys) {
+    const split = keys.map((key) => {
+      const [tab, studies, ...rest] = key.split(" ");
+      return { key, tab, studies, what: rest.join(" ") };
+    });
+    return split.filter(({ studies }) => studies === encodeURIComponent(this.studies));
   }
 
   /**
