@@ -12,14 +12,25 @@ function maskOf(...lines) {
 }
 
 function linesOf(mask) {
-  return Array.from({ length: mask.height }, (_, y) => [...mask.labels.subarray(y * mask.width, (y + 1) * mask.width)].join(""));
+  return Array.from({ length: mask.height }, (_, y) =>
+    [...mask.labels.subarray(y * mask.width, (y + 1) * mask.width)].join(""),
+  );
 }
 
 test("fill holes closes what is enclosed and leaves bays and other classes", () => {
   const mask = maskOf("1111100", "1000100", "1020100", "1111100", "1000000", "1111111", "1000001", "1111111");
   const edit = mask.edit();
   assert.equal(fillHoles(edit, 1), 10);
-  assert.deepEqual(linesOf(mask), ["1111100", "1111100", "1121100", "1111100", "1000000", "1111111", "1111111", "1111111"]);
+  assert.deepEqual(linesOf(mask), [
+    "1111100",
+    "1111100",
+    "1121100",
+    "1111100",
+    "1000000",
+    "1111111",
+    "1111111",
+    "1111111",
+  ]);
   assert.ok(edit.commit());
   assert.equal(mask.hand[8], 1);
   assert.equal(mask.hand[0], 0);

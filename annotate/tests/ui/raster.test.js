@@ -37,7 +37,11 @@ test("a stroke is the pixels within the radius of the line", () => {
 
 test("a brush of one pixel draws a line without gaps", () => {
   const pixels = draw(30, (emit) => strokeSpans([2.5, 2.5], [25.5, 14.5], 0.5, 0.5, emit));
-  for (let x = 2; x <= 25; x++) assert.ok([...Array(30).keys()].some((y) => pixels[y * 30 + x]), `column ${x}`);
+  for (let x = 2; x <= 25; x++)
+    assert.ok(
+      [...Array(30).keys()].some((y) => pixels[y * 30 + x]),
+      `column ${x}`,
+    );
   assert.equal(pixels[2 * 30 + 2], 1);
   assert.equal(pixels[14 * 30 + 25], 1);
 });
@@ -49,19 +53,74 @@ test("pen pressure makes the stroke thicker towards its end", () => {
 });
 
 test("polygons hold the pixels whose centres are inside, by the even-odd rule", () => {
-  assert.deepEqual(rows(draw(6, (emit) => polygonSpans([[1, 1], [5, 1], [5, 4], [1, 4]], emit)), 6), [
-    "000000", "011110", "011110", "011110", "000000", "000000",
+  assert.deepEqual(
+    rows(
+      draw(6, (emit) =>
+        polygonSpans(
+          [
+            [1, 1],
+            [5, 1],
+            [5, 4],
+            [1, 4],
+          ],
+          emit,
+        ),
+      ),
+      6,
+    ),
+    ["000000", "011110", "011110", "011110", "000000", "000000"],
+  );
+  const bow = rows(
+    draw(8, (emit) =>
+      polygonSpans(
+        [
+          [0, 0.2],
+          [8, 7.8],
+          [8, 0.2],
+          [0, 7.8],
+        ],
+        emit,
+      ),
+    ),
+    8,
+  );
+  assert.deepEqual(bow, [
+    "00000000",
+    "10000001",
+    "11000011",
+    "11100111",
+    "11100111",
+    "11000011",
+    "10000001",
+    "00000000",
   ]);
-  const bow = rows(draw(8, (emit) => polygonSpans([[0, 0.2], [8, 7.8], [8, 0.2], [0, 7.8]], emit)), 8);
-  assert.deepEqual(bow, ["00000000", "10000001", "11000011", "11100111", "11100111", "11000011", "10000001", "00000000"]);
 });
 
 test("a box is filled whichever corner comes first", () => {
-  assert.deepEqual(draw(5, (emit) => boxSpans([4, 4, 1, 2], emit)), draw(5, (emit) => boxSpans([1, 2, 4, 4], emit)));
-  assert.deepEqual(rows(draw(5, (emit) => boxSpans([4, 4, 1, 2], emit)), 5), ["00000", "00000", "01110", "01110", "00000"]);
+  assert.deepEqual(
+    draw(5, (emit) => boxSpans([4, 4, 1, 2], emit)),
+    draw(5, (emit) => boxSpans([1, 2, 4, 4], emit)),
+  );
+  assert.deepEqual(
+    rows(
+      draw(5, (emit) => boxSpans([4, 4, 1, 2], emit)),
+      5,
+    ),
+    ["00000", "00000", "01110", "01110", "00000"],
+  );
 });
 
 test("simplify keeps corners and drops what lies on the line", () => {
-  const points = [[0, 0], [5, 0.1], [10, 0], [10, 5], [10, 10]];
-  assert.deepEqual(simplify(points, 0.5), [[0, 0], [10, 0], [10, 10]]);
+  const points = [
+    [0, 0],
+    [5, 0.1],
+    [10, 0],
+    [10, 5],
+    [10, 10],
+  ];
+  assert.deepEqual(simplify(points, 0.5), [
+    [0, 0],
+    [10, 0],
+    [10, 10],
+  ]);
 });

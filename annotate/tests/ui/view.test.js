@@ -22,12 +22,20 @@ test("zooming keeps the point under the pointer, fit shows all", () => {
 });
 
 test("a part painted is the same as that part of the whole", () => {
-  const mask = { width: 30, height: 20, labels: Uint8Array.from({ length: 600 }, (_, i) => (Math.hypot((i % 30) - 14, Math.floor(i / 30) - 9) < 6 ? 1 : 0)) };
+  const mask = {
+    width: 30,
+    height: 20,
+    labels: Uint8Array.from({ length: 600 }, (_, i) => (Math.hypot((i % 30) - 14, Math.floor(i / 30) - 9) < 6 ? 1 : 0)),
+  };
   const palette = makePalette(new Map([[1, [255, 0, 0]]]), 0.3, 1);
-  for (const transform of [{ scale: 4.3, x: -11, y: 7 }, { scale: 0.7, x: 3, y: 2 }]) {
+  for (const transform of [
+    { scale: 4.3, x: -11, y: 7 },
+    { scale: 0.7, x: 3, y: 2 },
+  ]) {
     const whole = paintOverlay(mask, transform, { x: 0, y: 0, width: 100, height: 80 }, palette, 2);
     const part = paintOverlay(mask, transform, { x: 13, y: 21, width: 40, height: 30 }, palette, 2);
-    for (let y = 0; y < 30; y++) for (let x = 0; x < 40; x++) assert.equal(part[y * 40 + x], whole[(y + 21) * 100 + x + 13]);
+    for (let y = 0; y < 30; y++)
+      for (let x = 0; x < 40; x++) assert.equal(part[y * 40 + x], whole[(y + 21) * 100 + x + 13]);
     assert.ok(whole.includes(0xff0000ff) && whole.includes(palette.fill[1]) && whole.includes(0));
   }
 });

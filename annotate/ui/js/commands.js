@@ -17,7 +17,8 @@ const THRESHOLD_STEP = 5;
  */
 function resizeBrush({ settings }, factor) {
   const { size } = settings.values;
-  const next = factor > 1 ? Math.max(size + 1, Math.round(size * factor)) : Math.min(size - 1, Math.round(size * factor));
+  const next =
+    factor > 1 ? Math.max(size + 1, Math.round(size * factor)) : Math.min(size - 1, Math.round(size * factor));
   settings.set({ size: Math.max(1, Math.min(500, next)) });
 }
 
@@ -41,7 +42,8 @@ function outlineToPolygon(workspace) {
   if (!annotation) return;
   const at = stage.crosshair ?? stage.hover ?? centreOf(annotation.mask, settings.values.value);
   workspace.choose("polygon");
-  if (!at || !workspace.tools.polygon.takeOutline(at)) workspace.say("Point at a piece of the label first; its outline then gets points to drag.");
+  if (!at || !workspace.tools.polygon.takeOutline(at))
+    workspace.say("Point at a piece of the label first; its outline then gets points to drag.");
 }
 
 /**
@@ -73,21 +75,47 @@ export const COMMANDS = {
   eraser: { group: "Tools", label: "Eraser", keys: ["E"], run: (w) => w.choose("eraser") },
   polygon: { group: "Tools", label: "Polygon", keys: ["P"], run: (w) => w.choose("polygon") },
   pan: { group: "Tools", label: "Move the image", keys: ["H"], run: (w) => w.choose("pan") },
-  window: { group: "Tools", label: "Window and level (16 bit)", keys: ["W"], run: (w) => (w.annotation?.item.bits ?? 8) > 8 && w.choose("window") },
-  swap: { group: "Tools", label: "Swap adding and removing", keys: ["X"], run: (w) => w.settings.set({ positive: !w.settings.values.positive }) },
+  window: {
+    group: "Tools",
+    label: "Window and level (16 bit)",
+    keys: ["W"],
+    run: (w) => (w.annotation?.item.bits ?? 8) > 8 && w.choose("window"),
+  },
+  swap: {
+    group: "Tools",
+    label: "Swap adding and removing",
+    keys: ["X"],
+    run: (w) => w.settings.set({ positive: !w.settings.values.positive }),
+  },
   smaller: { group: "Tools", label: "Brush smaller", keys: ["["], run: (w) => resizeBrush(w, 1 / 1.25) },
   larger: { group: "Tools", label: "Brush larger", keys: ["]"], run: (w) => resizeBrush(w, 1.25) },
 
   undo: { group: "Label", label: "Undo", keys: ["Ctrl+Z"], run: (w) => w.undo() },
   redo: { group: "Label", label: "Redo", keys: ["Ctrl+Shift+Z", "Ctrl+Y"], run: (w) => w.redo() },
-  fillHoles: { group: "Label", label: "Fill holes", keys: ["G"], run: (w) => mend(w, "Fill holes", fillHoles, "There is no hole to fill.") },
+  fillHoles: {
+    group: "Label",
+    label: "Fill holes",
+    keys: ["G"],
+    run: (w) => mend(w, "Fill holes", fillHoles, "There is no hole to fill."),
+  },
   smooth: {
     group: "Label",
     label: "Smooth the outline",
     keys: ["M"],
-    run: (w) => mend(w, "Smooth", (edit, value) => smooth(edit, value, w.settings.values.smoothing), "The outline is smooth already."),
+    run: (w) =>
+      mend(
+        w,
+        "Smooth",
+        (edit, value) => smooth(edit, value, w.settings.values.smoothing),
+        "The outline is smooth already.",
+      ),
   },
-  largest: { group: "Label", label: "Keep the largest piece", keys: ["L"], run: (w) => mend(w, "Keep the largest piece", keepLargest, "There is one piece only.") },
+  largest: {
+    group: "Label",
+    label: "Keep the largest piece",
+    keys: ["L"],
+    run: (w) => mend(w, "Keep the largest piece", keepLargest, "There is one piece only."),
+  },
   outline: { group: "Label", label: "Outline to polygon", keys: ["J"], run: outlineToPolygon },
   clear: {
     group: "Label",
@@ -104,33 +132,83 @@ export const COMMANDS = {
   },
 
   ask: { group: "Model", label: "Ask the model again", keys: ["A"], run: (w) => w.askModel() },
-  afresh: { group: "Model", label: "Ask afresh, give up corrections", keys: ["Shift+A"], run: (w) => w.model.askAfresh() },
-  lower: { group: "Model", label: "Threshold lower (larger lesion)", keys: [","], run: (w) => nudge(w, "threshold", -THRESHOLD_STEP) },
-  higher: { group: "Model", label: "Threshold higher (smaller lesion)", keys: ["."], run: (w) => nudge(w, "threshold", THRESHOLD_STEP) },
+  afresh: {
+    group: "Model",
+    label: "Ask afresh, give up corrections",
+    keys: ["Shift+A"],
+    run: (w) => w.model.askAfresh(),
+  },
+  lower: {
+    group: "Model",
+    label: "Threshold lower (larger lesion)",
+    keys: [","],
+    run: (w) => nudge(w, "threshold", -THRESHOLD_STEP),
+  },
+  higher: {
+    group: "Model",
+    label: "Threshold higher (smaller lesion)",
+    keys: ["."],
+    run: (w) => nudge(w, "threshold", THRESHOLD_STEP),
+  },
   uncertainty: { group: "Model", label: "Uncertainty map", keys: ["U"], run: (w) => w.model.toggleMap("uncertainty") },
   edge: { group: "Model", label: "Edge map", keys: ["D"], run: (w) => w.model.toggleMap("edge") },
   probability: { group: "Model", label: "Probability map", keys: ["Y"], run: (w) => w.model.toggleMap("probability") },
 
-  hide: { group: "View", label: "Hide or show the label", keys: ["O"], run: (w) => w.settings.set({ visible: !w.settings.values.visible }) },
+  hide: {
+    group: "View",
+    label: "Hide or show the label",
+    keys: ["O"],
+    run: (w) => w.settings.set({ visible: !w.settings.values.visible }),
+  },
   fainter: { group: "View", label: "Fill fainter", keys: ["Shift+T"], run: (w) => nudge(w, "opacity", -10) },
   stronger: { group: "View", label: "Fill stronger", keys: ["T"], run: (w) => nudge(w, "opacity", 10) },
   zoomIn: { group: "View", label: "Zoom in", keys: ["+"], run: (w) => w.stage.zoom(1.3) },
   zoomOut: { group: "View", label: "Zoom out", keys: ["-"], run: (w) => w.stage.zoom(1 / 1.3) },
   fit: { group: "View", label: "Whole image", keys: ["0"], run: (w) => w.stage.fit() },
   actual: { group: "View", label: "Actual pixels", keys: ["Z"], run: (w) => w.stage.actualSize() },
-  theme: { group: "View", label: "Dark or light", keys: ["Shift+L"], run: (w) => w.settings.set({ theme: document.documentElement.dataset.theme === "light" ? "dark" : "light" }) },
+  theme: {
+    group: "View",
+    label: "Dark or light",
+    keys: ["Shift+L"],
+    run: (w) => w.settings.set({ theme: document.documentElement.dataset.theme === "light" ? "dark" : "light" }),
+  },
 
   submit: { group: "Image", label: "Submit", keys: ["Ctrl+Enter"], run: (w) => w.submitting.submit() },
   next: { group: "Image", label: "Next image by the model's choice", keys: ["N"], run: (w) => w.submitting.next() },
   skip: { group: "Image", label: "Skip", keys: ["K"], run: (w) => w.submitting.mark("skipped") },
   flag: { group: "Image", label: "Flag for somebody else", keys: ["F"], run: (w) => w.submitting.mark("flagged") },
-  comment: { group: "Image", label: "Write a comment", keys: ["I"], run: (w) => w.dispatchEvent(new CustomEvent("focus", { detail: "comment" })) },
-  previousInList: { group: "Image", label: "Previous in the list", keys: ["PageUp"], run: (w) => w.dispatchEvent(new CustomEvent("step", { detail: -1 })) },
-  nextInList: { group: "Image", label: "Next in the list", keys: ["PageDown"], run: (w) => w.dispatchEvent(new CustomEvent("step", { detail: 1 })) },
+  comment: {
+    group: "Image",
+    label: "Write a comment",
+    keys: ["I"],
+    run: (w) => w.dispatchEvent(new CustomEvent("focus", { detail: "comment" })),
+  },
+  previousInList: {
+    group: "Image",
+    label: "Previous in the list",
+    keys: ["PageUp"],
+    run: (w) => w.dispatchEvent(new CustomEvent("step", { detail: -1 })),
+  },
+  nextInList: {
+    group: "Image",
+    label: "Next in the list",
+    keys: ["PageDown"],
+    run: (w) => w.dispatchEvent(new CustomEvent("step", { detail: 1 })),
+  },
 
   canvas: { group: "Page", label: "To the image", keys: ["Q"], run: (w) => w.stage.layers.marks.focus() },
-  search: { group: "Page", label: "Search the list", keys: ["/"], run: (w) => w.dispatchEvent(new CustomEvent("focus", { detail: "search" })) },
-  list: { group: "Page", label: "Hide or show the list", keys: ["Shift+I"], run: (w) => w.settings.set({ list: !w.settings.values.list }) },
+  search: {
+    group: "Page",
+    label: "Search the list",
+    keys: ["/"],
+    run: (w) => w.dispatchEvent(new CustomEvent("focus", { detail: "search" })),
+  },
+  list: {
+    group: "Page",
+    label: "Hide or show the list",
+    keys: ["Shift+I"],
+    run: (w) => w.settings.set({ list: !w.settings.values.list }),
+  },
   tabLabel: { group: "Page", label: "Label, versions, model", keys: ["Alt+1", "Alt+2", "Alt+3"], run: () => {} },
   help: { group: "Page", label: "This sheet", keys: ["?"], run: toggleHelp },
 };

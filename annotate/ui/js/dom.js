@@ -12,12 +12,17 @@ export function h(tag, properties = {}, ...children) {
   for (const [name, value] of Object.entries(properties)) {
     if (value === undefined || value === null) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name.includes("-") || name === "role" || name === "for" || name === "list") element.setAttribute(name, value);
+    else if (name.includes("-") || name === "role" || name === "for" || name === "list")
+      element.setAttribute(name, value);
     else if (name === "class") element.className = value;
     else if (name === "style") Object.assign(element.style, value);
     else /** @type {any} */ (element)[name] = value;
   }
-  element.append(.../** @type {(Node | string)[]} */ (children.filter((child) => child !== null && child !== undefined && child !== false)));
+  element.append(
+    .../** @type {(Node | string)[]} */ (
+      children.filter((child) => child !== null && child !== undefined && child !== false)
+    ),
+  );
   return element;
 }
 
@@ -38,7 +43,16 @@ export function byId(id) {
 export function slider(label, { min, max, step = 1, value, format = String, keys, oninput, onchange }) {
   const id = `slider-${label.toLowerCase().replace(/\W+/g, "-")}`;
   const output = h("output", { for: id }, format(value));
-  const input = h("input", { type: "range", id, min, max, step, value, "aria-keyshortcuts": keys, title: keys ? `${label} (${keys})` : label });
+  const input = h("input", {
+    type: "range",
+    id,
+    min,
+    max,
+    step,
+    value,
+    "aria-keyshortcuts": keys,
+    title: keys ? `${label} (${keys})` : label,
+  });
   input.value = String(value);
   const show = () => {
     output.textContent = format(Number(input.value));
@@ -71,9 +85,22 @@ export function ask(title, content, actions) {
   return new Promise((resolve) => {
     const id = `dialog-${Math.random().toString(36).slice(2)}`;
     const buttons = actions.map(({ label, value, primary }) =>
-      h("button", { type: primary ? "submit" : "button", class: primary ? "primary" : "", value, onclick: () => dialog.close(value) }, label),
+      h(
+        "button",
+        {
+          type: primary ? "submit" : "button",
+          class: primary ? "primary" : "",
+          value,
+          onclick: () => dialog.close(value),
+        },
+        label,
+      ),
     );
-    const form = h("form", { method: "dialog", onsubmit: (/** @type {Event} */ event) => event.preventDefault() }, ...content);
+    const form = h(
+      "form",
+      { method: "dialog", onsubmit: (/** @type {Event} */ event) => event.preventDefault() },
+      ...content,
+    );
     form.append(h("div", { class: "actions" }, ...buttons));
     const dialog = h("dialog", { "aria-labelledby": id }, h("h2", { id }, title), form);
     dialog.addEventListener("close", () => {

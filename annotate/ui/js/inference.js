@@ -59,7 +59,10 @@ export class Inference extends EventTarget {
     } catch (error) {
       if (signal.aborted) return null;
       this.end(asking, null);
-      const why = error instanceof Unreachable ? "The server does not answer; the model is asked again when it is back." : /** @type {Error} */ (error).message;
+      const why =
+        error instanceof Unreachable
+          ? "The server does not answer; the model is asked again when it is back."
+          : /** @type {Error} */ (error).message;
       this.show("error", 0, why);
       return null;
     }
@@ -104,7 +107,13 @@ export class Inference extends EventTarget {
     ]);
     const named = Object.fromEntries(maps.map((name, i) => [name, others[i]]));
     const packed = { width: mask.width, height: mask.height, runs: encodeRuns(mask.data) };
-    return { job, value, mask: packed, probability: new Map(probability ? [[value ?? wanted ?? 1, probability]] : []), maps: named };
+    return {
+      job,
+      value,
+      mask: packed,
+      probability: new Map(probability ? [[value ?? wanted ?? 1, probability]] : []),
+      maps: named,
+    };
   }
 
   /**

@@ -22,7 +22,9 @@ export function nameOf(event) {
   const letter = key.length === 1 && key.toLowerCase() !== key.toUpperCase();
   const shown = letter ? key.toUpperCase() : key;
   const shift = event.shiftKey && (letter || key.length > 1);
-  return [event.ctrlKey || event.metaKey ? "Ctrl" : "", event.altKey ? "Alt" : "", shift ? "Shift" : "", shown].filter(Boolean).join("+");
+  return [event.ctrlKey || event.metaKey ? "Ctrl" : "", event.altKey ? "Alt" : "", shift ? "Shift" : "", shown]
+    .filter(Boolean)
+    .join("+");
 }
 
 /** @type {Map<string, import("./commands.js").Command>} */
@@ -159,7 +161,15 @@ export class Keyboard {
   touch(alternate) {
     const { stage } = this.workspace;
     const image = /** @type {[number, number]} */ (stage.crosshair);
-    return { image, screen: stage.view.toScreen(image), pressure: 1, alternate, shift: false, pen: false, eraser: false };
+    return {
+      image,
+      screen: stage.view.toScreen(image),
+      pressure: 1,
+      alternate,
+      shift: false,
+      pen: false,
+      eraser: false,
+    };
   }
 
   /** @param {boolean} held */

@@ -35,7 +35,9 @@ async function start() {
   const settings = new Settings();
   const api = new Api(takeToken(), localStorage.getItem(NAME_KEY) ?? "");
   const [database, tabs] = await Promise.all([Database.open(), Tabs.start()]);
-  const drafts = new Drafts(database, tabs, () => workspace.say("This browser's storage is full: your work is not kept if the page closes. Submit it soon.", "bad"));
+  const drafts = new Drafts(database, tabs, () =>
+    workspace.say("This browser's storage is full: your work is not kept if the page closes. Submit it soon.", "bad"),
+  );
   const outbox = new Outbox(database, tabs, api);
   const workspace = new Workspace({ api, drafts, outbox, tabs, settings });
   workspace.stage = new Stage(byId("stage"), workspace);
@@ -48,9 +50,14 @@ async function start() {
   mountSide(workspace);
   const list = new ListPanel(workspace);
   new Keyboard(workspace);
-  if (!database.lasting) workspace.say("This browser keeps nothing for this page: work that is not submitted is lost when it closes.", "bad");
+  if (!database.lasting)
+    workspace.say(
+      "This browser keeps nothing for this page: work that is not submitted is lost when it closes.",
+      "bad",
+    );
 
-  for (const name of ["pointermove", "pointerdown", "keydown", "wheel"]) addEventListener(name, () => workspace.annotation?.clock.act(), { passive: true });
+  for (const name of ["pointermove", "pointerdown", "keydown", "wheel"])
+    addEventListener(name, () => workspace.annotation?.clock.act(), { passive: true });
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) return;
     workspace.annotation?.clock.stop();
@@ -68,7 +75,12 @@ async function start() {
       await openAddressed(workspace);
     } catch (error) {
       const refused = error instanceof ServerError && error.status === 401;
-      workspace.failed(refused ? new ServerError("The server asks for its token: open the address that it printed when it started.", 401, {}) : error, begin);
+      workspace.failed(
+        refused
+          ? new ServerError("The server asks for its token: open the address that it printed when it started.", 401, {})
+          : error,
+        begin,
+      );
     }
   };
   api.addEventListener("connection", () => api.reachable && !workspace.session && begin());

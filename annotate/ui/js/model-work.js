@@ -58,12 +58,17 @@ export class ModelWork {
     if (!answer) {
       const { phase, message } = this.inference.status;
       if (!this.workspace.api.reachable) this.again = () => this.ask({ apply });
-      else if (phase === "error") this.workspace.say(message, "bad", { label: "Try again", run: () => this.ask({ apply }) });
+      else if (phase === "error")
+        this.workspace.say(message, "bad", { label: "Try again", run: () => this.ask({ apply }) });
       return;
     }
     annotation.model = this.workspace.session?.model?.version ?? null;
     if (apply) {
-      annotation.performAnswer(answer, (edit) => this.put(edit, annotation, answer, annotation.guidance.threshold), asked);
+      annotation.performAnswer(
+        answer,
+        (edit) => this.put(edit, annotation, answer, annotation.guidance.threshold),
+        asked,
+      );
     } else {
       annotation.guidance = Object.freeze({ ...annotation.guidance, answer });
       annotation.announce();
@@ -74,7 +79,12 @@ export class ModelWork {
   async askAfresh() {
     const { annotation } = this.workspace;
     if (!annotation) return;
-    annotation.perform("Ask the model afresh", releaseHand, { clicks: [], scribbles: [], box: null, threshold: DEFAULT_THRESHOLD });
+    annotation.perform("Ask the model afresh", releaseHand, {
+      clicks: [],
+      scribbles: [],
+      box: null,
+      threshold: DEFAULT_THRESHOLD,
+    });
     await this.ask();
   }
 

@@ -51,10 +51,14 @@ export class Settings extends EventTarget {
 
   /** @param {Partial<Values>} changes */
   set(changes) {
-    const names = Object.keys(changes).filter((name) => /** @type {any} */ (this.values)[name] !== /** @type {any} */ (changes)[name]);
+    const names = Object.keys(changes).filter(
+      (name) => /** @type {any} */ (this.values)[name] !== /** @type {any} */ (changes)[name],
+    );
     if (!names.length) return;
     Object.assign(this.values, changes);
-    const kept = Object.fromEntries(Object.entries(this.values).filter(([name]) => !MOMENTARY.includes(/** @type {any} */ (name))));
+    const kept = Object.fromEntries(
+      Object.entries(this.values).filter(([name]) => !MOMENTARY.includes(/** @type {any} */ (name))),
+    );
     localStorage.setItem(KEY, JSON.stringify(kept));
     this.dispatchEvent(new CustomEvent("change", { detail: names }));
   }

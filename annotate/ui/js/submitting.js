@@ -48,7 +48,10 @@ export class Submitting {
       };
       const { sent, version } = await outbox.send(submission);
       if (!sent) {
-        workspace.say("The server does not answer. The label is kept in this browser and is sent when the server is back.", "bad");
+        workspace.say(
+          "The server does not answer. The label is kept in this browser and is sent when the server is back.",
+          "bad",
+        );
         return;
       }
       await this.settle(annotation, /** @type {number} */ (version), submission.when);
@@ -89,7 +92,10 @@ export class Submitting {
       else await workspace.drafts.removeBefore(image, when);
     }
     workspace.dispatchEvent(new CustomEvent("item", { detail: image }));
-    workspace.say(label ? `${name}, which waited, is submitted as version ${version}.` : `${name}, which waited, is marked.`, "good");
+    workspace.say(
+      label ? `${name}, which waited, is submitted as version ${version}.` : `${name}, which waited, is marked.`,
+      "good",
+    );
   }
 
   /** @param {Submission & {problem: string}} submission */
@@ -115,7 +121,9 @@ export class Submitting {
     if (!submission?.conflict || !submission.label) return;
     try {
       const { chooseVersion } = await import("./panels/conflict.js");
-      const theirs = await decodePng(await (await api.blob(`${api.image(image)}/versions/${submission.conflict.version}`)).arrayBuffer());
+      const theirs = await decodePng(
+        await (await api.blob(`${api.image(image)}/versions/${submission.conflict.version}`)).arrayBuffer(),
+      );
       const mine = await decodePng(await submission.label.arrayBuffer());
       const choice = await chooseVersion(workspace, submission, mine, theirs);
       if (choice === "mine") {
@@ -124,7 +132,11 @@ export class Submitting {
         const { sent, version } = await outbox.send({ ...submission, about, conflict: undefined });
         if (sent && open) await this.settle(open, /** @type {number} */ (version), submission.when);
         else if (sent) await drafts.removeBefore(image, submission.when);
-        if (sent) workspace.say(`Your label is version ${version}; the other one stays as version ${submission.conflict.version}.`, "good");
+        if (sent)
+          workspace.say(
+            `Your label is version ${version}; the other one stays as version ${submission.conflict.version}.`,
+            "good",
+          );
       } else if (choice === "theirs") {
         await outbox.discard(submission);
         if (workspace.annotation?.item.id !== image) await workspace.open(image);
@@ -157,7 +169,10 @@ export class Submitting {
       annotation.item.state = state;
       workspace.dispatchEvent(new CustomEvent("item", { detail: id }));
       const words = { skipped: "is skipped", flagged: "is flagged", unlabelled: "is open again" };
-      workspace.say(sent ? `${name} ${words[state]}.` : `${name} is marked when the server is back.`, sent ? "good" : "bad");
+      workspace.say(
+        sent ? `${name} ${words[state]}.` : `${name} is marked when the server is back.`,
+        sent ? "good" : "bad",
+      );
       if (sent && state !== "unlabelled") await this.next();
     } catch (error) {
       workspace.failed(error, () => this.mark(state));
@@ -177,7 +192,8 @@ export class Submitting {
       await workspace.open(id);
       if (reason) workspace.say(`Chosen: ${reason}`);
     } catch (error) {
-      if (error instanceof ServerError && error.status === 404) workspace.say("All images are done. Thank you.", "good");
+      if (error instanceof ServerError && error.status === 404)
+        workspace.say("All images are done. Thank you.", "good");
       else workspace.failed(error, () => this.next());
     }
   }

@@ -52,6 +52,8 @@ export class Workspace extends EventTarget {
       polygon: new PolygonTool(this),
       window: new WindowTool(this),
     };
+    /** Of a 16-bit image. @type {{low: number, high: number} | null} */
+    this.windowChosen = null;
     /** Grows with every image asked for; an older one that arrives late is dropped. */
     this.opening = 0;
   }
@@ -86,7 +88,8 @@ export class Workspace extends EventTarget {
     this.session = await this.api.get("/api/session");
     this.tabs.studies = this.session?.studies ?? "";
     const { values } = this.settings;
-    if (!this.classes.some(({ index }) => index === values.value)) this.settings.set({ value: this.classes[0]?.index ?? 1 });
+    if (!this.classes.some(({ index }) => index === values.value))
+      this.settings.set({ value: this.classes[0]?.index ?? 1 });
     if (!this.interactive && ["click", "scribble"].includes(values.tool)) this.settings.set({ tool: "brush" });
     this.dispatchEvent(new Event("session"));
   }
@@ -110,7 +113,8 @@ export class Workspace extends EventTarget {
       this.show(annotation);
       if (draft) this.say("Your work on this image that was not submitted is here again.");
       this.tabs.openElsewhere(id).then((elsewhere) => {
-        if (elsewhere) this.say("This image is open in another tab, too. Whoever submits second is asked which label to keep.");
+        if (elsewhere)
+          this.say("This image is open in another tab, too. Whoever submits second is asked which label to keep.");
       });
       if (!draft && item.version === 0 && this.settings.values.automatic) await this.model.ask();
     } catch (error) {
@@ -195,7 +199,10 @@ export class Workspace extends EventTarget {
     this.windowChosen = window && { low: window.low, high: Math.max(window.low + 1, window.high) };
     this.dispatchEvent(new Event("window"));
     clearTimeout(this.windowTimer);
-    this.windowTimer = setTimeout(() => this.stage.picture?.setWindow(this.windowChosen).catch((error) => this.failed(error)), 80);
+    this.windowTimer = setTimeout(
+      () => this.stage.picture?.setWindow(this.windowChosen).catch((error) => this.failed(error)),
+      80,
+    );
   }
 
   undo() {
@@ -213,7 +220,9 @@ export class Workspace extends EventTarget {
   step(name, what) {
     if (!name) return;
     this.model.cancel();
-    this.dispatchEvent(new CustomEvent("message", { detail: { text: `${what}: ${name}`, kind: "plain", brief: true } }));
+    this.dispatchEvent(
+      new CustomEvent("message", { detail: { text: `${what}: ${name}`, kind: "plain", brief: true } }),
+    );
   }
 
   /**
@@ -234,7 +243,9 @@ export class Workspace extends EventTarget {
     const known = error instanceof ServerError || error instanceof Unreachable;
     if (!known) console.error(error);
     const { message } = /** @type {Error} */ (error);
-    const text = known ? message : `Something went wrong on this page: ${message} Your work is kept; reload the page if it goes on.`;
+    const text = known
+      ? message
+      : `Something went wrong on this page: ${message} Your work is kept; reload the page if it goes on.`;
     this.say(text, "bad", retry && { label: "Try again", run: retry });
   }
 }

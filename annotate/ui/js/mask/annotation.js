@@ -138,7 +138,8 @@ export class Annotation extends EventTarget {
   bakePolygon() {
     const { polygon } = this.guidance;
     if (!polygon) return;
-    const fill = (/** @type {Edit} */ edit) => polygonSpans(polygon.points, (y, x0, x1) => edit.fillSpan(y, x0, x1, polygon.value));
+    const fill = (/** @type {Edit} */ edit) =>
+      polygonSpans(polygon.points, (y, x0, x1) => edit.fillSpan(y, x0, x1, polygon.value));
     this.perform("Polygon", polygon.points.length > 2 ? fill : null, { polygon: null });
   }
 

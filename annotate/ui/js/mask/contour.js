@@ -22,13 +22,30 @@ export function traceContour(labels, width, height, x, y) {
   const first = state.indexOf(2); // row by row the first pixel: its upper side is on the outline
   const startX = first % width;
   const startY = Math.floor(first / width);
-  const steps = [[1, 0], [0, 1], [-1, 0], [0, -1]]; // right, down, left, up
+  const steps = [
+    [1, 0],
+    [0, 1],
+    [-1, 0],
+    [0, -1],
+  ]; // right, down, left, up
   // Of a corner (cx, cy), the pixels ahead on the left hand and ahead on the right hand, for each direction.
   const ahead = [
-    [[0, -1], [0, 0]],
-    [[0, 0], [-1, 0]],
-    [[-1, 0], [-1, -1]],
-    [[-1, -1], [0, -1]],
+    [
+      [0, -1],
+      [0, 0],
+    ],
+    [
+      [0, 0],
+      [-1, 0],
+    ],
+    [
+      [-1, 0],
+      [-1, -1],
+    ],
+    [
+      [-1, -1],
+      [0, -1],
+    ],
   ];
   /** @type {[number, number][]} */
   const corners = [[startX, startY]];

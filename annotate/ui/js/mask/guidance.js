@@ -34,7 +34,11 @@ export const NO_GUIDANCE = Object.freeze({
  * @returns {boolean} whether the model was told anything about the class
  */
 export function guides({ clicks, scribbles, box }, value) {
-  return box !== null || clicks.some((click) => click.value === value) || scribbles.some((scribble) => scribble.value === value);
+  return (
+    box !== null ||
+    clicks.some((click) => click.value === value) ||
+    scribbles.some((scribble) => scribble.value === value)
+  );
 }
 
 /**
@@ -44,7 +48,9 @@ export function guides({ clicks, scribbles, box }, value) {
  */
 export function toRequest(guidance, value) {
   const points = (/** @type {boolean} */ positive) =>
-    guidance.clicks.filter((click) => click.positive === positive && click.value === value).map(({ x, y }) => [Math.floor(x), Math.floor(y)]);
+    guidance.clicks
+      .filter((click) => click.positive === positive && click.value === value)
+      .map(({ x, y }) => [Math.floor(x), Math.floor(y)]);
   const lines = (/** @type {boolean} */ positive) =>
     guidance.scribbles
       .filter((scribble) => scribble.positive === positive && scribble.value === value)
@@ -93,6 +99,8 @@ export function removePoint(polygon, index) {
  * @returns {Click[]} the places that the answer must respect: clicks, and the points of the scribbles
  */
 export function places(guidance) {
-  const scribbled = guidance.scribbles.flatMap(({ points, positive, value }) => points.map(([x, y]) => ({ x, y, positive, value })));
+  const scribbled = guidance.scribbles.flatMap(({ points, positive, value }) =>
+    points.map(([x, y]) => ({ x, y, positive, value })),
+  );
   return [...guidance.clicks, ...scribbled];
 }

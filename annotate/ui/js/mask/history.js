@@ -43,7 +43,11 @@ export class History {
   /** @returns {Step[]} the steps to make again, in that order */
   redo() {
     const steps = [];
-    for (let step = this.undone.pop(); step; step = this.undone[this.undone.length - 1]?.joined ? this.undone.pop() : undefined) {
+    for (
+      let step = this.undone.pop();
+      step;
+      step = this.undone[this.undone.length - 1]?.joined ? this.undone.pop() : undefined
+    ) {
       this.done.push(step);
       steps.push(step);
     }

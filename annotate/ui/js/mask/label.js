@@ -127,7 +127,8 @@ export class LabelMask {
         runs = { labels: encodeRuns(tile.labels), hand: encodeRuns(tile.hand) };
         this.encoded.set(index, runs);
       }
-      const empty = runs.labels.length === 1 && runs.hand.length === 1 && !(runs.labels[0] & 255) && !(runs.hand[0] & 255);
+      const empty =
+        runs.labels.length === 1 && runs.hand.length === 1 && !(runs.labels[0] & 255) && !(runs.hand[0] & 255);
       if (!empty) result.set(index, runs);
     }
     return result;

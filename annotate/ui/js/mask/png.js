@@ -25,9 +25,12 @@ export async function encodePng(pixels, width, height) {
   view.setUint32(4, height);
   header[8] = 8; // bits a sample; then grey, deflate, adaptive filters, not interlaced: all 0
   const data = await pipe(raw, new CompressionStream("deflate"));
-  return new Blob([Uint8Array.from(SIGNATURE), chunk("IHDR", header), chunk("IDAT", data), chunk("IEND", new Uint8Array())], {
-    type: "image/png",
-  });
+  return new Blob(
+    [Uint8Array.from(SIGNATURE), chunk("IHDR", header), chunk("IDAT", data), chunk("IEND", new Uint8Array())],
+    {
+      type: "image/png",
+    },
+  );
 }
 
 /**
@@ -43,13 +46,18 @@ export async function decodePng(buffer) {
   const [bits, colour, , , interlaced] = bytes.subarray(24, 29);
   if ((colour !== 0 && colour !== 3) || interlaced) throw new Error("The server's PNG is not a plain grey one.");
   const parts = [];
-  for (let at = 8; at < bytes.length; ) {
+  for (let at = 8; at < bytes.length;) {
     const length = view.getUint32(at);
-    if (String.fromCharCode(...bytes.subarray(at + 4, at + 8)) === "IDAT") parts.push(bytes.subarray(at + 8, at + 8 + length));
+    if (String.fromCharCode(...bytes.subarray(at + 4, at + 8)) === "IDAT")
+      parts.push(bytes.subarray(at + 8, at + 8 + length));
     at += length + 12;
   }
   const raw = await pipe(new Blob(parts), new DecompressionStream("deflate"));
-  return { width, height, data: unpack(unfilter(raw, Math.ceil((width * bits) / 8), height, Math.max(1, bits / 8)), width, height, bits) };
+  return {
+    width,
+    height,
+    data: unpack(unfilter(raw, Math.ceil((width * bits) / 8), height, Math.max(1, bits / 8)), width, height, bits),
+  };
 }
 
 /**
@@ -141,6 +149,6 @@ function chunk(name, data) {
  * @param {CompressionStream | DecompressionStream} transform
  */
 async function pipe(data, transform) {
-  const stream = new Blob([data]).stream().pipeThrough(transform);
+  const stream = new Blob([/** @type {BlobPart} */ (data)]).stream().pipeThrough(transform);
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }

@@ -36,7 +36,10 @@ export function strokeSpans(from, to, fromRadius, toRadius, emit) {
   };
   for (let row = 0; row < left.length; row++) {
     const y = top + row + 0.5;
-    for (const [[cx, cy], radius] of /** @type {[Point, number][]} */ ([[from, fromRadius], [to, toRadius]])) {
+    for (const [[cx, cy], radius] of /** @type {[Point, number][]} */ ([
+      [from, fromRadius],
+      [to, toRadius],
+    ])) {
       const half = radius * radius - (y - cy) * (y - cy);
       if (half >= 0) reach(row, cx - Math.sqrt(half), cx + Math.sqrt(half));
     }

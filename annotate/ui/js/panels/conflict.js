@@ -21,11 +21,20 @@ export async function chooseVersion(workspace, submission, mine, theirs) {
   const conflict = /** @type {import("../store/outbox.js").Current} */ (submission.conflict);
   const view = await workspace.api.blob(`${workspace.api.image(submission.image)}/view`, { max: SIZE * 2 });
   const picture = await createImageBitmap(view);
-  const difference = { ...mine, data: mine.data.map((value, i) => (value === theirs.data[i] ? 0 : value && theirs.data[i] ? 3 : value ? 1 : 2)) };
+  const difference = {
+    ...mine,
+    data: mine.data.map((value, i) => (value === theirs.data[i] ? 0 : value && theirs.data[i] ? 3 : value ? 1 : 2)),
+  };
   const differing = difference.data.reduce((sum, value) => sum + (value ? 1 : 0), 0);
   const share = (100 * differing) / difference.data.length;
   const own = new Map(workspace.colours);
-  const compared = new Map(/** @type {[number, [number, number, number]][]} */ ([[1, [55, 214, 122]], [2, [255, 91, 80]], [3, [255, 216, 77]]]));
+  const compared = new Map(
+    /** @type {[number, [number, number, number]][]} */ ([
+      [1, [55, 214, 122]],
+      [2, [255, 91, 80]],
+      [3, [255, 216, 77]],
+    ]),
+  );
   return ask(
     "Somebody else submitted this image",
     [
@@ -42,7 +51,13 @@ export async function chooseVersion(workspace, submission, mine, theirs) {
         side(`Version ${conflict.version} by ${conflict.by || "somebody"}`, picture, theirs, own, 0.3),
         side("Only yours green, only theirs red", picture, difference, compared, 0.65),
       ),
-      h("p", { class: "quiet" }, differing ? `They differ in ${differing.toLocaleString()} pixels (${share.toFixed(share < 1 ? 2 : 1)} %).` : "The two labels are the same."),
+      h(
+        "p",
+        { class: "quiet" },
+        differing
+          ? `They differ in ${differing.toLocaleString()} pixels (${share.toFixed(share < 1 ? 2 : 1)} %).`
+          : "The two labels are the same.",
+      ),
     ],
     [
       { label: "Decide later", value: "" },

@@ -15,7 +15,16 @@ const percent = (/** @type {number} */ value) => `${value} %`;
  */
 export function buildLabelPanel(workspace) {
   return {
-    element: h("div", {}, classes(workspace), model(workspace), shown(workspace), comment(workspace), windowing(workspace), image(workspace)),
+    element: h(
+      "div",
+      {},
+      classes(workspace),
+      model(workspace),
+      shown(workspace),
+      comment(workspace),
+      windowing(workspace),
+      image(workspace),
+    ),
   };
 }
 
@@ -23,7 +32,11 @@ export function buildLabelPanel(workspace) {
 function classes(workspace) {
   const list = h("ul", { role: "radiogroup", "aria-label": "Class drawn", style: { display: "grid", gap: "4px" } });
   const { settings } = workspace;
-  const protect = h("input", { type: "checkbox", checked: settings.values.protect, onchange: () => settings.set({ protect: protect.checked }) });
+  const protect = h("input", {
+    type: "checkbox",
+    checked: settings.values.protect,
+    onchange: () => settings.set({ protect: protect.checked }),
+  });
   const guard = h("label", { class: "check small" }, protect, "The brush leaves other classes alone");
   const draw = () => {
     list.replaceChildren(
@@ -33,7 +46,12 @@ function classes(workspace) {
           { class: "class-row", role: "presentation" },
           h(
             "button",
-            { type: "button", role: "radio", "aria-checked": String(settings.values.value === index), onclick: () => settings.set({ value: index }) },
+            {
+              type: "button",
+              role: "radio",
+              "aria-checked": String(settings.values.value === index),
+              onclick: () => settings.set({ value: index }),
+            },
             h("span", { class: "swatch", style: { background: colour } }),
             h("span", { class: "grow", style: { textAlign: "left" } }, name),
             i < 9 && h("kbd", { "aria-hidden": "true" }, String(i + 1)),
@@ -62,9 +80,18 @@ function model(workspace) {
     onchange: (value) => workspace.model.setThreshold(value),
   });
   const maps = ["probability", "uncertainty", "edge"].map((name) =>
-    commandButton(workspace, name, { probability: "Probability", uncertainty: "Uncertainty", edge: "Edges" }[name] ?? "", { class: "small" }),
+    commandButton(
+      workspace,
+      name,
+      { probability: "Probability", uncertainty: "Uncertainty", edge: "Edges" }[name] ?? "",
+      { class: "small" },
+    ),
   );
-  const automatic = h("input", { type: "checkbox", checked: settings.values.automatic, onchange: () => settings.set({ automatic: automatic.checked }) });
+  const automatic = h("input", {
+    type: "checkbox",
+    checked: settings.values.automatic,
+    onchange: () => settings.set({ automatic: automatic.checked }),
+  });
   const draw = () => {
     const { annotation } = workspace;
     if (!annotation?.open) threshold.set(annotation?.guidance.threshold ?? 50, !annotation?.guidance.answer);
@@ -96,40 +123,94 @@ function model(workspace) {
 /** @param {Workspace} workspace */
 function shown(workspace) {
   const { settings } = workspace;
-  const fill = slider("Fill", { min: 0, max: 100, value: settings.values.fill, format: percent, keys: "T", oninput: (value) => settings.set({ fill: value }) });
-  const outline = slider("Outline", { min: 0, max: 100, value: settings.values.outline, format: percent, oninput: (value) => settings.set({ outline: value }) });
-  const smoothing = slider("Smoothing", { min: 1, max: 20, value: settings.values.smoothing, format: (value) => `${value} px`, keys: "M", oninput: (value) => settings.set({ smoothing: value }) });
+  const fill = slider("Fill", {
+    min: 0,
+    max: 100,
+    value: settings.values.fill,
+    format: percent,
+    keys: "T",
+    oninput: (value) => settings.set({ fill: value }),
+  });
+  const outline = slider("Outline", {
+    min: 0,
+    max: 100,
+    value: settings.values.outline,
+    format: percent,
+    oninput: (value) => settings.set({ outline: value }),
+  });
+  const smoothing = slider("Smoothing", {
+    min: 1,
+    max: 20,
+    value: settings.values.smoothing,
+    format: (value) => `${value} px`,
+    keys: "M",
+    oninput: (value) => settings.set({ smoothing: value }),
+  });
   settings.addEventListener("change", () => {
     fill.set(settings.values.fill);
     outline.set(settings.values.outline);
     smoothing.set(settings.values.smoothing);
   });
-  return h("section", { class: "section", "aria-label": "Label shown" }, h("h3", {}, "Label"), fill.element, outline.element, smoothing.element);
+  return h(
+    "section",
+    { class: "section", "aria-label": "Label shown" },
+    h("h3", {}, "Label"),
+    fill.element,
+    outline.element,
+    smoothing.element,
+  );
 }
 
 /** @param {Workspace} workspace */
 function image(workspace) {
   const { settings } = workspace;
-  const brightness = slider("Brightness", { min: 30, max: 250, value: 100, format: percent, oninput: (value) => settings.set({ brightness: value }) });
-  const contrast = slider("Contrast", { min: 30, max: 300, value: 100, format: percent, oninput: (value) => settings.set({ contrast: value }) });
+  const brightness = slider("Brightness", {
+    min: 30,
+    max: 250,
+    value: 100,
+    format: percent,
+    oninput: (value) => settings.set({ brightness: value }),
+  });
+  const contrast = slider("Contrast", {
+    min: 30,
+    max: 300,
+    value: 100,
+    format: percent,
+    oninput: (value) => settings.set({ contrast: value }),
+  });
   settings.addEventListener("change", () => {
     brightness.set(settings.values.brightness);
     contrast.set(settings.values.contrast);
   });
-  return h("section", { class: "section", "aria-label": "Image shown" }, h("h3", {}, "Image"), brightness.element, contrast.element);
+  return h(
+    "section",
+    { class: "section", "aria-label": "Image shown" },
+    h("h3", {}, "Image"),
+    brightness.element,
+    contrast.element,
+  );
 }
 
 /** Window and level of an image of more than 8 bits. @param {Workspace} workspace */
 function windowing(workspace) {
   const fields = ["low", "high"].map((name) => {
-    const input = h("input", { type: "number", "aria-label": name === "low" ? "Value shown black" : "Value shown white", step: 1 });
+    const input = h("input", {
+      type: "number",
+      "aria-label": name === "low" ? "Value shown black" : "Value shown white",
+      step: 1,
+    });
     input.addEventListener("change", () => workspace.setWindow({ ...workspace.window, [name]: Number(input.value) }));
     return /** @type {const} */ ([/** @type {"low" | "high"} */ (name), input]);
   });
   const section = h(
     "section",
     { class: "section", "aria-label": "Window" },
-    h("div", { class: "row spread" }, h("h3", {}, "Window"), h("button", { type: "button", class: "small", onclick: () => workspace.setWindow(null) }, "Automatic")),
+    h(
+      "div",
+      { class: "row spread" },
+      h("h3", {}, "Window"),
+      h("button", { type: "button", class: "small", onclick: () => workspace.setWindow(null) }, "Automatic"),
+    ),
     h("div", { class: "two" }, ...fields.map(([, input]) => input)),
     h("p", { class: "small quiet" }, `Values shown black and white; ${COMMANDS.window.keys[0]}: drag on the image.`),
   );
@@ -145,7 +226,12 @@ function windowing(workspace) {
 
 /** @param {Workspace} workspace */
 function comment(workspace) {
-  const field = h("textarea", { id: "comment", rows: 2, placeholder: "Anything a reader of this label must know", "aria-keyshortcuts": "I" });
+  const field = h("textarea", {
+    id: "comment",
+    rows: 2,
+    placeholder: "Anything a reader of this label must know",
+    "aria-keyshortcuts": "I",
+  });
   field.addEventListener("input", () => workspace.annotation?.setComment(field.value));
   field.addEventListener("keydown", (event) => event.key === "Escape" && workspace.stage.layers.marks.focus());
   const draw = () => {

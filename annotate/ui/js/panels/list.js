@@ -35,6 +35,10 @@ export class ListPanel {
     /** Thumbnails by image. @type {Map<string, string>} */
     this.thumbnails = new Map();
     this.asked = 0;
+    this.loadingMore = false;
+    this.search = this.buildSearch();
+    this.filters = h("div", { class: "list-filters", role: "group", "aria-label": "Filter by state" });
+    this.items = h("ul", { class: "list-items", "aria-label": "Images found" });
     this.build();
     const refresh = () => this.load();
     workspace.addEventListener("item", refresh);
@@ -49,9 +53,9 @@ export class ListPanel {
     workspace.api.addEventListener("connection", () => workspace.api.reachable && this.load());
   }
 
-  build() {
-    const { settings } = this.workspace;
-    this.search = h("input", {
+  /** @returns {HTMLInputElement} */
+  buildSearch() {
+    const search = h("input", {
       type: "search",
       placeholder: "Search by name",
       "aria-label": "Search by name",
@@ -59,23 +63,34 @@ export class ListPanel {
       oninput: () => {
         clearTimeout(this.typing);
         this.typing = setTimeout(() => {
-          this.query = this.search.value.trim();
+          this.query = search.value.trim();
           this.load();
         }, 180);
       },
     });
+    return search;
+  }
+
+  build() {
+    const { settings } = this.workspace;
     const sort = h(
       "select",
       { "aria-label": "Order", onchange: () => (settings.set({ sort: sort.value }), this.load()) },
-      ...[["name", "By name"], ["uncertainty", "Most uncertain first"], ["updated", "Last changed first"]].map(([value, label]) =>
-        h("option", { value, selected: settings.values.sort === value }, label),
-      ),
+      ...[
+        ["name", "By name"],
+        ["uncertainty", "Most uncertain first"],
+        ["updated", "Last changed first"],
+      ].map(([value, label]) => h("option", { value, selected: settings.values.sort === value }, label)),
     );
-    this.filters = h("div", { class: "list-filters", role: "group", "aria-label": "Filter by state" });
-    this.items = h("ul", { class: "list-items", "aria-label": "Images found" });
     this.items.addEventListener("keydown", (event) => this.walk(event));
     this.items.addEventListener("scroll", () => this.more());
-    const file = h("input", { type: "file", multiple: true, accept: "image/*,.tif,.tiff", hidden: true, "aria-label": "Image files" });
+    const file = h("input", {
+      type: "file",
+      multiple: true,
+      accept: "image/*,.tif,.tiff",
+      hidden: true,
+      "aria-label": "Image files",
+    });
     file.addEventListener("change", async () => {
       await this.upload([...(file.files ?? [])]);
       file.value = "";
@@ -84,7 +99,7 @@ export class ListPanel {
       this.items.addEventListener(name, (event) => {
         event.preventDefault();
         this.items.classList.toggle("dropping", name === "dragover");
-        if (name === "drop") this.upload([.../** @type {DragEvent} */ (event).dataTransfer?.files ?? []]);
+        if (name === "drop") this.upload([.../** @type {DragEvent} */ ((event).dataTransfer?.files ?? [])]);
       });
     }
     byId("list").append(
@@ -107,7 +122,10 @@ export class ListPanel {
     try {
       const query = { state: this.state || null, q: this.query || null, sort: settings.values.sort };
       const limit = Math.max(PAGE, this.entries.length);
-      const [page, drafted] = await Promise.all([api.get("/api/images", { ...query, offset: 0, limit }), drafts.images()]);
+      const [page, drafted] = await Promise.all([
+        api.get("/api/images", { ...query, offset: 0, limit }),
+        drafts.images(),
+      ]);
       if (asked !== this.asked) return;
       this.drafted = drafted;
       this.entries = page.items;
@@ -122,7 +140,12 @@ export class ListPanel {
   /** More entries where the end of the list is near. */
   async more() {
     const { items } = this;
-    if (this.loadingMore || this.entries.length >= this.total || items.scrollTop + items.clientHeight < items.scrollHeight - 400) return;
+    if (
+      this.loadingMore ||
+      this.entries.length >= this.total ||
+      items.scrollTop + items.clientHeight < items.scrollHeight - 400
+    )
+      return;
     this.loadingMore = true;
     try {
       const query = { state: this.state || null, q: this.query || null, sort: this.workspace.settings.values.sort };
@@ -142,17 +165,32 @@ export class ListPanel {
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.id;
     this.items.replaceChildren(...this.entries.map((entry) => h("li", {}, this.row(entry))));
     if (!this.entries.length) {
-      this.items.append(h("li", { class: "quiet small" }, this.query || this.state ? "No image fits the search." : "There is no image yet. Add some, or drop files here."));
+      this.items.append(
+        h(
+          "li",
+          { class: "quiet small" },
+          this.query || this.state
+            ? "No image fits the search."
+            : "There is no image yet. Add some, or drop files here.",
+        ),
+      );
     }
     this.mark();
-    if (focused) /** @type {HTMLElement | null} */ (this.items.querySelector(`[data-id="${CSS.escape(focused)}"]`))?.focus();
+    if (focused)
+      /** @type {HTMLElement | null} */ (this.items.querySelector(`[data-id="${CSS.escape(focused)}"]`))?.focus();
   }
 
   drawFilters() {
     const all = Object.values(this.counts).reduce((sum, count) => sum + count, 0);
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.state;
     this.filters.replaceChildren(
-      ...[["", "All"], ["unlabelled", "Open"], ["labelled", "Done"], ["flagged", "Flagged"], ["skipped", "Skipped"]].map(([state, label]) =>
+      ...[
+        ["", "All"],
+        ["unlabelled", "Open"],
+        ["labelled", "Done"],
+        ["flagged", "Flagged"],
+        ["skipped", "Skipped"],
+      ].map(([state, label]) =>
         h(
           "button",
           {
@@ -164,11 +202,12 @@ export class ListPanel {
               this.load();
             },
           },
-          `${label} ${state ? this.counts[state] ?? 0 : all}`,
+          `${label} ${state ? (this.counts[state] ?? 0) : all}`,
         ),
       ),
     );
-    if (focused !== undefined) /** @type {HTMLElement | null} */ (this.filters.querySelector(`[data-state="${focused}"]`))?.focus();
+    if (focused !== undefined)
+      /** @type {HTMLElement | null} */ (this.filters.querySelector(`[data-state="${focused}"]`))?.focus();
   }
 
   /** @param {Entry} entry */
@@ -177,7 +216,13 @@ export class ListPanel {
     this.showThumbnail(entry.id, image);
     return h(
       "button",
-      { type: "button", class: "item", "data-id": entry.id, title: entry.comment ? `${entry.name}: ${entry.comment}` : entry.name, onclick: () => this.workspace.open(entry.id) },
+      {
+        type: "button",
+        class: "item",
+        "data-id": entry.id,
+        title: entry.comment ? `${entry.name}: ${entry.comment}` : entry.name,
+        onclick: () => this.workspace.open(entry.id),
+      },
       h("span", { class: "thumb" }, image),
       h("span", { class: "grow" }, h("span", { class: "name" }, entry.name), ...this.stateLines(entry)),
     );
@@ -249,7 +294,8 @@ export class ListPanel {
     let done = 0;
     for (const file of files) {
       try {
-        if (file.size > most) throw new Error(`${file.name} has ${megabytes(file.size)}; the server takes ${megabytes(most)} at most.`);
+        if (file.size > most)
+          throw new Error(`${file.name} has ${megabytes(file.size)}; the server takes ${megabytes(most)} at most.`);
         await workspace.api.upload(file);
         done++;
       } catch (error) {

@@ -16,13 +16,18 @@ export function mountMessages(workspace) {
   workspace.addEventListener("message", (event) => {
     const { text, kind, action, brief } = /** @type {CustomEvent} */ (event).detail;
     const place = kind === "bad" ? urgent : polite;
-    for (const old of host.querySelectorAll(".message")) if (old.textContent?.startsWith(text) || old.classList.contains("brief")) old.remove();
+    for (const old of host.querySelectorAll(".message"))
+      if (old.textContent?.startsWith(text) || old.classList.contains("brief")) old.remove();
     const message = h(
       "div",
       { class: `message ${kind} ${brief ? "brief" : ""}` },
       h("p", {}, text),
       action && h("button", { type: "button", onclick: () => (message.remove(), action.run()) }, action.label),
-      h("button", { type: "button", class: "icon plain", "aria-label": "Close the message", onclick: () => message.remove() }, icon("close")),
+      h(
+        "button",
+        { type: "button", class: "icon plain", "aria-label": "Close the message", onclick: () => message.remove() },
+        icon("close"),
+      ),
     );
     place.append(message);
     const all = [...host.querySelectorAll(".message")];

@@ -65,7 +65,13 @@ export function buildModelPanel(workspace) {
     progress.hidden = !running;
     progress.max = state.epochs || 1;
     progress.value = state.epoch ?? 0;
-    const endings = { idle: "Nothing has been learned here yet.", running: `Epoch ${state.epoch} of ${state.epochs}`, done: "Done.", error: "It stopped with an error.", cancelled: "It was cancelled; the model stays as it was." };
+    const endings = {
+      idle: "Nothing has been learned here yet.",
+      running: `Epoch ${state.epoch} of ${state.epochs}`,
+      done: "Done.",
+      error: "It stopped with an error.",
+      cancelled: "It was cancelled; the model stays as it was.",
+    };
     words.textContent = [endings[/** @type {"idle"} */ (state.state)], state.message].filter(Boolean).join(" ");
     words.style.color = state.state === "error" ? "var(--bad)" : "";
     plot.replaceChildren(...(state.curve?.length ? [curve(state.curve)] : []));
@@ -80,7 +86,11 @@ export function buildModelPanel(workspace) {
       h("p", {}, h("span", { class: "small quiet" }, "Before"), h("b", {}, dice(before?.dice))),
       h("span", { class: "quiet", "aria-hidden": "true" }, "→"),
       h("p", {}, h("span", { class: "small quiet" }, "After"), h("b", {}, dice(after?.dice))),
-      h("p", { class: "small quiet", style: { gridColumn: "1 / -1" } }, `Dice on ${plural(before?.images ?? 0, "held-out image")}`),
+      h(
+        "p",
+        { class: "small quiet", style: { gridColumn: "1 / -1" } },
+        `Dice on ${plural(before?.images ?? 0, "held-out image")}`,
+      ),
     ];
   }
 
@@ -105,8 +115,15 @@ export function buildModelPanel(workspace) {
 
   /** @param {any} state */
   async function finished(state) {
-    const ended = { done: "Fine-tuning is done.", error: "Fine-tuning stopped with an error.", cancelled: "Fine-tuning is cancelled." };
-    workspace.say(ended[/** @type {"done"} */ (state.state)] ?? "Fine-tuning ended.", state.state === "error" ? "bad" : "good");
+    const ended = {
+      done: "Fine-tuning is done.",
+      error: "Fine-tuning stopped with an error.",
+      cancelled: "Fine-tuning is cancelled.",
+    };
+    workspace.say(
+      ended[/** @type {"done"} */ (state.state)] ?? "Fine-tuning ended.",
+      state.state === "error" ? "bad" : "good",
+    );
     await workspace.loadSession().catch((error) => workspace.failed(error));
     loadModels();
   }
@@ -123,11 +140,20 @@ export function buildModelPanel(workspace) {
   /** @param {any} model */
   function modelRow({ version, published, active, dice: score, trained_on: images, sha256 }) {
     const when = /^\d{4}-/.test(published ?? "") ? moment(published) : "";
-    const facts = [`Dice ${dice(score)}`, typeof images === "number" ? plural(images, "label") : images, when].filter(Boolean);
+    const facts = [`Dice ${dice(score)}`, typeof images === "number" ? plural(images, "label") : images, when].filter(
+      Boolean,
+    );
     return h(
       "article",
       { class: "version", "aria-label": `Model ${version}`, title: sha256 ? `SHA-256 ${sha256}` : "" },
-      h("div", { class: "row spread" }, h("strong", {}, `Model ${version}`), active ? h("span", { class: "chip good" }, "in use") : h("button", { type: "button", class: "small", onclick: () => activate(version) }, "Use this one")),
+      h(
+        "div",
+        { class: "row spread" },
+        h("strong", {}, `Model ${version}`),
+        active
+          ? h("span", { class: "chip good" }, "in use")
+          : h("button", { type: "button", class: "small", onclick: () => activate(version) }, "Use this one"),
+      ),
       h("p", { class: "small quiet" }, facts.join(" · ")),
     );
   }
@@ -160,9 +186,11 @@ export function buildModelPanel(workspace) {
     const strategy = h(
       "select",
       { id: "strategy", onchange: () => settings.set({ strategy: strategy.value }) },
-      ...[["epistemic", "Where the model is least sure"], ["random", "Any"], ["first", "The first of the list"]].map(([value, label]) =>
-        h("option", { value, selected: settings.values.strategy === value }, label),
-      ),
+      ...[
+        ["epistemic", "Where the model is least sure"],
+        ["random", "Any"],
+        ["first", "The first of the list"],
+      ].map(([value, label]) => h("option", { value, selected: settings.values.strategy === value }, label)),
     );
     return h("div", { class: "section" }, h("label", { htmlFor: "strategy" }, h("h3", {}, "Next image")), strategy);
   }
@@ -171,7 +199,11 @@ export function buildModelPanel(workspace) {
     const format = h(
       "select",
       { id: "format" },
-      ...[["datalist", "Datalist"], ["coco", "COCO"], ["dicomseg", "DICOM SEG"]].map(([value, label]) => h("option", { value }, label)),
+      ...[
+        ["datalist", "Datalist"],
+        ["coco", "COCO"],
+        ["dicomseg", "DICOM SEG"],
+      ].map(([value, label]) => h("option", { value }, label)),
     );
     const save = async () => {
       try {

@@ -9,6 +9,7 @@ import { buildVersionsPanel } from "./versions-panel.js";
 
 /** @param {import("../workspace.js").Workspace} workspace */
 export function mountSide(workspace) {
+  /** @type {{name: string, element: HTMLElement, shown?: () => void}[]} */
   const panels = [
     { name: "Label", ...buildLabelPanel(workspace) },
     { name: "Versions", ...buildVersionsPanel(workspace) },
@@ -16,7 +17,18 @@ export function mountSide(workspace) {
   ];
   let chosen = 0;
   const tabs = panels.map(({ name }, i) =>
-    h("button", { type: "button", role: "tab", id: `tab-${i}`, "aria-controls": `panel-${i}`, "aria-keyshortcuts": `Alt+${i + 1}`, onclick: () => choose(i) }, name),
+    h(
+      "button",
+      {
+        type: "button",
+        role: "tab",
+        id: `tab-${i}`,
+        "aria-controls": `panel-${i}`,
+        "aria-keyshortcuts": `Alt+${i + 1}`,
+        onclick: () => choose(i),
+      },
+      name,
+    ),
   );
   const list = h("div", { class: "tabs", role: "tablist", "aria-label": "Label, versions, model" }, ...tabs);
   list.addEventListener("keydown", (event) => {
@@ -42,9 +54,21 @@ export function mountSide(workspace) {
     });
     panels[index].shown?.();
   }
-  const submit = commandButton(workspace, "submit", h("span", { class: "row" }, icon("check"), "Submit"), { class: "primary" });
-  const others = ["skip", "flag", "next"].map((name) => commandButton(workspace, name, h("span", { class: "row" }, icon(name), { skip: "Skip", flag: "Flag", next: "Next" }[name] ?? "")));
-  const proceed = h("input", { type: "checkbox", checked: workspace.settings.values.proceed, onchange: () => workspace.settings.set({ proceed: proceed.checked }) });
+  const submit = commandButton(workspace, "submit", h("span", { class: "row" }, icon("check"), "Submit"), {
+    class: "primary",
+  });
+  const others = ["skip", "flag", "next"].map((name) =>
+    commandButton(
+      workspace,
+      name,
+      h("span", { class: "row" }, icon(name), { skip: "Skip", flag: "Flag", next: "Next" }[name] ?? ""),
+    ),
+  );
+  const proceed = h("input", {
+    type: "checkbox",
+    checked: workspace.settings.values.proceed,
+    onchange: () => workspace.settings.set({ proceed: proceed.checked }),
+  });
   byId("side").append(
     list,
     ...panels.map(({ element }) => element),

@@ -13,8 +13,14 @@ import { GRADIENT } from "../view/heatmap.js";
 /** @type {ToolName[]} */
 const TOOLS = ["click", "scribble", "box", "brush", "eraser", "polygon", "pan", "window"];
 
+/** The pointer over the image, where it is no crosshair: brushes draw a ring. @type {Record<string, string>} */
+const CURSORS = { pan: "grab", brush: "none", eraser: "none", window: "ns-resize" };
+
 /** Command and icon of the buttons under the tools. @type {[string, string][]} */
-const ACTIONS = [["undo", "undo"], ["redo", "redo"]];
+const ACTIONS = [
+  ["undo", "undo"],
+  ["redo", "redo"],
+];
 
 /** Command, icon and short name of the buttons above the canvas. @type {[string, string, string][]} */
 const REPAIRS = [
@@ -63,8 +69,16 @@ export function commandButton(workspace, name, content, properties = {}) {
 export function mountTools(workspace) {
   const host = byId("tools");
   const buttons = new Map(TOOLS.map((tool) => [tool, commandButton(workspace, tool, icon(tool), { class: "icon" })]));
-  const actions = new Map(ACTIONS.map(([name, picture]) => [name, commandButton(workspace, name, icon(picture), { class: "icon" })]));
-  host.append(...buttons.values(), h("hr"), ...actions.values(), h("hr"), commandButton(workspace, "hide", icon("eye"), { class: "icon" }));
+  const actions = new Map(
+    ACTIONS.map(([name, picture]) => [name, commandButton(workspace, name, icon(picture), { class: "icon" })]),
+  );
+  host.append(
+    ...buttons.values(),
+    h("hr"),
+    ...actions.values(),
+    h("hr"),
+    commandButton(workspace, "hide", icon("eye"), { class: "icon" }),
+  );
   host.addEventListener("keydown", (event) => {
     const all = /** @type {HTMLButtonElement[]} */ ([...host.querySelectorAll("button:not(:disabled):not([hidden])")]);
     const at = all.indexOf(/** @type {any} */ (document.activeElement));
@@ -79,13 +93,16 @@ export function mountTools(workspace) {
       button.setAttribute("aria-pressed", String(settings.values.tool === tool));
       const needsModel = tool === "click" || tool === "scribble";
       button.disabled = needsModel && !interactive;
-      if (needsModel) button.title = interactive ? `${COMMANDS[tool].label} (${COMMANDS[tool].keys[0]})` : "The model in use takes no clicks and scribbles; draw with brush and polygon.";
+      if (needsModel)
+        button.title = interactive
+          ? `${COMMANDS[tool].label} (${COMMANDS[tool].keys[0]})`
+          : "The model in use takes no clicks and scribbles; draw with brush and polygon.";
     }
     /** @type {HTMLElement} */ (buttons.get("window")).hidden = (annotation?.item.bits ?? 8) <= 8;
     /** @type {HTMLButtonElement} */ (actions.get("undo")).disabled = !annotation?.history.done.length;
     /** @type {HTMLButtonElement} */ (actions.get("redo")).disabled = !annotation?.history.undone.length;
     host.querySelector("[data-command=hide]")?.setAttribute("aria-pressed", String(!settings.values.visible));
-    workspace.stage.layers.marks.style.cursor = { pan: "grab", brush: "none", eraser: "none", window: "ns-resize" }[settings.values.tool] ?? "crosshair";
+    workspace.stage.layers.marks.style.cursor = CURSORS[settings.values.tool] ?? "crosshair";
   };
   workspace.settings.addEventListener("change", draw);
   for (const name of ["session", "change", "annotation"]) workspace.addEventListener(name, draw);
@@ -108,9 +125,18 @@ export function mountOptions(workspace) {
   const signs = h(
     "div",
     { class: "row", role: "radiogroup", "aria-label": "What the tool does" },
-    ...[[true, "plus", "Add"], [false, "minus", "Remove"]].map(([positive, picture, label]) =>
-      h("button", { type: "button", role: "radio", "data-sign": String(positive), title: `${label} (X swaps)`, onclick: () => settings.set({ positive }) }, icon(/** @type {string} */ (picture)), /** @type {string} */ (label)),
-    ),
+    ...[true, false].map((positive) => {
+      const label = positive ? "Add" : "Remove";
+      const choose = () => settings.set({ positive });
+      const properties = {
+        type: "button",
+        role: "radio",
+        "data-sign": String(positive),
+        title: `${label} (X swaps)`,
+        onclick: choose,
+      };
+      return h("button", properties, icon(positive ? "plus" : "minus"), label);
+    }),
   );
   const hint = h("span", { class: "hint quiet small" });
   const repairs = h(
@@ -151,11 +177,20 @@ export function mountStageControls(workspace) {
   const zoom = h(
     "div",
     { class: "zoom", role: "group", "aria-label": "Zoom" },
-    ...[["zoomOut", "minus"], ["zoomIn", "plus"], ["fit", "fit"]].map(([name, picture]) => commandButton(workspace, name, icon(picture), { class: "icon" })),
+    ...[
+      ["zoomOut", "minus"],
+      ["zoomIn", "plus"],
+      ["fit", "fit"],
+    ].map(([name, picture]) => commandButton(workspace, name, icon(picture), { class: "icon" })),
   );
   const legend = h("div", { class: "legend", hidden: true });
   const words = h("p", {}, "Choose an image from the list, or let the model choose one.");
-  const empty = h("div", { class: "empty" }, words, commandButton(workspace, "next", "Next image", { class: "primary" }));
+  const empty = h(
+    "div",
+    { class: "empty" },
+    words,
+    commandButton(workspace, "next", "Next image", { class: "primary" }),
+  );
   host.append(legend, zoom, empty);
   const draw = () => {
     const { annotation, settings } = workspace;
@@ -167,7 +202,11 @@ export function mountStageControls(workspace) {
     const names = { probability: "Probability", uncertainty: "Uncertainty", edge: "Edges" };
     const bar = h("i", { style: { background: GRADIENT } });
     const there = workspace.plane(/** @type {any} */ (map));
-    legend.replaceChildren(names[/** @type {"edge"} */ (map)], bar, there ? "low to high" : "the model is asked for it");
+    legend.replaceChildren(
+      names[/** @type {"edge"} */ (map)],
+      bar,
+      there ? "low to high" : "the model is asked for it",
+    );
   };
   settings(workspace, draw);
   draw();
@@ -199,7 +238,11 @@ export function mountReadings(workspace) {
     const inside = annotation && x >= 0 && y >= 0 && x < annotation.item.width && y < annotation.item.height;
     const value = inside ? annotation.mask.labels[y * annotation.item.width + x] : 0;
     const name = workspace.classes.find(({ index }) => index === value)?.name;
-    place.textContent = inside ? `x ${x}, y ${y}${name ? `: ${name}` : ""}` : annotation ? `${annotation.item.width} x ${annotation.item.height}` : "";
+    place.textContent = inside
+      ? `x ${x}, y ${y}${name ? `: ${name}` : ""}`
+      : annotation
+        ? `${annotation.item.width} x ${annotation.item.height}`
+        : "";
   };
   const drawEffort = () => {
     const { annotation } = workspace;
@@ -212,9 +255,18 @@ export function mountReadings(workspace) {
   const drawModel = () => {
     const { phase, position } = inference.status;
     const waits = position > 0 ? `place ${position} in the queue` : "next in the queue";
-    const words = { idle: "", sending: "asking the model", queued: `asked the model: ${waits}`, running: "the model is at work", error: "the model did not answer" }[phase];
+    const words = {
+      idle: "",
+      sending: "asking the model",
+      queued: `asked the model: ${waits}`,
+      running: "the model is at work",
+      error: "the model did not answer",
+    }[phase];
     const busy = phase === "sending" || phase === "queued" || phase === "running";
-    model.replaceChildren(...(busy ? [h("span", { class: "spinner" })] : []), words || (inference.took ? `last answer ${inference.took.toFixed(1)} s` : ""));
+    model.replaceChildren(
+      ...(busy ? [h("span", { class: "spinner" })] : []),
+      words || (inference.took ? `last answer ${inference.took.toFixed(1)} s` : ""),
+    );
     model.style.color = phase === "error" ? "var(--bad)" : "";
     model.title = words;
   };

@@ -15,12 +15,19 @@ export function mountTop(workspace) {
   toggle.append(icon("list"));
   toggle.addEventListener("click", () => settings.set({ list: !settings.values.list }));
   const name = h("span", { class: "wide-only" });
-  const user = h("button", { type: "button", class: "plain", title: "Change your name", onclick: () => askName(workspace, true) }, icon("user"), name);
+  const user = h(
+    "button",
+    { type: "button", class: "plain", title: "Change your name", onclick: () => askName(workspace, true) },
+    icon("user"),
+    name,
+  );
   const theme = commandButton(workspace, "theme", icon("sun"), { class: "icon plain" });
   byId("top-actions").append(user, theme, commandButton(workspace, "help", icon("help"), { class: "icon plain" }));
 
   const drawTheme = () => {
-    const dark = settings.values.theme ? settings.values.theme === "dark" : !matchMedia("(prefers-color-scheme: light)").matches;
+    const dark = settings.values.theme
+      ? settings.values.theme === "dark"
+      : !matchMedia("(prefers-color-scheme: light)").matches;
     document.documentElement.dataset.theme = dark ? "dark" : "light";
     theme.replaceChildren(icon(dark ? "sun" : "moon"));
     document.body.classList.toggle("no-list", !settings.values.list);
@@ -34,16 +41,27 @@ export function mountTop(workspace) {
     if (!annotation) return title.replaceChildren(workspace.session ? `Studies: ${workspace.session.studies}` : "");
     const { item } = annotation;
     const version = annotation.baseVersion ? `, version ${annotation.baseVersion}` : ", not submitted yet";
-    title.replaceChildren(h("strong", {}, item.name), h("span", { class: "detail" }, ` ${item.width} x ${item.height}${item.bits > 8 ? `, ${item.bits} bit` : ""}${version}`));
+    title.replaceChildren(
+      h("strong", {}, item.name),
+      h(
+        "span",
+        { class: "detail" },
+        ` ${item.width} x ${item.height}${item.bits > 8 ? `, ${item.bits} bit` : ""}${version}`,
+      ),
+    );
     document.title = `${item.name}: SGD-Net annotation`;
   };
   const drawChips = () => {
     const { session } = workspace;
     const chips = [];
-    if (!api.reachable) chips.push(h("span", { class: "chip bad" }, h("i", { class: "dot" }), "server does not answer"));
+    if (!api.reachable)
+      chips.push(h("span", { class: "chip bad" }, h("i", { class: "dot" }), "server does not answer"));
     const waiting = [...outbox.waiting.values()];
     const conflicts = waiting.filter(({ conflict }) => conflict);
-    if (waiting.length > conflicts.length) chips.push(h("span", { class: "chip warn" }, `${plural(waiting.length - conflicts.length, "submission")} waiting`));
+    if (waiting.length > conflicts.length)
+      chips.push(
+        h("span", { class: "chip warn" }, `${plural(waiting.length - conflicts.length, "submission")} waiting`),
+      );
     if (session && api.reachable) chips.push(modelChip(session));
     byId("chips").replaceChildren(...chips);
     settle.hidden = !conflicts.length;
@@ -51,11 +69,17 @@ export function mountTop(workspace) {
     name.textContent = api.annotator || "Your name";
     user.setAttribute("aria-label", `Annotator: ${api.annotator || "not named"}. Change the name`);
   };
-  const settle = h("button", { type: "button", class: "chip bad", hidden: true }, icon("warning"), "two labels: choose");
+  const settle = h(
+    "button",
+    { type: "button", class: "chip bad", hidden: true },
+    icon("warning"),
+    "two labels: choose",
+  );
   byId("top-actions").before(settle);
   settings.addEventListener("change", drawTheme);
   matchMedia("(prefers-color-scheme: light)").addEventListener("change", drawTheme);
-  for (const event of ["annotation", "session", "item"]) workspace.addEventListener(event, () => (drawTitle(), drawChips()));
+  for (const event of ["annotation", "session", "item"])
+    workspace.addEventListener(event, () => (drawTitle(), drawChips()));
   api.addEventListener("connection", drawChips);
   outbox.addEventListener("change", drawChips);
   workspace.addEventListener("named", drawChips);
@@ -68,7 +92,9 @@ export function mountTop(workspace) {
 function modelChip({ model, interactive }) {
   if (!model) return h("span", { class: "chip warn", title: "The server has no weights: draw by hand" }, "no model");
   const score = typeof model.dice === "number" ? ` · Dice ${model.dice.toFixed(3)}` : "";
-  const title = interactive ? "The model takes clicks, scribbles and boxes" : "The model works alone: it takes no clicks";
+  const title = interactive
+    ? "The model takes clicks, scribbles and boxes"
+    : "The model works alone: it takes no clicks";
   return h("span", { class: "chip", title }, `model ${model.version}${score}`);
 }
 
@@ -76,14 +102,26 @@ function modelChip({ model, interactive }) {
  * Ask who annotates: the name stands beside every label.
  * @param {Workspace} workspace
  * @param {boolean} [again] also where the name is known
+ * @returns {Promise<void>}
  */
 export async function askName(workspace, again = false) {
   const { api } = workspace;
   if (api.annotator && !again) return;
-  const field = h("input", { type: "text", id: "annotator", value: api.annotator, autocomplete: "name", maxLength: 80, required: true });
+  const field = h("input", {
+    type: "text",
+    id: "annotator",
+    value: api.annotator,
+    autocomplete: "name",
+    maxLength: 80,
+    required: true,
+  });
   const choice = await ask(
     "Who is annotating?",
-    [h("p", { class: "quiet", style: { marginBottom: "10px" } }, "The name is kept with every label you submit."), h("label", { htmlFor: "annotator" }, "Your name"), field],
+    [
+      h("p", { class: "quiet", style: { marginBottom: "10px" } }, "The name is kept with every label you submit."),
+      h("label", { htmlFor: "annotator" }, "Your name"),
+      field,
+    ],
     [{ label: "Use this name", value: "ok", primary: true }],
   );
   const name = field.value.trim();

@@ -26,7 +26,9 @@ export function buildVersionsPanel(workspace) {
       if (workspace.annotation !== annotation) return;
       list.replaceChildren(
         h("h3", {}, plural(versions.length, "version")),
-        ...(versions.length ? versions.reverse().map(row) : [h("p", { class: "quiet" }, "Nothing is submitted for this image yet.")]),
+        ...(versions.length
+          ? versions.reverse().map(row)
+          : [h("p", { class: "quiet" }, "Nothing is submitted for this image yet.")]),
       );
     } catch (error) {
       workspace.failed(error, load);
@@ -38,13 +40,22 @@ export function buildVersionsPanel(workspace) {
    * @param {number} i place, the newest first
    */
   function row(version, i) {
-    const clicks = Array.isArray(version.clicks) ? version.clicks.length : version.clicks ?? 0;
+    const clicks = Array.isArray(version.clicks) ? version.clicks.length : (version.clicks ?? 0);
     const scribbles = version.scribbles ? `, ${plural(version.scribbles, "scribble")}` : "";
     return h(
       "article",
       { class: "version", "aria-label": `Version ${version.version}` },
-      h("div", { class: "row spread" }, h("strong", {}, `Version ${version.version}${i ? "" : " (newest)"}`), h("span", { class: "small quiet" }, moment(version.when))),
-      h("p", { class: "small" }, `${version.by || "unknown"} · ${duration(version.seconds ?? 0)} · ${plural(clicks, "click")}${scribbles}`),
+      h(
+        "div",
+        { class: "row spread" },
+        h("strong", {}, `Version ${version.version}${i ? "" : " (newest)"}`),
+        h("span", { class: "small quiet" }, moment(version.when)),
+      ),
+      h(
+        "p",
+        { class: "small" },
+        `${version.by || "unknown"} · ${duration(version.seconds ?? 0)} · ${plural(clicks, "click")}${scribbles}`,
+      ),
       version.restored_from && h("p", { class: "small quiet" }, `Content of version ${version.restored_from}`),
       version.model && h("p", { class: "small quiet" }, `Model ${version.model}`),
       version.comment && h("p", { class: "small" }, version.comment),
@@ -52,7 +63,8 @@ export function buildVersionsPanel(workspace) {
         "div",
         { class: "row" },
         h("button", { type: "button", class: "small", onclick: () => look(version.version) }, "Open"),
-        i > 0 && h("button", { type: "button", class: "small", onclick: () => restore(version.version) }, "Make newest"),
+        i > 0 &&
+          h("button", { type: "button", class: "small", onclick: () => restore(version.version) }, "Make newest"),
       ),
     );
   }
@@ -62,7 +74,9 @@ export function buildVersionsPanel(workspace) {
     const { annotation, api } = workspace;
     if (!annotation) return;
     try {
-      const plane = await decodePng(await (await api.blob(`${api.image(annotation.item.id)}/versions/${version}`)).arrayBuffer());
+      const plane = await decodePng(
+        await (await api.blob(`${api.image(annotation.item.id)}/versions/${version}`)).arrayBuffer(),
+      );
       annotation.perform(`Open version ${version}`, (edit) => replaceLabel(edit, plane));
       workspace.say(`Version ${version} is open. Undo brings your work back.`);
     } catch (error) {

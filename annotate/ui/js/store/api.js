@@ -50,7 +50,8 @@ export class Api extends EventTarget {
    */
   async request(method, path, { query = {}, json, form, signal } = {}) {
     const url = new URL(path, location.origin);
-    for (const [name, value] of Object.entries(query)) if (value !== null && value !== undefined) url.searchParams.set(name, value);
+    for (const [name, value] of Object.entries(query))
+      if (value !== null && value !== undefined) url.searchParams.set(name, value);
     /** @type {Record<string, string>} */
     const headers = {};
     if (this.annotator) headers["X-Annotator"] = encodeURIComponent(this.annotator);
@@ -58,7 +59,12 @@ export class Api extends EventTarget {
     if (json !== undefined) headers["Content-Type"] = "application/json";
     let response;
     try {
-      response = await fetch(url, { method, headers, body: form ?? (json === undefined ? undefined : JSON.stringify(json)), signal });
+      response = await fetch(url, {
+        method,
+        headers,
+        body: form ?? (json === undefined ? undefined : JSON.stringify(json)),
+        signal,
+      });
     } catch (error) {
       if (signal?.aborted) throw error;
       this.setReachable(false);
@@ -71,7 +77,11 @@ export class Api extends EventTarget {
     this.setReachable(true);
     if (response.ok) return response;
     const body = await response.json().catch(() => ({}));
-    throw new ServerError(body.error ?? `The server refused this (${response.status} ${response.statusText}).`, response.status, body);
+    throw new ServerError(
+      body.error ?? `The server refused this (${response.status} ${response.statusText}).`,
+      response.status,
+      body,
+    );
   }
 
   /** @param {boolean} reachable */

@@ -54,7 +54,9 @@ export class Database {
    * @returns {Promise<any>} undefined where there is none
    */
   async get(store, key) {
-    return this.connection ? this.run(store, "readonly", (objects) => objects.get(key)) : this.memory.get(store)?.get(key);
+    return this.connection
+      ? this.run(store, "readonly", (objects) => objects.get(key))
+      : this.memory.get(store)?.get(key);
   }
 
   /**

@@ -99,7 +99,9 @@ export class Outbox extends EventTarget {
         this.dispatchEvent(new CustomEvent("sent", { detail: { ...submission, version } }));
       } catch (error) {
         if (error instanceof Unreachable) return this.later();
-        this.dispatchEvent(new CustomEvent("failed", { detail: { ...submission, problem: /** @type {Error} */ (error).message } }));
+        this.dispatchEvent(
+          new CustomEvent("failed", { detail: { ...submission, problem: /** @type {Error} */ (error).message } }),
+        );
       }
     }
     this.wait = FIRST_WAIT_MS;

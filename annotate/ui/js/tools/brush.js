@@ -49,7 +49,9 @@ export class BrushTool {
     if (!stroke) return;
     const radius = this.radius(touch);
     const protect = stroke.value !== 0 && this.workspace.settings.values.protect;
-    strokeSpans(stroke.point, touch.image, stroke.radius, radius, (y, x0, x1) => stroke.edit.fillSpan(y, x0, x1, stroke.value, protect));
+    strokeSpans(stroke.point, touch.image, stroke.radius, radius, (y, x0, x1) =>
+      stroke.edit.fillSpan(y, x0, x1, stroke.value, protect),
+    );
     stroke.point = touch.image;
     stroke.radius = radius;
     stroke.edit.flush();

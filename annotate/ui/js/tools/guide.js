@@ -14,6 +14,17 @@ import { drawBox, drawLine } from "../view/marks.js";
 /** Screen pixels: a finger or a mouse that moved less has clicked. */
 const STILL = 8;
 
+/** Screen pixels within which a corner of the box is taken hold of. */
+const REACH = 10;
+
+/** Places of x and y of each corner in a box. */
+const CORNERS = [
+  [0, 1],
+  [2, 1],
+  [2, 3],
+  [0, 3],
+];
+
 /**
  * @param {Workspace} workspace
  * @param {Point} point
@@ -42,15 +53,24 @@ export class ClickTool {
     const { start, workspace } = this;
     this.start = null;
     const { annotation, settings } = workspace;
-    if (!start || !annotation || Math.hypot(touch.screen[0] - start.screen[0], touch.screen[1] - start.screen[1]) > STILL) return;
+    if (
+      !start ||
+      !annotation ||
+      Math.hypot(touch.screen[0] - start.screen[0], touch.screen[1] - start.screen[1]) > STILL
+    )
+      return;
     if (!inImage(workspace, start.image)) return;
     const [x, y] = start.image;
     const click = { x, y, positive: settings.values.positive !== start.alternate, value: settings.values.value };
     annotation.logClick(x, y, click.positive);
     const radius = clickRadius(annotation.item.width, annotation.item.height);
-    annotation.perform(click.positive ? "Click to add" : "Click to remove", (edit) => overruleHand(edit, click, radius), {
-      clicks: [...annotation.guidance.clicks, click],
-    });
+    annotation.perform(
+      click.positive ? "Click to add" : "Click to remove",
+      (edit) => overruleHand(edit, click, radius),
+      {
+        clicks: [...annotation.guidance.clicks, click],
+      },
+    );
     workspace.askModel();
   }
 
@@ -127,13 +147,14 @@ export class BoxTool {
     this.empties = alternate;
     const old = this.fills ? null : annotation?.guidance.box;
     // A corner of the box there is: the opposite one stays.
-    const corners = old ? [[0, 1], [2, 1], [2, 3], [0, 3]] : [];
-    const corner = corners.findIndex(([i, j]) => {
-      const [x, y] = stage.view.toScreen([old[i], old[j]]);
-      return Math.hypot(x - screen[0], y - screen[1]) < 10;
-    });
-    const fixed = corner < 0 ? image : /** @type {Point} */ ([old[2 - corners[corner][0]], old[4 - corners[corner][1]]]);
-    this.box = [fixed[0], fixed[1], image[0], image[1]];
+    const taken =
+      old &&
+      CORNERS.find(([i, j]) => {
+        const [x, y] = stage.view.toScreen([old[i], old[j]]);
+        return Math.hypot(x - screen[0], y - screen[1]) < REACH;
+      });
+    const [x, y] = old && taken ? [old[2 - taken[0]], old[4 - taken[1]]] : image;
+    this.box = [x, y, image[0], image[1]];
   }
 
   /** @param {Touch} touch */
@@ -152,7 +173,10 @@ export class BoxTool {
     const empty = x1 - x0 < 2 || y1 - y0 < 2;
     if (this.fills) {
       const value = this.empties ? 0 : settings.values.value;
-      if (!empty) annotation.perform(value ? "Fill box" : "Empty box", (edit) => boxSpans([x0, y0, x1, y1], (y, a, b) => edit.fillSpan(y, a, b, value)));
+      if (!empty)
+        annotation.perform(value ? "Fill box" : "Empty box", (edit) =>
+          boxSpans([x0, y0, x1, y1], (y, a, b) => edit.fillSpan(y, a, b, value)),
+        );
       return;
     }
     if (empty && !annotation.guidance.box) return;

@@ -43,7 +43,9 @@ export class PolygonTool {
     }
     if (!polygon) {
       if (inImage(this.workspace, image)) {
-        annotation.perform("Point", null, { polygon: { points: [image], closed: false, value: settings.values.value } });
+        annotation.perform("Point", null, {
+          polygon: { points: [image], closed: false, value: settings.values.value },
+        });
       }
       return;
     }
@@ -66,7 +68,10 @@ export class PolygonTool {
   move({ image }) {
     const { annotation } = this.workspace;
     if (!this.dragged || !annotation) return;
-    annotation.guidance = Object.freeze({ ...annotation.guidance, polygon: movePoint(this.dragged.before, this.dragged.index, image) });
+    annotation.guidance = Object.freeze({
+      ...annotation.guidance,
+      polygon: movePoint(this.dragged.before, this.dragged.index, image),
+    });
   }
 
   up() {
@@ -81,7 +86,8 @@ export class PolygonTool {
 
   cancel() {
     const { annotation } = this.workspace;
-    if (this.dragged && annotation) annotation.guidance = Object.freeze({ ...annotation.guidance, polygon: this.dragged.before });
+    if (this.dragged && annotation)
+      annotation.guidance = Object.freeze({ ...annotation.guidance, polygon: this.dragged.before });
     this.dragged = null;
   }
 
@@ -91,7 +97,8 @@ export class PolygonTool {
     const { polygon } = this;
     if (!annotation || !polygon) return false;
     if (polygon.closed) annotation.bakePolygon();
-    else if (polygon.points.length > 2) annotation.perform("Close polygon", null, { polygon: { ...polygon, closed: true } });
+    else if (polygon.points.length > 2)
+      annotation.perform("Close polygon", null, { polygon: { ...polygon, closed: true } });
     return true;
   }
 
@@ -100,7 +107,9 @@ export class PolygonTool {
     const { annotation } = this.workspace;
     const { polygon } = this;
     if (!annotation || !polygon) return false;
-    annotation.perform("Remove point", null, { polygon: polygon.closed ? null : removePoint(polygon, polygon.points.length - 1) });
+    annotation.perform("Remove point", null, {
+      polygon: polygon.closed ? null : removePoint(polygon, polygon.points.length - 1),
+    });
     return true;
   }
 

@@ -4,14 +4,22 @@
  * Colours from low to high: dark violet, magenta, orange, light yellow. The opacity grows with the value.
  * @type {[number, number, number][]}
  */
-const STOPS = [[22, 8, 60], [135, 28, 110], [226, 84, 58], [252, 172, 40], [252, 255, 180]];
+const STOPS = [
+  [22, 8, 60],
+  [135, 28, 110],
+  [226, 84, 58],
+  [252, 172, 40],
+  [252, 255, 180],
+];
 
 /** @returns {Uint32Array} little-endian RGBA by value, 0 to 255 */
 function ramp() {
   return Uint32Array.from({ length: 256 }, (_, value) => {
     const at = (value / 255) * (STOPS.length - 1);
     const low = Math.min(STOPS.length - 2, Math.floor(at));
-    const [red, green, blue] = STOPS[low].map((channel, i) => Math.round(channel + (STOPS[low + 1][i] - channel) * (at - low)));
+    const [red, green, blue] = STOPS[low].map((channel, i) =>
+      Math.round(channel + (STOPS[low + 1][i] - channel) * (at - low)),
+    );
     const opacity = Math.round(Math.min(1, value / 90) * 200);
     return ((opacity << 24) | (blue << 16) | (green << 8) | red) >>> 0;
   });

@@ -65,10 +65,21 @@ export function drawLine(context, view, points, positive) {
  * @param {[number, number, number, number]} box
  */
 export function drawBox(context, view, [x0, y0, x1, y1]) {
-  path(context, view, [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]);
+  path(context, view, [
+    [x0, y0],
+    [x1, y0],
+    [x1, y1],
+    [x0, y1],
+  ]);
   context.closePath();
   twice(context, "#ffd84d", 2, [8, 5]);
-  for (const corner of /** @type {Point[]} */ ([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])) handle(context, view.toScreen(corner), "#ffd84d");
+  for (const corner of /** @type {Point[]} */ ([
+    [x0, y0],
+    [x1, y0],
+    [x1, y1],
+    [x0, y1],
+  ]))
+    handle(context, view.toScreen(corner), "#ffd84d");
 }
 
 /**
@@ -96,7 +107,12 @@ function drawPolygon(context, view, { points, closed }, colour) {
  */
 export function drawCrosshair(context, [x, y]) {
   context.beginPath();
-  for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+  for (const [dx, dy] of [
+    [1, 0],
+    [-1, 0],
+    [0, 1],
+    [0, -1],
+  ]) {
     context.moveTo(x + 5 * dx, y + 5 * dy);
     context.lineTo(x + 18 * dx, y + 18 * dy);
   }

@@ -39,7 +39,7 @@ function rgba([red, green, blue], opacity) {
  * @param {Rect} rect overlay pixels to paint
  * @param {Palette} palette
  * @param {number} line width of the outline, overlay pixels
- * @returns {Uint32Array} RGBA of the rectangle, row by row
+ * @returns {Uint32Array<ArrayBuffer>} RGBA of the rectangle, row by row
  */
 export function paintOverlay(mask, transform, rect, palette, line) {
   const across = rect.width + 2 * line;

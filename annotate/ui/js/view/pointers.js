@@ -105,7 +105,9 @@ export class Pointers {
     const other = [...this.down].find(([key]) => key !== id)?.[1];
     if (!other) return;
     const { view } = this.stage;
-    const spread = Math.hypot(now[0] - other[0], now[1] - other[1]) / Math.max(1, Math.hypot(before[0] - other[0], before[1] - other[1]));
+    const spread =
+      Math.hypot(now[0] - other[0], now[1] - other[1]) /
+      Math.max(1, Math.hypot(before[0] - other[0], before[1] - other[1]));
     view.pan((now[0] - before[0]) / 2, (now[1] - before[1]) / 2);
     view.zoomTo(view.scale * spread, [(now[0] + other[0]) / 2, (now[1] + other[1]) / 2]);
     this.stage.moved();
@@ -142,7 +144,10 @@ export class Pointers {
       const pixels = event.deltaMode === 1 ? event.deltaY * 30 : event.deltaY;
       const box = stage.layers.marks.getBoundingClientRect();
       const speed = event.ctrlKey ? 0.01 : 0.0016;
-      stage.view.zoomTo(stage.view.scale * Math.exp(-pixels * speed), [event.clientX - box.left, event.clientY - box.top]);
+      stage.view.zoomTo(stage.view.scale * Math.exp(-pixels * speed), [
+        event.clientX - box.left,
+        event.clientY - box.top,
+      ]);
     }
     stage.moved();
   }

@@ -51,6 +51,8 @@ export class Stage {
     /** Of the label's layer, image pixels; "all" after a move. @type {Rect | "all" | null} */
     this.staleLabel = "all";
     this.frame = 0;
+    /** The map shown, as colours. @type {{plane: import("../mask/answer.js").Plane, canvas: HTMLCanvasElement} | null} */
+    this.map = null;
     this.pointers = new Pointers(this);
     new ResizeObserver(() => this.resize()).observe(host);
     workspace.settings.addEventListener("change", () => this.redraw());
@@ -156,7 +158,8 @@ export class Stage {
     const { annotation, settings } = this.workspace;
     const { brightness, contrast, map } = settings.values;
     if (!annotation || !this.picture) return;
-    context.filter = brightness === 100 && contrast === 100 ? "none" : `brightness(${brightness}%) contrast(${contrast}%)`;
+    context.filter =
+      brightness === 100 && contrast === 100 ? "none" : `brightness(${brightness}%) contrast(${contrast}%)`;
     this.picture.draw(context, this.view);
     context.filter = "none";
     const plane = map === "none" ? null : this.workspace.plane(map);
@@ -164,7 +167,13 @@ export class Stage {
     if (this.map?.plane !== plane) this.map = { plane, canvas: heatmap(plane) };
     context.imageSmoothingEnabled = true;
     const { item } = annotation;
-    context.drawImage(this.map.canvas, this.view.x, this.view.y, item.width * this.view.scale, item.height * this.view.scale);
+    context.drawImage(
+      this.map.canvas,
+      this.view.x,
+      this.view.y,
+      item.width * this.view.scale,
+      item.height * this.view.scale,
+    );
   }
 
   drawLabel() {
@@ -181,7 +190,8 @@ export class Stage {
     const { view, fineness } = this;
     const line = Math.max(1, Math.round(2 * fineness));
     const transform = { scale: view.scale * fineness, x: view.x * fineness, y: view.y * fineness };
-    const bounds = stale === "all" || !stale ? { x: 0, y: 0, width: annotation.item.width, height: annotation.item.height } : stale;
+    const bounds =
+      stale === "all" || !stale ? { x: 0, y: 0, width: annotation.item.width, height: annotation.item.height } : stale;
     const margin = line + 2;
     const x0 = Math.max(0, Math.floor(bounds.x * transform.scale + transform.x) - margin);
     const y0 = Math.max(0, Math.floor(bounds.y * transform.scale + transform.y) - margin);
@@ -199,7 +209,13 @@ export class Stage {
     const context = this.begin("marks");
     const { annotation, settings } = this.workspace;
     if (!annotation) return;
-    if (settings.values.visible) drawGuidance(context, this.view, annotation.guidance, this.workspace.colourOf(annotation.guidance.polygon?.value));
+    if (settings.values.visible)
+      drawGuidance(
+        context,
+        this.view,
+        annotation.guidance,
+        this.workspace.colourOf(annotation.guidance.polygon?.value),
+      );
     this.workspace.tool.draw?.(context, this);
     if (this.crosshair) drawCrosshair(context, this.view.toScreen(this.crosshair));
   }

@@ -46,7 +46,10 @@ export class Viewport {
   /** Show the whole image with a small margin. */
   fit() {
     const margin = 24;
-    this.scale = Math.max(0.01, Math.min((this.width - margin) / this.imageWidth, (this.height - margin) / this.imageHeight));
+    this.scale = Math.max(
+      0.01,
+      Math.min((this.width - margin) / this.imageWidth, (this.height - margin) / this.imageHeight),
+    );
     this.centre([this.imageWidth / 2, this.imageHeight / 2]);
     this.fitted = true;
   }
