@@ -31,9 +31,9 @@ class Annotator:
         self.width = self.height = 0
         self.questions: list[dict[str, Any]] = []
 
-    def open(self, image: str | None = None) -> None:
+    def open(self, image: str | None = None, path: str = "") -> None:
         """Open the page at an image, or without one."""
-        self.page.goto(f"{self.url}/ui/" + (f"#{image}" if image else ""))
+        self.page.goto(f"{self.url}/ui/{path}" + (f"#{image}" if image else ""))
         if image:
             self.wait_for(image)
         else:

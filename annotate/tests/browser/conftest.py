@@ -72,6 +72,7 @@ def visit(server: Server, browser: Browser) -> Iterator[Visit]:
         options: dict[str, Any] | None = None,
         interactive: bool = False,
         at: Server = server,
+        path: str = "",
         **settings: Any,
     ) -> Annotator:
         if context is None:
@@ -92,7 +93,7 @@ def visit(server: Server, browser: Browser) -> Iterator[Visit]:
         annotator = Annotator(page, at.url)
         if interactive:
             annotator.pretend_interactive()
-        annotator.open(image)
+        annotator.open(image, path)
         return annotator
 
     yield begin

@@ -5,6 +5,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
+from server_process import Server
+
+from custom_networks.data.phantoms import write_phantoms
 
 RULES = {
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -108,3 +111,22 @@ def test_an_image_of_6000_x_4000_is_fluid_and_exact(visit, server):
     expected = np.zeros((4000, 6000), np.uint8)
     expected[round(y0) : round(y1), round(x0) : round(x1)] = 1
     assert np.array_equal(label, expected)
+
+
+@pytest.mark.slow
+def test_a_token_is_taken_from_the_address_and_asked_for_without(browser, visit, tmp_path):
+    token = "a secret of many letters"
+    phantoms = write_phantoms(tmp_path / "phantoms", count=2, size=64)
+    weights = tmp_path / "none.pt"
+    own = Server(phantoms, weights, token=token, checkpoint=None, bundle_root=str(tmp_path)).start()
+    try:
+        at = visit(at=own, path=f"?token={token.replace(' ', '%20')}")
+        expect(at.page.locator(".item img").first).to_be_visible()
+        assert "token" not in at.page.url
+        at.page.reload()
+        expect(at.page.locator(".item").first).to_be_visible()
+        stranger = at.page.context.new_page()
+        stranger.goto(f"{own.url}/ui/")
+        expect(stranger.get_by_text("The server asks for its token")).to_be_visible()
+    finally:
+        own.kill()

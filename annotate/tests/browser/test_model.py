@@ -29,6 +29,7 @@ def test_a_new_image_gets_the_models_outline_and_the_threshold_moves_it(visit, s
     assert np.array_equal(server.label("phantom_008.png", at.submit()), automatic)
 
 
+@pytest.mark.slow
 def test_maps_are_asked_for_and_shown_without_touching_the_label(visit, server):
     at = visit("phantom_009.png", tool="box")
     at.drag([(30, 30), (80, 80)])

@@ -169,7 +169,8 @@ export class Workspace extends EventTarget {
 
   /** Ask the model again with what it was told. */
   askModel() {
-    this.model.ask();
+    if (this.session?.model) this.model.ask();
+    else this.say("The server has no weights yet: draw by hand, or start it with --checkpoint.", "bad");
   }
 
   /**
