@@ -29,7 +29,7 @@ from annotate.records import read_record
 from annotate.settings import Settings
 from annotate.studies import Studies
 from custom_networks.files import write_json
-from custom_networks.weights.record import trained_size
+from custom_networks.weights import trained_size
 
 STATE = "state.json"
 HELD_OUT_EVERY = 5  # of the labelled images, the second of each five
