@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from custom_networks.data.formats import read_labels
 from custom_networks.errors import UserError
-from custom_networks.files import write_atomically, write_json
+from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.messages import find_user_error
 from custom_networks.metrics.overlap import confusion, dice
 from custom_networks.network.weights import read_checkpoint
 from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.prediction.reading import read_file
 from custom_networks.verbs import run_config
+from custom_networks.weights import record_of
 from custom_networks.weights.record import BEST, LAST
 
 OVERLAY = Path(__file__).with_name("finetune.json")
@@ -65,8 +66,9 @@ def finetune(run: Path) -> None:
     run_config(tuple(files), "train", knobs)
     state = read_checkpoint(run / "run" / LAST)
     write_atomically(run / WEIGHTS, lambda file: torch.save(state["network"], file))
-    about = json.loads((run / "run" / BEST).with_suffix(".json").read_text())
-    write_json((run / WEIGHTS).with_suffix(".json"), about)
+    record = record_of(run / "run" / LAST)
+    record = record.model_copy(update={"sha256": sha256(run / WEIGHTS), "metrics": record.last_metrics})
+    write_json((run / WEIGHTS).with_suffix(".json"), record.as_dict())
     after = mean_dice(spec, str(run / WEIGHTS))
     print(f"after: Dice {after:.4f}", flush=True)
     write_json(run / RESULT, {"before": before, "after": after})

@@ -19,7 +19,8 @@ from annotate.errors import Conflict, NotFound, Unavailable
 from annotate.records import read_record
 from custom_networks.errors import UserError
 from custom_networks.files import sha256, write_atomically, write_json
-from custom_networks.weights.record import trained_classes, training_of
+from custom_networks.prediction.outputs.coco import LESION
+from custom_networks.weights import record_of, trained_classes
 
 ABOUT, ACTIVE = "about.json", "active.json"
 
@@ -67,6 +68,7 @@ class Models:
         self._lock = threading.RLock()
         self._hashes: dict[tuple[str, int, int], str] = {}
         self._guided: dict[str, bool] = {}
+        self._classes: dict[str, dict[int, str]] = {}
         for leftover in folder.glob(".new-*") if folder.is_dir() else []:
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -75,8 +77,9 @@ class Models:
         with self._lock:
             found = []
             if self.shipped.is_file():
-                figure = (training_of(self.shipped).get("metrics") or {}).get("val_mean_dice")
-                found.append(Model(0, dice=figure, sha256=self._hash(self.shipped), checkpoint=self.shipped))
+                found.append(
+                    Model(0, dice=_dice(self.shipped), sha256=self._hash(self.shipped), checkpoint=self.shipped)
+                )
             for about in sorted(self.folder.glob("[0-9]*/" + ABOUT)) if self.folder.is_dir() else []:
                 content = read_record(about)
                 weights = about.with_name("model.pt")
@@ -151,10 +154,14 @@ class Models:
     def classes(self) -> dict[int, str]:
         """Names of the classes of the version in use; {1: "lesion"} where it has one without a name."""
         found = self.active()
-        try:
-            return (trained_classes(found.checkpoint) if found else {}) or {1: "lesion"}
-        except UserError:
-            return {1: "lesion"}
+        if found is None:
+            return LESION
+        if found.sha256 not in self._classes:
+            try:
+                self._classes[found.sha256] = trained_classes(found.checkpoint) or LESION
+            except UserError:
+                self._classes[found.sha256] = LESION
+        return self._classes[found.sha256]
 
     def _hash(self, path: Path) -> str:
         status = path.stat()
@@ -162,6 +169,14 @@ class Models:
         if key not in self._hashes:
             self._hashes[key] = sha256(path)
         return self._hashes[key]
+
+
+def _dice(weights: Path) -> float | None:
+    """Dice of the best epoch, as the record of weights has it."""
+    try:
+        return record_of(weights).metrics.get("val_mean_dice")
+    except UserError:
+        return None
 
 
 def _copier(source: Path) -> Any:

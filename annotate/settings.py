@@ -10,7 +10,8 @@ from custom_networks.errors import UserError
 
 MIB = 2**20
 SHIPPED = ("model_interactive.pt", "model.pt")
-PALETTE = ("#ff8c1a", "#2f9bff", "#35c46a", "#e5489d", "#b58cff", "#f2d023", "#20c5c5", "#ff5c5c", "#9aa86f", "#8f6b4e")
+# of classes; the first ones far from the colours of skin and blood
+PALETTE = ("#19b5fe", "#b6f000", "#ff4fd8", "#ffe14d", "#2ee6a6", "#b58cff", "#ff8c1a", "#7df9ff", "#f26d6d", "#c9d1d9")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from annotate.records import read_record
 from annotate.settings import Settings
 from annotate.studies import Studies
 from custom_networks.files import write_json
-from custom_networks.weights.record import trained_size
+from custom_networks.weights import trained_size
 
 STATE = "state.json"
 HELD_OUT_EVERY = 5  # of the labelled images, the second of each five
@@ -91,7 +91,7 @@ class Trainer:
 
         Raises:
             Unfit: for epochs out of range.
-            Conflict: while one runs, or with fewer than two labelled images.
+            Conflict: while one runs, with fewer than two labelled images, or with weights of other classes.
         """
         if isinstance(epochs, bool) or not 1 <= epochs <= MAX_EPOCHS:
             raise Unfit(f"epochs {epochs}: must be a whole number from 1 to {MAX_EPOCHS}")
@@ -102,6 +102,7 @@ class Trainer:
             if not training or not heldout:
                 count = len(training) + len(heldout)
                 raise Conflict(f"{WORDS} needs at least two labelled images, there are {count}; submit more labels")
+            self._check_classes()
             run = self._new_run()
             spec = self._spec(run, training, heldout, epochs)
             write_json(run / SPEC, {**spec, "by": by, "when": now()})
@@ -170,6 +171,15 @@ class Trainer:
         if new:
             write_json(file, sides)
         return [name for name in labelled if not sides[name]], [name for name in labelled if sides[name]]
+
+    def _check_classes(self) -> None:
+        """Refuse to go on from weights of other classes: their last layer does not fit."""
+        known = self.models.classes()
+        if self.models.active() is not None and self.settings.classes and len(self.settings.classes) != len(known):
+            raise Conflict(
+                f"the weights in use tell {len(known)} class(es) apart, the labels have {len(self.settings.classes)}; "
+                "export the labels and train with `sgdnet train --config_file bundle/configs/multi_class.json`"
+            )
 
     def _spec(self, run: Path, training: list[str], heldout: list[str], epochs: int) -> dict[str, Any]:
         def items(names: list[str]) -> list[dict[str, str]]:

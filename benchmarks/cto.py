@@ -69,7 +69,7 @@ class CTO(nn.Module):
         super().__init__()
         self.encoder = Res2Net(in_channels)
         x1, x2, x3, x4 = self.encoder.out_channels
-        self.stitch_vit = StitchViT(x1)
+        self.stitch_vit = StitchViT(x1, placement="blocks")  # as its code has it
         self.dual_attention = DualAttention(x1 + x4, x4, dropout)
         self.reduce = ConvBNReLU(x4, PLANES, 1, bias=True)
         self.boundary = BoundaryExtractor(x1, x4)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.measure import Row, Settings
+from custom_networks.software import commit
 
 PACKAGES = ("torch", "monai", "numpy", "onnxruntime", "openvino", "triton")
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
@@ -52,19 +52,6 @@ def _memory_gib() -> float | None:
         return None
 
 
-def _commit() -> str | None:
-    """Commit of the checkout, with a + where files differ from it; None outside of git."""
-
-    def git(*words: str) -> str:
-        root = Path(__file__).parents[1]
-        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
 def describe(settings: Settings) -> Row:
     """Describe machine, versions, date and commit.
 
@@ -74,7 +61,7 @@ def describe(settings: Settings) -> Row:
     processor, flags = _processor()
     about: Row = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": commit(),
         "device": settings.device,
         "processor": processor,
         "processor_flags": flags,

@@ -14,10 +14,11 @@ import torch
 from PIL import Image
 
 from benchmarks.measure import Row, Settings, summarize, time_interleaved
+from custom_networks.configuration.inference import Source, load_source
 from custom_networks.errors import UserError
 from custom_networks.export import FORMATS, export_model
 from custom_networks.export.common import KEPT, Images, Run
-from custom_networks.export.source import Source, listed_images, load_source, spread
+from custom_networks.export.images import listed_images, spread
 from custom_networks.export.verify import dice, probabilities
 
 BUNDLE = Path(__file__).parents[1] / "bundle"

@@ -4,8 +4,8 @@ from custom_networks.errors import UserError
 from custom_networks.losses.sgd_loss import SGDNetLoss
 from custom_networks.metrics.hausdorff import HausdorffDistance95, Misses
 from custom_networks.network.sgdnet import SGDNet, SGDNetMaps
-from custom_networks.network.weights import load_checkpoint
 from custom_networks.operators.boundary import MorphologicalGradient, MorphologicalGradientd
+from custom_networks.weights import load_checkpoint
 
 __all__ = [
     "HausdorffDistance95",

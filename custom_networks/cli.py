@@ -31,7 +31,8 @@ def usage(verb: str) -> str:
 
 def help_of(verb: str) -> str:
     """Write a verb's help: what it does, and its knobs with their defaults, as the configurations describe them."""
-    from custom_networks.configuration.reading import DESCRIPTIONS, read_config
+    from custom_networks.configuration.knobs import knob_descriptions
+    from custom_networks.configuration.merged import read_config
 
     function, files = VERBS[verb]
     first, *_ = (function.__doc__ or "").splitlines()
@@ -39,7 +40,7 @@ def help_of(verb: str) -> str:
     if files:
         configs = default_bundle() / "configs"
         config = read_config([configs / name for name in files])
-        described = dict(config[DESCRIPTIONS])
+        described = knob_descriptions(config)
         if verb == "train":
             described["tracking"] = "false switches MLflow off"
             config["tracking"] = True

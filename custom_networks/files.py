@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,6 +41,18 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path, names: Iterable[str]) -> None:
+    """Remove what `write_atomically` left behind where its process was killed.
+
+    Args:
+        folder: that no other process writes now.
+        names: of the files that were to be written.
+    """
+    for name in names:
+        for path in folder.glob(f".{glob.escape(name[:32])}-*"):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:

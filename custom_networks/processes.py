@@ -1,8 +1,14 @@
-"""One process or several: rank, device and process group."""
+"""One process or several: rank, device, process group, and what all of them must agree on."""
 
 from __future__ import annotations
 
 import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -15,6 +21,68 @@ def rank() -> int:
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
+def process_count() -> int:
+    """How many processes train together; 1 for one that is alone."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def from_first(function: Callable[[], Any]) -> Any:
+    """Call a function in the first process and return its result in all of them.
+
+    Args:
+        function: without arguments; its result must be one that pickles.
+
+    Returns:
+        What it returned.
+
+    Raises:
+        UserError: in every process, where the first one raised it, so that none waits for another.
+    """
+    if process_count() == 1:
+        return function()
+    shared: list[Any] = [None, None]
+    if rank() == 0:
+        try:
+            shared[0] = function()
+        except UserError as error:
+            shared[1] = str(error)
+    dist.broadcast_object_list(shared, src=0, device=_object_device())
+    if shared[1] is not None:
+        raise UserError(shared[1])
+    return shared[0]
+
+
+def from_all(value: Any) -> list[Any]:
+    """Return every process's value, by rank; it must be one that pickles."""
+    if process_count() == 1:
+        return [value]
+    gathered: list[Any] = [None] * process_count()
+    dist.all_gather_object(gathered, value)
+    return gathered
+
+
+def summed(values: torch.Tensor) -> torch.Tensor:
+    """Add up a tensor over all processes."""
+    if process_count() > 1:
+        values = values.clone()
+        dist.all_reduce(values)
+    return values
+
+
+def share_buffers(network: torch.nn.Module) -> None:
+    """Give every process the first one's buffers: the statistics of batch normalisation.
+
+    DistributedDataParallel does so at the start of a step, so that they differ after an epoch's last one.
+    """
+    if process_count() > 1:
+        for buffer in network.buffers():
+            dist.broadcast(buffer, src=0)
+
+
+def _object_device() -> torch.device:
+    return local_device() if dist.get_backend() == "nccl" else torch.device("cpu")
+
+
 def local_device() -> torch.device:
     """Device of this process under torchrun: its GPU where there is one, else the CPU."""
     if torch.cuda.is_available():
@@ -22,12 +90,17 @@ def local_device() -> torch.device:
     return torch.device("cpu")
 
 
-def start_process_group() -> None:
+def start_process_group(distributed: bool = True) -> None:
     """Join the processes that torchrun started: NCCL among GPUs, gloo among CPUs.
+
+    Args:
+        distributed: whether several processes train together; False does nothing.
 
     Raises:
         UserError: when torchrun did not start this process.
     """
+    if not distributed:
+        return
     if "WORLD_SIZE" not in os.environ:
         raise UserError(
             "multi_gpu_train.json is for several processes; start it with "
@@ -44,3 +117,13 @@ def leave_process_group() -> None:
     """End of every run: leave the process group."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
+
+
+def exit_on_sigterm() -> None:
+    """Let SIGTERM (a scheduler's preemption, `kill`) end the process as an exit does, so that a run is closed."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _exit)
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)

@@ -1,6 +1,7 @@
 """What `sgdnet` can do, a function for each verb.
 
-Those that train or predict run the bundle's JSON files, with their knobs as arguments.
+`train` and `evaluate` run the bundle's JSON files, with their knobs as arguments. The others call the function that
+does the work; an argument that is not given is left to it, so that each default stands in one place.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ def run_config(files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any]
     """
     from monai.bundle import ConfigWorkflow
 
-    from custom_networks.configuration.checking import check_overrides
-    from custom_networks.configuration.reading import read_config, remember_config
+    from custom_networks.configuration import Configuration, check_overrides
     from custom_networks.flags import flag
     from custom_networks.messages import readable_errors
+    from custom_networks.run.resume import own_configuration, run_own
 
     readable_errors()
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)  # it warns of overlays in other folders
@@ -51,17 +52,28 @@ def run_config(files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any]
     overlays = knobs.pop("config_file", ())
     paths = [str(root / "configs" / name) for name in files]
     paths += [overlays] if isinstance(overlays, str) else list(overlays)
-    config = read_config(paths)
-    check_overrides(knobs, config)
-    remember_config(config, knobs)
+    configuration = Configuration.read(paths, knobs)
+    check_overrides(configuration)
     metadata, logging_file = (str(root / "configs" / name) for name in ("metadata.json", "logging.conf"))
-    workflow = ConfigWorkflow(paths, metadata, logging_file, workflow_type=workflow_type, **knobs)
+    arguments = {"meta_file": metadata, "logging_file": logging_file, "workflow_type": workflow_type}
+    own = own_configuration(configuration)
+    if own is not None:
+        run_own(own, **arguments)
+        return
+    workflow = ConfigWorkflow(paths, **arguments, **{**knobs, "configuration": configuration})
     workflow.initialize()
     workflow.run()
     workflow.finalize()
 
 
-def phantoms(output_dir: str = "data/phantoms", count: int = 64, size: int = 256, seed: int = 0) -> None:
+def given(**arguments: Any) -> dict[str, Any]:
+    """Leave out the arguments that a command line did not give, which are None."""
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def phantoms(
+    output_dir: str = "data/phantoms", count: int | None = None, size: int | None = None, seed: int | None = None
+) -> None:
     """Draw dermoscopy phantoms: sample images with masks, the same bytes for the same seed.
 
     Args:
@@ -72,7 +84,7 @@ def phantoms(output_dir: str = "data/phantoms", count: int = 64, size: int = 256
     """
     from custom_networks.data.phantoms import write_phantoms
 
-    print(f"{count} phantoms in {write_phantoms(str(output_dir), count=count, size=size, seed=seed)}")
+    print(f"Phantoms in {write_phantoms(str(output_dir), **given(count=count, size=size, seed=seed))}")
 
 
 def prepare(
@@ -80,19 +92,19 @@ def prepare(
     source: str,
     *,
     output: str,
-    image_size: int = 0,
-    fit: str = "short",
-    split: str = "",
-    folds: int = 5,
-    fractions: str = "",
-    seed: int = 0,
-    group_by: str = "",
-    near_duplicates: bool = True,
-    test_datalist: str = "",
-    table: str = "",
-    label_kind: str = "",
-    axis: int = 2,
-    num_workers: int = 0,
+    image_size: int | None = None,
+    fit: str | None = None,
+    split: str | None = None,
+    folds: int | None = None,
+    fractions: str | None = None,
+    seed: int | None = None,
+    group_by: str | None = None,
+    near_duplicates: bool | None = None,
+    test_datalist: str | None = None,
+    table: str | None = None,
+    label_kind: str | None = None,
+    axis: int | None = None,
+    num_workers: int | None = None,
     overwrite: bool = False,
 ) -> None:
     """Make a datalist of a data set: isic2016, isic2018, ph2, conic, consep, folder, csv, nifti or dicom.
@@ -119,9 +131,7 @@ def prepare(
     from custom_networks.data.prepare import Settings, prepare_dataset
     from custom_networks.flags import flag
 
-    settings = Settings(
-        kind=kind,
-        source=source,
+    options = given(
         image_size=image_size,
         fit=fit,
         label_kind=label_kind,
@@ -135,7 +145,8 @@ def prepare(
         table=table,
         test_datalist=test_datalist,
     )
-    prepare_dataset(settings, output, num_workers=num_workers, overwrite=flag(overwrite) is True)
+    more = given(num_workers=num_workers)
+    prepare_dataset(Settings(kind, source, **options), output, overwrite=flag(overwrite) is True, **more)
 
 
 def check(
@@ -189,24 +200,24 @@ def predict(
     *inputs: str,
     output: str | None = None,
     checkpoint: str | None = None,
-    outputs: str = "mask",
-    mode: str = "stretch",
+    outputs: str | None = None,
+    mode: str | None = None,
     image_size: int | None = None,
     threshold: float | None = None,
-    overlap: float = 0.25,
-    scale: float = 1.0,
-    tta: str = "none",
-    review_below: float = 0.8,
-    spacing: float = 0.0,
-    axis: int = 2,
-    batch_size: int = 1,
-    num_workers: int = 0,
+    overlap: float | None = None,
+    scale: float | None = None,
+    tta: str | None = None,
+    review_below: float | None = None,
+    spacing: float | None = None,
+    axis: int | None = None,
+    batch_size: int | None = None,
+    num_workers: int | None = None,
     device: str | None = None,
-    amp: bool = False,
-    cuda_graphs: bool = False,
+    amp: bool | None = None,
+    cuda_graphs: bool | None = None,
     watershed: str | None = None,
-    dry_run: bool = False,
-    overwrite: bool = False,
+    dry_run: bool | None = None,
+    overwrite: bool | None = None,
     bundle_root: str | None = None,
     dataset_dir: str | None = None,
     output_dir: str | None = None,
@@ -245,22 +256,13 @@ def predict(
     from custom_networks.prediction.command import Request, predict_images
 
     root = Path(bundle_root or default_bundle())
-    request = Request(
-        inputs=inputs,
+    options = given(
+        mode=mode, threshold=threshold, overlap=overlap, scale=scale, tta=tta, review_below=review_below, amp=flag(amp)
+    )
+    more = given(
         dataset_dir=dataset_dir,
-        output=Path(output or output_dir or root / "predictions"),
-        bundle_root=root,
         checkpoint=checkpoint,
         outputs=outputs,
-        options={
-            "mode": mode,
-            "overlap": overlap,
-            "scale": scale,
-            "tta": tta,
-            "review_below": review_below,
-            "amp": flag(amp),
-            **({} if threshold is None else {"threshold": threshold}),
-        },
         image_size=image_size,
         spacing=spacing,
         axis=axis,
@@ -272,13 +274,20 @@ def predict(
         dry_run=flag(dry_run),
         overwrite=flag(overwrite),
     )
+    folder = Path(output or output_dir or root / "predictions")
+    request = Request(inputs=inputs, output=folder, bundle_root=root, options=options, **more)
     code = predict_images(request)
     if code:
         sys.exit(code)
 
 
 def compare(
-    run_a: str, run_b: str, output_dir: str = "comparison", metrics: str = "", resamples: int = 5000, seed: int = 0
+    run_a: str,
+    run_b: str,
+    output_dir: str = "comparison",
+    metrics: str | None = None,
+    resamples: int | None = None,
+    seed: int | None = None,
 ) -> None:
     """Compare two evaluated runs on the same images: paired tests, effect sizes, a table and a picture.
 
@@ -292,10 +301,11 @@ def compare(
     """
     from custom_networks.statistics.compare_runs import compare_runs
 
-    print(compare_runs(str(run_a), str(run_b), str(output_dir), metrics, resamples, seed))
+    options = given(metrics=metrics, resamples=resamples, seed=seed)
+    print(compare_runs(str(run_a), str(run_b), str(output_dir), **options))
 
 
-def folds(*runs: str, output_dir: str = "folds", seed: int = 0) -> None:
+def folds(*runs: str, output_dir: str = "folds", seed: int | None = None) -> None:
     """Summarise the evaluations of a cross-validation: mean and standard deviation over the folds.
 
     Args:
@@ -305,10 +315,10 @@ def folds(*runs: str, output_dir: str = "folds", seed: int = 0) -> None:
     """
     from custom_networks.statistics.fold_runs import fold_runs
 
-    print(fold_runs(runs, output_dir, seed))
+    print(fold_runs(runs, output_dir, **given(seed=seed)))
 
 
-def report(run: str, output: str = "") -> None:
+def report(run: str, output: str | None = None) -> None:
     """Make one HTML file of an evaluation or a training: figures, curves, cases, subgroups, model card.
 
     Args:
@@ -317,26 +327,26 @@ def report(run: str, output: str = "") -> None:
     """
     from custom_networks.report import write_report
 
-    print(write_report(run, output or None))
+    print(write_report(run, output))
 
 
 def export(
-    format: str = "onnx",
+    format: str | None = None,
     checkpoint: str | None = None,
     output: str | None = None,
-    precision: str = "float32",
+    precision: str | None = None,
     calibration: str | None = None,
     image_size: int | None = None,
-    overwrite: bool = False,
+    overwrite: bool | None = None,
     bundle_root: str | None = None,
 ) -> None:
     """Write trained weights as TorchScript, ONNX, torch.export, OpenVINO or TensorRT, checked against PyTorch.
 
     Args:
-        format: torchscript, onnx, torch-export, openvino or tensorrt.
+        format: onnx (the default), torchscript, torch-export, openvino or tensorrt.
         checkpoint: weights, model.pt of a run; models/model.pt of the bundle by default.
         output: the file; in the bundle's models/ by default.
-        precision: float32, float16, bfloat16 or int8.
+        precision: float32 (the default), float16, bfloat16 or int8.
         calibration: folder or datalist of some 32 images like yours, which int8 needs; three of them check the file.
         image_size: side in pixels of the square the network sees, a multiple of 64; the training's by default.
         overwrite: true replaces a file that is there.
@@ -345,20 +355,28 @@ def export(
     from custom_networks.export import export_model
     from custom_networks.flags import flag
 
-    root = bundle_root or default_bundle()
-    print(export_model(root, format, checkpoint, output, precision, calibration, image_size, bool(flag(overwrite))))
+    options = given(
+        format=format,
+        checkpoint=checkpoint,
+        output=output,
+        precision=precision,
+        calibration=calibration,
+        image_size=image_size,
+        overwrite=flag(overwrite),
+    )
+    print(export_model(bundle_root or default_bundle(), **options))
 
 
 def package(
-    output: str = "sgdnet_2d_segmentation.zip",
+    output: str | None = None,
     checkpoint: str | None = None,
-    overwrite: bool = False,
+    overwrite: bool | None = None,
     bundle_root: str | None = None,
 ) -> None:
     """Pack bundle, weights and code into one archive, which runs wherever it is unzipped.
 
     Args:
-        output: the archive.
+        output: the archive, sgdnet_2d_segmentation.zip by default.
         checkpoint: weights, model.pt of a run; models/model.pt of the bundle by default.
         overwrite: true replaces an archive that is there.
         bundle_root: folder of the bundle, the one that holds configs/.
@@ -366,7 +384,8 @@ def package(
     from custom_networks.export import write_archive
     from custom_networks.flags import flag
 
-    print(write_archive(bundle_root or default_bundle(), output, checkpoint, bool(flag(overwrite))))
+    options = given(output=output, checkpoint=checkpoint, overwrite=flag(overwrite))
+    print(write_archive(bundle_root or default_bundle(), **options))
 
 
 def annotate(

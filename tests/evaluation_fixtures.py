@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from toy_weights import write_record
 
 from custom_networks import SGDNet
-from custom_networks.data.normalization import ISIC
+from custom_networks.weights.normalization import ISIC
 
 SIZES = ((64, 64), (96, 72), (72, 96), (130, 64))  # width and height
 
@@ -83,8 +84,7 @@ def scaled_weights(ellipses: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         head.bias -= network(batch)[:3].median()
     path = tmp_path_factory.mktemp("scaled") / "model.pt"
     torch.save(network.state_dict(), path)
-    about = {"normalization": ISIC.as_dict(), "settings": {"image_size": 64, "dataset_dir": "elsewhere"}}
-    path.with_suffix(".json").write_text(json.dumps(about))
+    write_record(path, network, image_size=64, dataset_dir="elsewhere")
     yield path
     path.unlink()
 

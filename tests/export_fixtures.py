@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from toy_weights import write_record
 
 from custom_networks import SGDNet
-from custom_networks.data.normalization import ISIC
+from custom_networks.configuration.inference import load_source
 from custom_networks.data.phantoms import write_phantoms
 from custom_networks.export import FORMATS, Exported, export_model
-from custom_networks.export.source import listed_images, load_source
+from custom_networks.export.images import listed_images
 
 BUNDLE = Path(__file__).resolve().parents[1] / "bundle"
 SIZE = 64
@@ -39,8 +39,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iter
         refine.mix_scale.data.fill_(0.5)
         refine.ffn_scale.data.fill_(0.5)
     torch.save(network.state_dict(), path)
-    about = {"normalization": ISIC.as_dict(), "settings": {"image_size": SIZE, "dataset_dir": "/home/someone/data"}}
-    path.with_suffix(".json").write_text(json.dumps(about))
+    write_record(path, network, image_size=SIZE, dataset_dir="/home/someone/data")
     source = load_source(BUNDLE, path, None)
     batch = torch.stack([torch.from_numpy(source.prepare(name)) for name in listed_images(pictures)])
     for module in network.modules():

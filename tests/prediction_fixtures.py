@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,11 @@ import pytest
 import torch
 from export_fixtures import BUNDLE
 from numpy.typing import NDArray
+from toy_weights import write_record
 
-from custom_networks.export.source import listed_images, load_source
+from custom_networks import SGDNet
+from custom_networks.configuration.inference import load_source
+from custom_networks.export.images import listed_images
 from custom_networks.prediction import Prediction, SGDNetPredictor
 from custom_networks.prediction.reading import Picture
 from custom_networks.prediction.views import VIEWS
@@ -46,8 +48,9 @@ def two_classes(checkpoint: Path, pictures: Path, tmp_path_factory: pytest.TempP
         for part in ("weight", "bias"):
             state[f"{name}.{part}"] = state[f"{name}.{part}"].repeat(3, *[1] * (state[f"{name}.{part}"].ndim - 1))
     torch.save(state, path)
-    about = json.loads(checkpoint.with_suffix(".json").read_text())
-    path.with_suffix(".json").write_text(json.dumps({**about, "classes": {"1": "round", "2": "long"}}))
+    with torch.device("meta"):
+        network = SGDNet(out_channels=3)
+    write_record(path, network, classes={"1": "round", "2": "long"}, image_size=source.image_size)
     return path
 
 

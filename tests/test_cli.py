@@ -68,6 +68,7 @@ def test_help_of_a_verb_describes_every_knob(sgdnet: Run) -> None:
         (("train", "--max_epochs", "ten"), "--max_epochs ten: must be a whole number from 1 up"),
         (("train", "--batch_size", "0"), "--batch_size 0: must be a whole number from 1 up"),
         (("train", "--learning_rate", "-1"), "--learning_rate -1: must be a number above 0"),
+        (("train", "--rotation_degrees", "-5"), "--rotation_degrees -5: must be a number of degrees from 0 to 180"),
         (("train", "--device", "gpu"), "--device gpu: no such device; use cuda"),
         (("train", "--amp", "maybe"), "--amp maybe: must be true or false"),
         (("train", "--config_file", "no.json"), "no.json: no such configuration"),

@@ -54,9 +54,9 @@ def add_image(service: Served, image: UploadFile) -> dict[str, Any]:
 
 @router.get("/{image}")
 def one_image(service: Served, name: ImageName) -> dict[str, Any]:
-    """Describe an image; low and high are its smallest and largest value, for the window of 16-bit images."""
+    """Describe an image; its range is the smallest and the largest value, for the window of 16-bit images."""
     low, high = service.pictures.window(name)
-    return {**item_of(service, name, service.chooser.uncertainty()), "low": low, "high": high}
+    return {**item_of(service, name, service.chooser.uncertainty()), "range": [low, high]}
 
 
 @router.get("/{image}/thumbnail", response_class=Response)

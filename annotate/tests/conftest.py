@@ -22,8 +22,8 @@ from annotate.app import create_app
 from annotate.service import Service
 from annotate.settings import Settings
 from custom_networks import SGDNet
-from custom_networks.data.normalization import ISIC
 from custom_networks.data.phantoms import write_phantoms
+from custom_networks.weights.normalization import ISIC
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUNDLE = REPOSITORY / "bundle"

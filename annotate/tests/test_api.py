@@ -182,7 +182,7 @@ def test_window_of_16_bits(client, studies):
     values = np.linspace(1000, 3000, 64 * 64).reshape(64, 64).astype(np.uint16)
     Image.fromarray(values).save(studies / "images" / "wide.png")
     item = client.get("/api/images/wide.png").json()
-    assert (item["bits"], item["low"], item["high"]) == (16, 1000, 3000)
+    assert (item["bits"], item["range"]) == (16, [1000, 3000])
     whole = decoded(client.get("/api/images/wide.png/view"))
     assert (whole.dtype, whole.min(), whole.max()) == (np.uint8, 0, 255)
     half = decoded(client.get("/api/images/wide.png/view", params={"low": 1000, "high": 2000}))
@@ -256,7 +256,7 @@ def test_inference(predicting):
     client = predicting
     session = client.get("/api/session").json()
     assert session["model"]["version"] == 0
-    assert session["classes"] == [{"index": 1, "name": "lesion", "colour": "#ff8c1a"}]
+    assert session["classes"] == [{"index": 1, "name": "lesion", "colour": "#19b5fe"}]
     name = names(client)[0]
     made = client.post("/api/infer", json={"image": name, "maps": ["uncertainty", "edge"]})
     assert made.status_code == 202

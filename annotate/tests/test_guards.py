@@ -57,6 +57,9 @@ def test_other_web_sites_are_refused(client):
 def test_headers_that_browsers_heed(client):
     headers = client.get("/api/session").headers
     assert headers["x-content-type-options"] == "nosniff"
+    page = client.get("/ui/").headers
+    assert page["cache-control"] == "no-cache"
+    assert page["content-security-policy"].startswith("default-src 'self'")
 
 
 def test_every_error_is_a_sentence(client):

@@ -21,7 +21,7 @@ from annotate.errors import Unfit
 from annotate.guidance import guidance_of
 from annotate.service import Service
 from annotate.settings import Settings
-from custom_networks.data.normalization import ISIC
+from custom_networks.weights.normalization import ISIC
 
 NAME = "phantom_000.png"
 

@@ -86,6 +86,13 @@ def test_held_out_images_stay_held_out(start: Start, weights, phantoms, studies)
     assert json.loads((studies / "annotations" / "heldout.json").read_text())[NAMES[1]] is True
 
 
+def test_weights_of_other_classes_are_not_gone_on_from(start: Start, weights, phantoms):
+    client = start(weights, classes=("lesion", "ink"))
+    submit_truth(client, phantoms, 3)
+    answer = client.post("/api/training", json={"epochs": 1})
+    assert (answer.status_code, "1 class(es) apart, the labels have 2" in answer.json()["error"]) == (409, True)
+
+
 def model_file(folder, content: bytes):
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "model.pt"

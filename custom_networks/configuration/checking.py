@@ -4,41 +4,53 @@ from __future__ import annotations
 
 import inspect
 import pydoc
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from custom_networks.configuration.reading import knobs
+from custom_networks.configuration.knobs import knob_descriptions
+from custom_networks.configuration.merged import Configuration
 from custom_networks.errors import UserError, nearest
 from custom_networks.flags import flag
 
-MINIMA = {"fold": 0, "batch_size": 1, "max_epochs": 1, "num_workers": 0, "seed": 0}
+MINIMA = {
+    **{"fold": 0, "batch_size": 1, "max_epochs": 1, "num_workers": 0, "seed": 0},
+    **{"val_interval": 1, "warmup_epochs": 0},
+}
+RANGES = {"clip_norm": (0.0, float("inf")), "ema_decay": (0.0, 1.0)}
+SWITCHES = ("amp", "checkpointing", "data_on_device", "cudnn_benchmark", "tf32", "deterministic")
 
 
-def check_overrides(names: Iterable[str], config: Mapping[str, Any]) -> None:
+def check_overrides(configuration: Configuration | None) -> None:
     """Refuse an override of something that is not in the configuration; MONAI would ignore it without a word.
 
     Args:
-        names: of the overrides, `id#sub` or `id::sub` for nested ones.
-        config: as the files have it.
+        configuration: of the run; None where another program than a command line drives it.
 
     Raises:
         UserError: naming the override and the nearest knob, or the nearest argument of what a nested one configures.
     """
-    for name in names:
+    if configuration is None:
+        return
+    for name in configuration.overrides:
         path = name.replace("::", "#").split("#")
-        if path[0] not in config:
-            known = knobs(config) or list(config)
+        if path[0] not in configuration.files:
+            known = list(knob_descriptions(configuration.files)) or list(configuration.files)
             raise UserError(f"--{name}: no such setting{nearest(path[0], known) or '; see `sgdnet train --help`'}")
-        parent: Any = config
-        for part in path[:-1]:
-            parent = parent.get(part) if isinstance(parent, Mapping) else None
-        target = pydoc.locate(parent["_target_"]) if isinstance(parent, Mapping) and "_target_" in parent else None
-        if len(path) > 1 and callable(target):
-            arguments = inspect.signature(target).parameters
-            if path[-1] not in arguments and not path[-1].startswith("_"):
-                raise UserError(f"--{name}: {path[-2]} has no such argument{nearest(path[-1], arguments)}")
+        _check_argument(name, path, configuration.files)
+
+
+def _check_argument(name: str, path: list[str], config: Mapping[str, Any]) -> None:
+    """Refuse an argument that the function or class of a nested override does not have."""
+    parent: Any = config
+    for part in path[:-1]:
+        parent = parent.get(part) if isinstance(parent, Mapping) else None
+    target = pydoc.locate(parent["_target_"]) if isinstance(parent, Mapping) and "_target_" in parent else None
+    if callable(target):
+        arguments = inspect.signature(target).parameters
+        if path[-1] not in arguments and not path[-1].startswith("_"):
+            raise UserError(f"--{name}: {path[-2]} has no such argument{nearest(path[-1], arguments)}")
 
 
 def check_values(settings: Mapping[str, Any]) -> None:
@@ -57,6 +69,9 @@ def check_values(settings: Mapping[str, Any]) -> None:
     rate = settings.get("learning_rate", 1.0)
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < float("inf"):
         raise UserError(f"--learning_rate {rate}: must be a number above 0, such as 0.0001")
+    angle = settings.get("rotation_degrees", 0)
+    if isinstance(angle, bool) or not isinstance(angle, int | float) or not 0 <= angle <= 180:
+        raise UserError(f"--rotation_degrees {angle}: must be a number of degrees from 0 to 180")
     device = str(settings.get("device", "cpu"))
     try:
         kind = torch.device(device).type
@@ -64,6 +79,10 @@ def check_values(settings: Mapping[str, Any]) -> None:
         raise UserError(f"--device {device}: no such device; use cuda, cuda:0 or cpu") from None
     if kind == "cuda" and not torch.cuda.is_available():
         raise UserError(f"--device {device}: no CUDA GPU to be had here; use --device cpu")
-    for name in ("amp", "checkpointing"):
+    for name, (low, high) in RANGES.items():
+        value = settings.get(name, low)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < high:
+            raise UserError(f"--{name} {value}: must be a number from {low:g} up, below {high:g}; {low:g} is off")
+    for name in SWITCHES:
         if not isinstance(flag(settings.get(name, False)), bool):
             raise UserError(f"--{name} {settings[name]}: must be true or false")

@@ -1,4 +1,4 @@
-"""Data: phantoms, pairs and folds, checks, reading, caches, normalisation."""
+"""Data: phantoms, pairs and folds, checks, reading, caches."""
 
 from custom_networks.data.caching import cached_dataset
 from custom_networks.data.folder import find_images, find_pairs, listed_columns, load_datalist, load_test_list
@@ -13,7 +13,6 @@ from custom_networks.data.labels import (
     to_binary,
     to_whole_numbers,
 )
-from custom_networks.data.normalization import Normalization
 from custom_networks.data.on_device import training_loader
 from custom_networks.data.resizing import Resized
 from custom_networks.data.sources import (
@@ -24,7 +23,6 @@ from custom_networks.data.sources import (
 )
 
 __all__ = [
-    "Normalization",
     "Resized",
     "StrictPILReader",
     "cached_dataset",

@@ -1,11 +1,12 @@
 """Keep decoded and resized images: in memory where they fit, else on disk.
 
-What is kept is what comes before the first random transform (`RandIdentity` ends it where nothing is random), so
-that images stay in 8 bits.
+What is kept comes from the first transforms, which load and resize, so that images stay in 8 bits; the others follow
+each time.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import os
@@ -21,7 +22,7 @@ import torch
 from monai.config import PathLike
 from monai.data import CacheDataset, Dataset, MetaTensor, PersistentDataset
 from monai.data.utils import pickle_hashing
-from monai.transforms import Compose, RandomizableTrait, Transform
+from monai.transforms import Compose
 from monai.utils import convert_to_tensor, ensure_tuple
 
 from custom_networks.data.memory import free_memory
@@ -40,6 +41,7 @@ FORMAT = "1"  # of the files; another number makes new ones
 def cached_dataset(
     data: Sequence[dict[str, Any]],
     transform: Compose,
+    kept: int,
     cache: str | None = "auto",
     cache_dir: PathLike = "cache",
     num_workers: int = 2,
@@ -52,13 +54,14 @@ def cached_dataset(
 
     Args:
         data: items of a data list.
-        transform: all transforms; those before the first random one are done once.
+        transform: all transforms.
+        kept: how many of them, from the first, are done once and their result kept; none of these may be random.
         cache: one of `CACHES`; None, as which a command line reads "none", is the same.
         cache_dir: folder for "disk", made where it is used.
         num_workers: threads that fill the memory.
 
     Returns:
-        `CacheDataset`, `DiskCacheDataset` or `Dataset`.
+        `Dataset`, or `StagedDataset` with a `CacheDataset` or `DiskCacheDataset`.
 
     Raises:
         UserError: for another `cache`, or a folder that cannot be written.
@@ -67,26 +70,42 @@ def cached_dataset(
     if cache not in CACHES:
         raise UserError(f"--cache {cache}: must be one of {', '.join(CACHES)}{nearest(str(cache), CACHES)}")
     reason = ASKED
+    first = Compose(transform.transforms[:kept])
     if cache == "auto" and data:
-        cache, reason = _choose(len(data) * item_bytes(data[0], transform), Path(cache_dir))
+        cache, reason = _choose(len(data) * item_bytes(data[0], first), Path(cache_dir))
     if rank() == 0 and not (cache == "none" and reason == ASKED):
         where = {"memory": "in memory", "disk": f"on disk in {cache_dir}"}.get(cache, "nowhere")
         logger.info("%d decoded images kept %s: %s", len(data), where, reason)
-    if cache == "disk":
-        return DiskCacheDataset(data, transform, cache_dir)
     if cache == "none":
         return Dataset(data, transform)
-    return CacheDataset(data, transform, num_workers=num_workers, progress=False)
+    if cache == "disk":
+        return StagedDataset(data, transform, DiskCacheDataset(data, first, cache_dir))
+    return StagedDataset(data, transform, CacheDataset(data, first, num_workers=num_workers, progress=False))
 
 
-def first_random(transform: Compose) -> int | None:
-    """Position of the first transform whose result MONAI's caches do not keep; None where they keep all."""
-    return transform.get_index_of_first(lambda t: isinstance(t, RandomizableTrait) or not isinstance(t, Transform))
+class StagedDataset(Dataset):
+    """Data set whose first transforms another one has done, and keeps.
+
+    Args:
+        data: items of a data list.
+        transform: all transforms.
+        kept: the items after the first of these transforms.
+    """
+
+    def __init__(
+        self, data: Sequence[dict[str, Any]], transform: Compose, kept: CacheDataset | PersistentDataset
+    ) -> None:
+        super().__init__(data, transform)
+        self.kept = kept
+        self.start = len(kept.transform.transforms)
+
+    def _transform(self, index: int) -> Any:
+        return self.transform(copy.deepcopy(self.kept[index]), start=self.start)
 
 
 def item_bytes(item: dict[str, Any], transform: Compose) -> int:
-    """Bytes that one item takes in a cache, its metadata included."""
-    return len(pickle.dumps(transform(item, end=first_random(transform))))
+    """Bytes that one item takes in a cache, its metadata included, after the transforms that are done once."""
+    return len(pickle.dumps(transform(item)))
 
 
 def _choose(needed: int, folder: Path) -> tuple[str, str]:
@@ -115,7 +134,7 @@ class DiskCacheDataset(PersistentDataset):
 
     Args:
         data: items with "image" and perhaps "label", each a path or a list of paths.
-        transform: those before the first random one are done once.
+        transform: done once, none of them random.
         cache_dir: folder of the files.
 
     Raises:

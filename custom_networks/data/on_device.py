@@ -13,14 +13,14 @@ from typing import Any
 
 import torch
 from monai.data import DataLoader, Dataset
-from monai.transforms import Compose
+from monai.transforms import Compose, RandomizableTrait
 from monai.utils import convert_to_tensor
 from torch import Tensor
 from torch.utils.data import DataLoader as TorchDataLoader
 from torch.utils.data import Sampler
 
 from custom_networks.data.batch_augmentation import Batch, batch_steps
-from custom_networks.data.caching import SHARE, first_random
+from custom_networks.data.caching import SHARE
 from custom_networks.data.memory import free_memory
 from custom_networks.errors import UserError
 from custom_networks.flags import flag
@@ -61,7 +61,7 @@ class OnDeviceLoader(TorchDataLoader):
         super().__init__(dataset, batch_size, shuffle, sampler)
         self.device = torch.device(device)
         transform = dataset.transform
-        end = first_random(transform)
+        end = transform.get_index_of_first(lambda each: isinstance(each, RandomizableTrait))
         self.steps = batch_steps([] if end is None else transform.transforms[end:])
         self.kept = self._load(transform, end, max(1, num_workers))
 

@@ -19,11 +19,10 @@ from monai.engines.workflow import Workflow
 from numpy.typing import NDArray
 from torch import Tensor
 
-from custom_networks.data.normalization import Normalization
 from custom_networks.errors import UserError, nearest
 from custom_networks.evaluation.classes import class_row
 from custom_networks.evaluation.columns import add_classes, computed_columns, subgroup_names
-from custom_networks.evaluation.instances import PooledInstances, tune_watershed, watershed_parameters
+from custom_networks.evaluation.instances import PooledInstances, tune_watershed
 from custom_networks.evaluation.items import EvaluationSet
 from custom_networks.evaluation.maps import (
     RESOLUTIONS,
@@ -51,9 +50,11 @@ from custom_networks.flags import flag
 from custom_networks.metrics.image_metrics import measure
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.metrics.probability import Calibration
+from custom_networks.metrics.watershed import watershed_parameters
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.statistics.lesion import lesion_size
 from custom_networks.statistics.per_image import PER_IMAGE
+from custom_networks.weights.normalization import Normalization
 
 THRESHOLD = 0.5  # a pixel is foreground from this probability up, as in training and inference
 

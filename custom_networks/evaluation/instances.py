@@ -2,55 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from custom_networks.errors import UserError, nearest
+from custom_networks.errors import UserError
 from custom_networks.files import write_json
 from custom_networks.metrics.instances import InstanceCounts, PooledPanopticQuality
-from custom_networks.metrics.watershed import WatershedParameters, split_instances, tune
-
-WATERSHED = "watershed.json"
-
-
-def watershed_parameters(given: Mapping[str, Any] | str | None) -> WatershedParameters:
-    """Read the parameters of the watershed.
-
-    Args:
-        given: names and values; the path of a `watershed.json` that tuning wrote; None for the defaults.
-
-    Returns:
-        The parameters.
-
-    Raises:
-        UserError: for a file that cannot be read, a name that does not exist or a value out of range.
-    """
-    if given is None:
-        return WatershedParameters()
-    source, values = "watershed", given
-    if isinstance(given, str):
-        source = given
-        try:
-            values = json.loads(Path(given).read_text(encoding="utf-8"))["parameters"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise UserError(
-                f"{given}: not the {WATERSHED} of a tuning; give that file, or leave watershed out"
-            ) from None
-    known = WatershedParameters().as_dict()
-    if not isinstance(values, Mapping):
-        raise UserError(f"{source}: must map names to values; the names are {', '.join(known)}")
-    for name in values:
-        if name not in known:
-            raise UserError(f"{source}: no parameter {name!r}{nearest(str(name), known)}; use {', '.join(known)}")
-    try:
-        return WatershedParameters(**values)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{source}: {error}; correct it") from None
+from custom_networks.metrics.watershed import WATERSHED, WatershedParameters, split_instances, tune
 
 
 def tune_watershed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from custom_networks.data.folder import read_datalist as read_list
 from custom_networks.data.labels import with_classes
 from custom_networks.errors import UserError, nearest
 from custom_networks.evaluation.classes import class_columns
-from custom_networks.evaluation.trained import check_belongs
+from custom_networks.evaluation.trained import check_images, check_settings
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.statistics.per_image import MEASURED
 
@@ -102,11 +103,13 @@ def evaluation_set(
     """
     if split not in SPLITS:
         raise UserError(f"--split {split}: must be one of {', '.join(SPLITS)}{nearest(str(split), SPLITS)}")
-    settings = {"dataset_dir": dataset_dir, "datalist": datalist, "fold": fold, "seed": seed, "split": split}
-    notes = check_belongs(str(checkpoint), {**settings, "label_kind": label_kind, "image_size": image_size})
+    weights = str(checkpoint)
+    notes = check_settings(weights, {"label_kind": label_kind, "classes": classes, "image_size": image_size})
     content = read_list(datalist) if datalist is not None else {}
     _need_labels(dataset_dir, datalist, content, split)
     items = _listed(dataset_dir, datalist, content, split, fold, seed)
+    settings = {"dataset_dir": dataset_dir, "datalist": datalist, "fold": fold, "seed": seed, "split": split}
+    notes += check_images(weights, items, settings, functools.partial(_listed, dataset_dir, datalist, content))
     lists = ("test",) if split == "test" else ("training", "validation")
     listed = listed_columns(dataset_dir, datalist, lists) if datalist is not None else {}
     paths = Counter(item["image"] for item in items)

@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from custom_networks.data.images import read_picture
 from custom_networks.data.labels import label_converter
-from custom_networks.data.normalization import Normalization
 from custom_networks.network.sgdnet import SGDNetMaps
 from custom_networks.precision import MixedPrecisionInferer
+from custom_networks.weights.normalization import Normalization
 
 RESOLUTIONS = ("original", "network")
 Map = NDArray[np.float32]

@@ -20,11 +20,11 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt
 from skimage.segmentation import find_boundaries
 
+from custom_networks.colours import PREDICTION_COLOUR, TRUTH_COLOUR
 from custom_networks.errors import UserError
 from custom_networks.files import write_atomically
 from custom_networks.metrics.policies import METRICS
 from custom_networks.network.sgdnet import SGDNetMaps
-from custom_networks.run.sheet import PREDICTION_COLOUR, TRUTH_COLOUR
 
 CASES, THUMBNAILS = "cases", "thumbnails"
 LONGEST, THUMBNAIL = 256, 96

@@ -6,13 +6,12 @@ import platform
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from custom_networks.configuration.reading import remembered_config
+from custom_networks.configuration.merged import Configuration
 from custom_networks.evaluation.classes import CLASS_METRICS, summarise_classes
 from custom_networks.evaluation.columns import limits_text
 from custom_networks.evaluation.handler import THRESHOLD, Evaluation
@@ -20,18 +19,23 @@ from custom_networks.evaluation.trained import training_folder
 from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.processes import rank
-from custom_networks.run.tracking import git_commit
+from custom_networks.software import commit, installed
 from custom_networks.statistics.per_image import PER_IMAGE, as_rows, metric_columns, plain, text_table
 from custom_networks.statistics.summary import summarise, summarise_subgroups
-from custom_networks.weights.record import training_of
+from custom_networks.weights.reading import record_of
 
 SUMMARY_JSON, SUMMARY_CSV, SUBGROUPS_CSV, CLASSES_CSV = "summary.json", "summary.csv", "subgroups.csv", "classes.csv"
 SUBGROUP_METRICS = ("dice", "iou", "hd95", "boundary_iou", "pq")
-PACKAGES = ("torch", "monai", "numpy", "scipy", "scikit-image", "pandas", "pillow")
+PACKAGES = ("sgdnet", "torch", "monai", "numpy", "scipy", "scikit-image", "pandas", "pillow")
 
 
 def conclude(
-    evaluation: Evaluation, checkpoint: str | Path, settings: dict[str, Any], device: Any = None, seed: int = 0
+    evaluation: Evaluation,
+    checkpoint: str | Path,
+    settings: dict[str, Any],
+    configuration: Configuration | None = None,
+    device: Any = None,
+    seed: int = 0,
 ) -> None:
     """Write the tables of an evaluation that has run, and print what they say.
 
@@ -39,6 +43,7 @@ def conclude(
         evaluation: the handler.
         checkpoint: that was evaluated.
         settings: every knob of the evaluation.
+        configuration: that it was started with; None where another program than a command line drives it.
         device: that it ran on.
         seed: of the bootstrap.
     """
@@ -52,7 +57,7 @@ def conclude(
         **description(evaluation, frame),
         "checkpoint": checkpoint_facts(checkpoint),
         "settings": settings,
-        "config": remembered_config(),
+        "config": configuration.merged if configuration else {},
         "made": provenance(device),
         "metrics": as_rows(table),
         "subgroups": {
@@ -121,20 +126,20 @@ def checkpoint_facts(checkpoint: str | Path) -> dict[str, Any]:
     return {
         "path": str(path),
         "sha256": sha256(path),
-        "training": training_of(path),
+        "training": record_of(path).summary(),
         "training_folder": str(folder) if folder else None,
     }
 
 
 def provenance(device: Any = None) -> dict[str, Any]:
     """Versions, commit, command and time: what it takes to run the same again."""
-    versions = {"python": platform.python_version(), "sgdnet": _version("sgdnet")}
+    versions = {"python": platform.python_version(), **dict.fromkeys(PACKAGES, "not installed"), **installed(PACKAGES)}
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": git_commit(),
+        "commit": commit() or "unknown",
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "device": str(device),
-        "versions": versions | {name: _version(name) for name in PACKAGES},
+        "versions": versions,
     }
 
 
@@ -205,13 +210,6 @@ def _label(name: str, unit: str) -> str:
 
 def _figure(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4g}"
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _write_csv(path: Path, frame: pd.DataFrame, index: str) -> None:

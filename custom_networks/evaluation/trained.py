@@ -1,12 +1,20 @@
-"""Whether a checkpoint belongs to what is to be evaluated, and where its training can be found."""
+"""Whether weights may be measured on some images, and where their training can be found."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from custom_networks.errors import UserError
-from custom_networks.weights.record import setting_of, training_of
+from custom_networks.weights.reading import record_of, setting_of, trained_outputs
+from custom_networks.weights.training import image_hashes, image_paths
+
+Items = Sequence[Mapping[str, Any]]
+SHOWN = 3
+"""How many files an error names."""
+NO_ESTIMATE = "no estimate of quality on new ones"
 
 
 def training_folder(checkpoint: str | Path) -> Path | None:
@@ -17,45 +25,119 @@ def training_folder(checkpoint: str | Path) -> Path | None:
     return next((folder for folder in candidates if (folder / "metrics.csv").is_file()), None)
 
 
-def check_belongs(checkpoint: str | Path, settings: dict[str, Any]) -> list[str]:
-    """Compare what is to be evaluated with what the checkpoint was trained on.
+def check_settings(checkpoint: str | Path, settings: Mapping[str, Any]) -> list[str]:
+    """Compare how weights are to be evaluated with how they were trained.
 
     Args:
         checkpoint: the weights.
-        settings: dataset_dir, datalist, fold, seed, split, label_kind and image_size of the evaluation.
+        settings: label_kind, classes and image_size of the evaluation.
 
     Returns:
         Sentences worth knowing, such as another image size than in training.
 
     Raises:
-        UserError: when validation images were among those that the weights were trained on.
+        UserError: for weights of more or fewer classes, or a record that cannot be read.
     """
     if not Path(checkpoint).is_file():  # the loader says that it is missing
         return []
-    trained = training_of(checkpoint).get("settings")
-    if not isinstance(trained, dict):
-        return [f"{checkpoint}: no .json beside it tells how it was trained; make sure that settings and fold agree"]
-    if settings["split"] == "validation" and _same_data(trained, settings):
-        for name in ("fold", "seed"):
-            if trained.get(name, settings[name]) != settings[name]:
-                raise UserError(
-                    f"{checkpoint}: trained with {name} {trained.get(name)}, so {name} {settings[name]} would measure "
-                    f"it on images it was trained on; use --{name} {trained.get(name)}, or --split test"
-                )
-    notes = []
-    if trained.get("image_size", settings["image_size"]) != settings["image_size"]:
-        notes.append(
-            f"{checkpoint} was trained at {trained['image_size']} pixels and is evaluated at {settings['image_size']}"
+    outputs, classes = trained_outputs(checkpoint), settings["classes"]
+    if outputs > 1 >= classes:
+        raise UserError(
+            f"{checkpoint}: tells {outputs - 1} classes apart, and one is to be evaluated; add --config_file "
+            "bundle/configs/multi_class.json"
         )
-    kind = trained.get("label_kind")
-    if kind and kind != settings["label_kind"]:
+    if outputs != classes:
+        raise UserError(
+            f"{checkpoint}: has {outputs} output{'s' * (outputs > 1)}, and {classes} classes are to be evaluated, "
+            "background included; " + (f"use --classes {outputs}" if outputs > 1 else "leave multi_class.json out")
+        )
+    trained = record_of(checkpoint).settings
+    if not trained:
+        return [f"{checkpoint}: no .json beside it tells how it was trained; make sure that settings and fold agree"]
+    notes = []
+    size, kind = trained.get("image_size"), trained.get("label_kind")
+    if size not in (None, settings["image_size"]):
+        notes.append(f"{checkpoint} was trained at {size} pixels and is evaluated at {settings['image_size']}")
+    if kind not in (None, settings["label_kind"]):
         notes.append(f"{checkpoint} was trained on labels of kind {kind}, not {settings['label_kind']}")
-    if settings["split"] in ("training", "all") and _same_data(trained, settings):
-        notes.append("these images include those that the weights were trained on: no estimate of quality on new ones")
     return notes
 
 
-def _same_data(trained: dict[str, Any], settings: dict[str, Any]) -> bool:
+def check_images(
+    checkpoint: str | Path, items: Items, settings: Mapping[str, Any], listed: Callable[[str, int, int], Items]
+) -> list[str]:
+    """Refuse to measure weights on images that they were trained on, whatever list or folder these come from.
+
+    The record of the weights has the images by content. An older one has not; then fold and seed are compared where
+    both name the same data.
+
+    Args:
+        checkpoint: the weights.
+        items: what is to be evaluated, `{"image": path, ...}` each.
+        settings: dataset_dir, datalist, split, fold and seed of the evaluation.
+        listed: lists the items of another split, fold and seed of the same data, to find one that may be measured.
+
+    Returns:
+        Sentences worth knowing: how many images were trained on where `split` asks for them.
+
+    Raises:
+        UserError: naming how many images were trained on, the first of them, and what to do.
+    """
+    if not Path(checkpoint).is_file():
+        return []
+    record, split = record_of(checkpoint), settings["split"]
+    wanted = split in ("training", "all")
+    if record.data is None:
+        if not record.settings or not _same_data(record.settings, settings):
+            return []
+        if wanted:
+            return [f"these images include those that the weights were trained on: {NO_ESTIMATE}"]
+        _check_fold(checkpoint, record.settings, settings)
+        return []
+    trained = set(record.data.images)
+
+    def seen_among(some: Items) -> list[str]:
+        paths = image_paths(some)
+        hashes = image_hashes(paths)
+        return [path for path in paths if hashes[path] in trained]
+
+    seen = seen_among(items)
+    if not seen:
+        return []
+    count = f"{len(seen)} of these {len(items)} images"
+    if wanted:
+        return [f"{count} are among those that the weights were trained on: {NO_ESTIMATE}"]
+    fix = "give images that they were not trained on"
+    fold, seed = (record.settings.get(name, settings[name]) for name in ("fold", "seed"))
+    changed = "".join(
+        f" --{name} {value}" for name, value in (("fold", fold), ("seed", seed)) if value != settings[name]
+    )
+    for choice, option in (
+        (("validation", fold, seed), f"--split validation{changed}" if split != "validation" else changed.strip()),
+        (("test", settings["fold"], settings["seed"]), "--split test"),
+    ):
+        with suppress(UserError):  # no such list, or no such fold
+            if option and not seen_among(listed(*choice)):
+                fix = f"use {option}"
+                break
+    names = ", ".join(seen[:SHOWN]) + (", ..." if len(seen) > SHOWN else "")
+    raise UserError(
+        f"{checkpoint}: was trained on {count} ({names}), so this would not measure it on new ones; {fix}, or --split "
+        "all to measure it all the same"
+    )
+
+
+def _check_fold(checkpoint: str | Path, trained: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Compare fold and seed, for weights whose images are not known."""
+    for name in ("fold", "seed") if settings["split"] == "validation" else ():
+        if trained.get(name, settings[name]) != settings[name]:
+            raise UserError(
+                f"{checkpoint}: trained with {name} {trained.get(name)}, so {name} {settings[name]} would measure "
+                f"it on images it was trained on; use --{name} {trained.get(name)}, or --split test"
+            )
+
+
+def _same_data(trained: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
     """Whether both name the same data set."""
 
     def resolved(path: Any) -> Path | None:

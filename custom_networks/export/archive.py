@@ -6,6 +6,7 @@ so does MONAI Label, which puts the folder of a bundle on Python's path.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import zipfile
@@ -15,12 +16,14 @@ from typing import IO, Any
 import torch
 
 import custom_networks
+from custom_networks.configuration.inference import Source, load_source
 from custom_networks.errors import UserError
-from custom_networks.export.source import Source, load_source
 from custom_networks.export.torchscript import open_
 from custom_networks.export.verify import check, compare
 from custom_networks.files import write_atomically
-from custom_networks.weights.record import training_of
+from custom_networks.weights.network import network_arguments
+from custom_networks.weights.reading import record_of
+from custom_networks.weights.record import VERSION
 
 NAME = "sgdnet_2d_segmentation"
 CHECKSUMS = "checksums.sha256"
@@ -50,16 +53,31 @@ def requirements(metadata: dict[str, Any]) -> bytes:
 
 
 def about_weights(source: Source) -> bytes:
-    """Write how the weights were made and how their input is normalised, without any path of this machine."""
-    stored = training_of(source.checkpoint)
-    settings = {name: value for name, value in stored.get("settings", {}).items() if not isinstance(value, str)}
-    settings["image_size"] = source.image_size
-    content = {
-        "normalization": source.normalization.as_dict(),
-        "metrics": stored.get("metrics", {}),
-        "settings": settings,
+    """Write the record of the weights, without any path of this machine."""
+    stored = record_of(source.checkpoint)
+    settings = {name: value for name, value in stored.settings.items() if not isinstance(value, str)}
+    changes: dict[str, Any] = {
+        "version": VERSION,
+        "network": network_arguments(source.network),
+        "normalization": source.normalization,
+        "settings": {**settings, "image_size": source.image_size},
     }
-    return (json.dumps(content, indent=2) + "\n").encode()
+    return _as_json(stored.model_copy(update=changes).as_dict())
+
+
+def about_bundle(source: Source) -> bytes:
+    """Write `metadata.json`, whose output has a channel for each class where the weights tell several apart."""
+    about = copy.deepcopy(source.about)
+    if source.classes:
+        output = about["network_data_format"]["outputs"]["pred"]
+        names = {0: "background", **source.classes}
+        output |= {"num_channels": len(names), "channel_def": {str(number): name for number, name in names.items()}}
+        about["pred_classes"] = f"class numbers: {', '.join(f'{number} {name}' for number, name in names.items())}"
+    return _as_json(about)
+
+
+def _as_json(content: Any) -> bytes:
+    return (json.dumps(content, indent=4, ensure_ascii=False) + "\n").encode()
 
 
 def check_script(path: Path, source: Source) -> None:
@@ -84,6 +102,7 @@ def collect(bundle_root: Path, source: Source) -> Files:
             if path.is_file() and not path.name.startswith(".")
         }
     files |= {"models/model.pt": source.checkpoint, "models/model.json": about_weights(source)}
+    files["configs/metadata.json"] = about_bundle(source)
     script = bundle_root / "models" / "model.ts"
     if script.is_file():
         check_script(script, source)
@@ -128,11 +147,6 @@ def write_archive(
     if path.exists() and not overwrite:
         raise UserError(f"{path}: is there already; add --overwrite true, or give another --output")
     source = load_source(root, checkpoint, None)
-    if source.classes:
-        raise UserError(
-            f"{source.checkpoint}: tells {len(source.classes)} classes apart, and the bundle's inference.json one; use "
-            "`sgdnet export` or `sgdnet predict`"
-        )
     files = collect(root, source)
 
     def write(file: IO[bytes]) -> None:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from custom_networks.configuration.inference import Source
 from custom_networks.export.common import INPUT, OUTPUT, Metadata
-from custom_networks.export.source import Source
 from custom_networks.files import sha256
+from custom_networks.software import installed
 
 PACKAGES = ("torch", "monai", "numpy", "onnx", "onnxruntime", "openvino")
 LICENCE = "Apache-2.0; weights also under the terms of the data they were trained on"
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what wrote the file."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def describe(source: Source, name: str, precision: str, sizes: str) -> Metadata:
@@ -75,5 +64,5 @@ def describe(source: Source, name: str, precision: str, sizes: str) -> Metadata:
             "threshold": source.threshold,
             "classes": classes or data_format["outputs"]["pred"]["channel_def"],
         },
-        "versions": versions(),
+        "versions": installed(PACKAGES),
     }

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import torch
 
+from custom_networks.configuration.inference import Source, load_source
 from custom_networks.data.phantoms import write_phantoms
 from custom_networks.errors import UserError, nearest
 from custom_networks.export.common import KEPT, PRECISIONS, Format, Images, Job, Metadata, require
 from custom_networks.export.description import describe
+from custom_networks.export.images import listed_images, spread
 from custom_networks.export.registry import FORMATS
-from custom_networks.export.source import Source, listed_images, load_source, spread
 from custom_networks.export.verify import Agreement, check, compare
 
 VERIFIED_IMAGES = 3

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,11 @@ from scipy.ndimage import gaussian_filter
 from skimage.measure import label
 from skimage.segmentation import watershed
 
+from custom_networks.errors import UserError, nearest
 from custom_networks.metrics.instances import InstanceCounts, match_instances
 
+WATERSHED = "watershed.json"
+"""File of tuned parameters."""
 Map = NDArray[np.floating]
 
 
@@ -49,6 +54,41 @@ class WatershedParameters:
     def as_dict(self) -> dict[str, float]:
         """Names and values, as a config holds them."""
         return asdict(self)
+
+
+def watershed_parameters(given: Mapping[str, Any] | str | None) -> WatershedParameters:
+    """Read the parameters of the watershed.
+
+    Args:
+        given: names and values; the path of a `watershed.json` that tuning wrote; None for the defaults.
+
+    Returns:
+        The parameters.
+
+    Raises:
+        UserError: for a file that cannot be read, a name that does not exist or a value out of range.
+    """
+    if given is None:
+        return WatershedParameters()
+    source, values = "watershed", given
+    if isinstance(given, str):
+        source = given
+        try:
+            values = json.loads(Path(given).read_text(encoding="utf-8"))["parameters"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UserError(
+                f"{given}: not the {WATERSHED} of a tuning; give that file, or leave watershed out"
+            ) from None
+    known = WatershedParameters().as_dict()
+    if not isinstance(values, Mapping):
+        raise UserError(f"{source}: must map names to values; the names are {', '.join(known)}")
+    for name in values:
+        if name not in known:
+            raise UserError(f"{source}: no parameter {name!r}{nearest(str(name), known)}; use {', '.join(known)}")
+    try:
+        return WatershedParameters(**values)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{source}: {error}; correct it") from None
 
 
 GRID: dict[str, Sequence[Any]] = {

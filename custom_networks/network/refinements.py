@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from custom_networks.network.layers import LayerNorm2d
 from custom_networks.network.sgdc import SGDC, GuidanceAddition
 from custom_networks.operators.dynamic_convolution import DynamicConvolution
+from custom_networks.operators.float32 import precise_matmul
 
 
 class PooledDynamicConvolution(nn.Module):
@@ -62,8 +63,8 @@ class PooledDynamicConvolution(nn.Module):
         query = self.query(fused).unflatten(1, [self.heads, -1]).flatten(3)  # (B, G, c, HW)
         pooled = F.adaptive_avg_pool2d(self.key(fused), self.kernel_size)
         key = pooled.unflatten(1, [self.heads, -1]).flatten(3)  # (B, G, c, K)
-        affinity = query.transpose(2, 3) @ key * query.shape[2] ** -0.5  # (B, G, HW, K)
-        logits = self.to_logits(affinity).transpose(2, 3).flatten(1, 2).unflatten(2, [height, width])
+        affinity = precise_matmul(query.transpose(2, 3), key) * query.shape[2] ** -0.5  # (B, G, HW, K)
+        logits = self.to_logits(affinity.to(x.dtype)).transpose(2, 3).flatten(1, 2).unflatten(2, [height, width])
         return x + self.project(self.operator(self.norm(x), logits))
 
 

@@ -10,6 +10,7 @@ Symbols: B batch, H and W the input's height and width, /4 a quarter of both, P 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,8 @@ from custom_networks.network.weights import load_encoder
 SIZE_FACTOR = 64  # StitchViT needs H/4 and W/4 to be multiples of its largest stride, 16
 GUIDANCE_CHANNELS = 16
 GUIDANCES = ("sge", "self")
+TRAINING_ARGUMENTS = ("pretrained_encoder", "checkpointing")
+"""Arguments that are no part of the architecture."""
 
 
 class SGDNetMaps(NamedTuple):
@@ -79,6 +82,9 @@ class SGDNet(nn.Module):
             less memory, more time, the same gradients.
         backend: of the dynamic convolution, a name in `operators/backends/registry.py` or "auto".
 
+    Attributes:
+        arguments: those of the architecture, by name, for the record of its weights.
+
     Raises:
         ValueError: for an argument out of its range.
         UserError: for weights that are missing or do not fit.
@@ -104,7 +110,11 @@ class SGDNet(nn.Module):
         checkpointing: bool = False,
         backend: str = "auto",
     ) -> None:
+        given = dict(locals())
         super().__init__()
+        self.arguments = {
+            name: given[name] for name in inspect.signature(SGDNet).parameters if name not in TRAINING_ARGUMENTS
+        }
         self.checkpointing = checkpointing
         for what, got, known in (("refinement", refinement, REFINEMENTS), ("guidance", guidance, GUIDANCES)):
             if got not in known:

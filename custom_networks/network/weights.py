@@ -1,11 +1,13 @@
-"""ImageNet weights for the encoder: read from a file on disk, loaded strictly, never downloaded.
+"""Files of weights: read from disk, loaded strictly, never downloaded.
 
-The published file is `res2net50_v1b_26w_4s-3cf99910.pth`. The only keys dropped are the classifier's, by name.
+ImageNet weights for the encoder are the published `res2net50_v1b_26w_4s-3cf99910.pth`; the only keys dropped are the
+classifier's, by name.
 """
 
 from __future__ import annotations
 
 import logging
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,12 @@ ADVICE = ("Weights only load failed", "Please file an issue", "Check the documen
 """How lines of PyTorch's message begin that do not say what is wrong, but how to load a file all the same."""
 
 
-def read_checkpoint(path: str | Path) -> Any:
+def read_checkpoint(path: str | Path, mapped: bool = False) -> Any:
     """Read what `torch.save` wrote: tensors, numbers, text and containers of them; other pickles are refused.
 
     Args:
         path: the file.
+        mapped: whether tensors stay on disk until they are used, for a look at what else is in the file.
 
     Returns:
         Its content, tensors on the CPU.
@@ -39,7 +42,7 @@ def read_checkpoint(path: str | Path) -> Any:
     if not path.is_file():
         raise UserError(f"{path}: no such weights file; give the path of a .pt or .pth file that exists")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(path))
     except Exception as error:  # whatever a file that is none makes the unpickler stumble over
         lines = (line.strip() for line in str(error).splitlines())
         reason = next((line for line in lines if line and not line.startswith(ADVICE)), type(error).__name__)[:120]
@@ -48,11 +51,12 @@ def read_checkpoint(path: str | Path) -> Any:
         ) from error
 
 
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+def read_state_dict(path: str | Path, mapped: bool = False) -> dict[str, Tensor]:
     """Read a file of weights.
 
     Args:
         path: the file; a checkpoint that holds the weights under `network`, `model` or `state_dict` is unwrapped.
+        mapped: see `read_checkpoint`.
 
     Returns:
         The tensors by name, on the CPU.
@@ -60,7 +64,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     Raises:
         UserError: for a file that cannot be read or holds no weights.
     """
-    content = read_checkpoint(path)
+    content = read_checkpoint(path, mapped)
     for key in ("network", "model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -118,16 +122,3 @@ def load_encoder(encoder: nn.Module, path: str | Path) -> None:
     dropped = [key for key in CLASSIFIER_KEYS if state.pop(key, None) is not None]
     load_strictly(encoder, state, path, "Res2Net-50 v1b encoder")
     logger.info("encoder weights from %s; dropped %s", path, ", ".join(dropped) or "nothing")
-
-
-def load_checkpoint(network: nn.Module, path: str | Path) -> None:
-    """Load trained weights into the network that they were trained with.
-
-    Args:
-        network: an `SGDNet` with the arguments it was trained with.
-        path: `model.pt` or `last.pt` of a run.
-
-    Raises:
-        UserError: a missing file, or weights of another architecture.
-    """
-    load_strictly(network, read_state_dict(path), path, type(network).__name__)

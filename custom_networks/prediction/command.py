@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from custom_networks.configuration.checking import check_values
-from custom_networks.configuration.reading import read_config
+from custom_networks.configuration.merged import read_config
 from custom_networks.errors import UserError
-from custom_networks.evaluation.instances import watershed_parameters
 from custom_networks.files import sha256
 from custom_networks.messages import readable_errors
+from custom_networks.metrics.watershed import watershed_parameters
 from custom_networks.prediction.execution import describe, execute, make_plan, settings_of
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.outputs import chosen_outputs
 from custom_networks.prediction.predictor import SGDNetPredictor
-from custom_networks.weights.record import trained_classes, trained_size
+from custom_networks.weights.reading import trained_classes, trained_size
 
 SOME_FAILED = 2
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a command line asks for; see `verbs.predict`, whose defaults these are."""
+    """What a command line asks for, described at `verbs.predict`; what it leaves out is as here and in `Options`."""
 
     inputs: Sequence[str]
     output: Path

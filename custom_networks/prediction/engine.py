@@ -11,12 +11,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from custom_networks.data.normalization import Normalization
 from custom_networks.network.layers import pad_to_multiple
 from custom_networks.network.sgdnet import SGDNet, restore
 from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.prediction.cuda_graph import CudaGraph
 from custom_networks.prediction.views import VIEWS
+from custom_networks.weights.normalization import Normalization
 
 CLASS = "class_"  # with its number, the map of a class
 

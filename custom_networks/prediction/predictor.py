@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from custom_networks.data.normalization import Normalization
+from custom_networks.configuration.inference import load_source
 from custom_networks.errors import UserError
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.prediction.engine import Engine
@@ -20,6 +20,7 @@ from custom_networks.prediction.options import Options
 from custom_networks.prediction.reading import Picture, from_array, is_volume, read_file, read_slices
 from custom_networks.prediction.result import Prediction, conclude
 from custom_networks.prediction.window import predict_windows
+from custom_networks.weights.normalization import Normalization
 
 
 class SGDNetPredictor:
@@ -88,8 +89,6 @@ class SGDNetPredictor:
         Raises:
             UserError: for a missing configuration, missing or unfit weights, or an option that cannot be.
         """
-        from custom_networks.export.source import load_source
-
         source = load_source(bundle_root, checkpoint, options.pop("image_size", None))
         chosen = Options(**{"image_size": source.image_size, "threshold": source.threshold, **options})
         return cls(source.network, source.normalization, chosen, device, edge, batch_size, source.classes, cuda_graphs)

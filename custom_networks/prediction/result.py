@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -77,18 +78,41 @@ def conclude(image: Picture, maps: Mapping[str, Tensor], options: Options) -> Pr
     certain = confidence(probability, mask)
     edge, uncertainty = found.get("edge"), found.get("uncertainty")
     by_class = {int(name.removeprefix(CLASS)): found[name] for name in found if name.startswith(CLASS)}
-    classes = _most_probable(by_class, mask) if by_class else None
+    numbers = [maps[f"{CLASS}{number}"] for number in sorted(by_class)]
+    classes = most_probable(numbers, maps["probability"] >= options.threshold).T.numpy() if numbers else None
     review = certain < options.review_below
     return Prediction(image, mask, probability, edge, uncertainty, certain, review, classes, by_class)
 
 
-def _most_probable(by_class: Mapping[int, Map], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Number of the most probable class at each pixel of the mask; map by map, without a copy of all."""
-    best = np.full(mask.shape, -1, np.float32)
-    classes = np.zeros(mask.shape, np.uint8)
-    for number, values in by_class.items():
-        larger = values > best
-        classes[larger] = number
-        best[larger] = values[larger]
+def decide(probability: Tensor, threshold: float) -> Tensor:
+    """Make a map of numbers of the probabilities of an image, for the bundle's `inference.json`.
+
+    Args:
+        probability: (1, X, Y) of the foreground, or (classes, X, Y), background first.
+        threshold: probability from which a pixel is foreground.
+
+    Returns:
+        (1, X, Y), 0 or 1, or the number of the class.
+    """
+    if len(probability) == 1:
+        return probability >= threshold
+    return most_probable(list(probability[1:]), 1 - probability[0] >= threshold)[None]
+
+
+def most_probable(by_class: Sequence[Tensor], mask: Tensor) -> Tensor:
+    """Number of the most probable class, from 1 up, at each pixel of a mask, and 0 outside; without a copy of all.
+
+    Args:
+        by_class: probability of each class, of the mask's shape.
+        mask: boolean.
+
+    Returns:
+        The numbers, uint8.
+    """
+    best = torch.full_like(by_class[0], -1)
+    classes = torch.zeros_like(mask, dtype=torch.uint8)
+    for number, values in enumerate(by_class, start=1):
+        classes[values > best] = number
+        best = torch.maximum(best, values)
     classes[~mask] = 0
     return classes

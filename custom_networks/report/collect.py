@@ -17,7 +17,8 @@ from custom_networks.run.record import METRICS, SETTINGS
 from custom_networks.run.summary import SHEET
 from custom_networks.run.tracking import RUN_ID
 from custom_networks.statistics.per_image import PER_IMAGE, read_per_image
-from custom_networks.weights.record import BEST, training_of
+from custom_networks.weights.reading import record_of
+from custom_networks.weights.record import BEST
 
 Row = dict[str, float]
 
@@ -113,9 +114,8 @@ def read_training(folder: Path) -> Training:
     """Read a run's folder, whether it is over or still training."""
     settings = _read_json(folder / SETTINGS) if (folder / SETTINGS).is_file() else {}
     rows = read_rows(folder / METRICS) if (folder / METRICS).is_file() else []
-    best = training_of(folder / BEST).get("metrics") or max(
-        rows, key=lambda row: row.get("val_mean_dice", -1), default={}
-    )
+    recorded = {name: value for name, value in record_of(folder / BEST).metrics.items() if value is not None}
+    best = recorded or max(rows, key=lambda row: row.get("val_mean_dice", -1), default={})
     identity = folder / RUN_ID
     uri = settings.get("tracking_uri")
     tracking = (str(uri), identity.read_text().strip()) if uri and identity.is_file() else None

@@ -6,7 +6,6 @@ hence this handler.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +17,17 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from custom_networks.errors import UserError
-from custom_networks.files import write_atomically, write_json
-from custom_networks.flags import flag
-from custom_networks.network.weights import load_checkpoint, load_strictly, read_checkpoint
-from custom_networks.processes import rank
+from custom_networks.files import sha256, write_atomically, write_json
+from custom_networks.network.weights import load_strictly, read_checkpoint
+from custom_networks.processes import from_first, rank
+from custom_networks.run.publishing import keep_stranger, publish, publishing
 from custom_networks.run.record import RunRecord
-from custom_networks.weights.record import BEST, LAST
-
-
-def keep_stranger(target: Path) -> None:
-    """Keep published weights that no run's folder holds, weights from elsewhere, as `model.previous.pt` beside."""
-    if target.is_file() and target.stat().st_nlink == 1:
-        target.replace(target.with_suffix(".previous.pt"))
-
-
-def publish(best: Path, target: Path) -> None:
-    """Make `target` the same file as `best` (a hard link where the disk can, else a copy), atomically.
-
-    Args:
-        best: weights in the folder of the run.
-        target: where the bundle expects them.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}-{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(best, temporary)
-    except OSError:
-        write_atomically(temporary, lambda file: file.write(best.read_bytes()))
-    temporary.replace(target)
+from custom_networks.run.resume import DATA, check_settings
+from custom_networks.training.averaging import AveragedWeights
+from custom_networks.weights.network import check_network, load_checkpoint
+from custom_networks.weights.reading import record_of
+from custom_networks.weights.record import BEST, KEY, LAST, WeightsRecord, parse_record, plain
+from custom_networks.weights.training import About
 
 
 class CheckpointLoader:
@@ -73,16 +54,16 @@ class CheckpointLoader:
 class Checkpoints:
     """Handler that writes `model.pt` (best weights) and `last.pt` (everything) after each epoch.
 
-    Put it last. `model.pt` is a plain state dict; `model.json` beside it says how it was made and how its input is
-    normalised. The random state needs no file: it follows from seed and epoch, see `EpochSeed`.
+    Put it last. `model.pt` is a plain state dict; `model.json` beside it, which `last.pt` holds too, is the record of
+    the weights. The random state needs no file: it follows from seed and epoch, see `EpochSeed`.
 
     Args:
-        record: of the run.
-        network: whose weights are saved, without a parallel wrapper.
+        record: of the run; it says whether the run starts from its folder's `last.pt`.
+        network: that is trained, without a parallel wrapper.
         optimizer: saved in `last.pt`.
         lr_scheduler: saved in `last.pt`.
-        resume: whether the run starts from its folder's `last.pt`.
-        about: further facts for `model.json`.
+        averaging: averaged weights, which are the ones to publish; None publishes those of `network`.
+        about: normalisation, classes and images of the training, for the record of the weights.
     """
 
     def __init__(
@@ -91,15 +72,15 @@ class Checkpoints:
         network: nn.Module,
         optimizer: Optimizer,
         lr_scheduler: LRScheduler,
-        resume: bool | str = False,
-        about: dict[str, Any] | None = None,
+        averaging: AveragedWeights | None = None,
+        about: About | None = None,
     ) -> None:
         self.record = record
         self.network = network
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
-        self.resume = bool(flag(resume))
-        self.about = about or {}
+        self.averaging = averaging or AveragedWeights(network)
+        self.about = about or About()
         self.ready = self.published = False
 
     @property
@@ -107,13 +88,18 @@ class Checkpoints:
         """File with everything."""
         return self.record.folder / LAST
 
+    @property
+    def best(self) -> Path:
+        """File with the best weights."""
+        return self.record.folder / BEST
+
     def attach(self, engine: Workflow) -> None:
-        """Resume or claim the folder when the run starts, save when an epoch is complete."""
+        """Open the run, and resume it, when it starts; save when an epoch is complete."""
         engine.add_event_handler(Events.STARTED, self.start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
     def start(self, engine: Workflow) -> None:
-        """Load `last.pt`, or make sure that the folder is free and can be written.
+        """Open the run's folder; load `last.pt`, or make sure that the folder is free.
 
         Raises:
             UserError: a folder that holds another run or cannot be written, or a finished run.
@@ -121,63 +107,110 @@ class Checkpoints:
         if self.ready:  # federated learning runs the same trainer once a round
             return
         self.ready = True
-        if self.resume:
+        self.record.open()
+        if self.record.resume:
             self.load(engine)
-        elif self.last.exists():
+        else:
+            from_first(self.check_free)
+        self.record.write_settings()
+        if rank() == 0:
+            self.weights_record()  # hashes the training images as they are now
+
+    def check_free(self) -> None:
+        """Refuse a folder that holds a run."""
+        if self.last.exists():
             raise UserError(
                 f"{self.record.folder}: already holds a run; continue it with --resume {self.record.folder}, "
                 "or choose another --output_dir"
             )
-        if rank() == 0:
-            self.record.write_settings()
 
     def load(self, engine: Workflow) -> None:
         """Put network, optimizer, schedule, epoch and best metric back where `last.pt` left them."""
         state = read_checkpoint(self.last)
-        missing = {"network", "optimizer", "lr_scheduler", "epoch", "best", "seed"} - set(state)
+        needed = {"network", "averaged", "optimizer", "lr_scheduler", "epoch", "best", KEY}
+        missing = needed - set(state)
         if missing:
             raise UserError(
                 f"{self.last}: no checkpoint of a run, {', '.join(sorted(missing))} missing; resume another"
             )
-        if state["seed"] != self.record.settings.get("seed"):
-            raise UserError(
-                f"{self.last}: this run has seed {state['seed']}; resume it with --seed {state['seed']} "
-                "so that it goes on as it would have"
-            )
+        stored = parse_record(state[KEY], self.last)
+        check_settings(stored.settings, self.record.settings, self.last)
+        from_first(lambda: self.check_data(stored))
         if state["epoch"] >= engine.state.max_epochs:
             raise UserError(
                 f"{self.last}: this run has done {state['epoch']} epochs already; "
                 f"resume it with --max_epochs above {state['epoch']}"
             )
+        check_network(self.network, stored, self.last)
         load_strictly(self.network, state["network"], self.last, "network")
+        self.averaging.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])
         engine.state.epoch = state["epoch"]
         engine.state.iteration = state["epoch"] * engine.state.epoch_length
-        self.record.best = state["best"]
-        self.record.read_rows(state["epoch"])
+        self.record.resume_at(state["epoch"], state["best"], stored)
+
+    def check_data(self, stored: WeightsRecord) -> None:
+        """Refuse other training images than the run's; the same ones may lie elsewhere."""
+        if stored.data is not None and self.about.data is not None:
+            if stored.data.images != self.about.data.images:
+                raise UserError(
+                    f"{self.last}: the training images are not those that this run was started with; "
+                    "give it the same ones, or start a new run"
+                )
+        else:
+            check_settings(stored.settings, self.record.settings, self.last, names=DATA)
+
+    def weights_record(self, content: str | None = None) -> WeightsRecord:
+        """Record what the weights are: the network's arguments, every setting and override, and their figures.
+
+        Args:
+            content: SHA-256 of the best weights' file.
+        """
+        described = self.about.record(self.network, self.record.settings, self.record.best)
+        further = {"run_id": self.record.run_id, "last_metrics": self.record.last_validated, "sha256": content}
+        return described.model_copy(update=further)
 
     def save(self, engine: Workflow) -> None:
         """Write `last.pt`, and the best weights when this epoch is the best so far."""
         if rank() > 0:
             return
-        weights = self.network.state_dict()
         if getattr(engine.state, "better", False):
-            best = self.record.folder / BEST
-            if not self.published:
-                keep_stranger(Path(self.record.model_path))
-                self.published = True
-            write_atomically(best, lambda file: torch.save(weights, file))
-            about = {**self.about, "metrics": self.record.best, "settings": self.record.settings}
-            write_json(best.with_suffix(".json"), about)
-            publish(best, Path(self.record.model_path))
-            write_json(Path(self.record.model_path).with_suffix(".json"), about)
-        state = {
-            "network": weights,
+            self.save_best()
+        elif self.record.last_validated.get("epoch") == engine.state.epoch and self.best.is_file():
+            self.describe_best(record_of(self.best).sha256)
+        state: dict[str, Any] = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaging.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "lr_scheduler": self.lr_scheduler.state_dict(),
             "epoch": engine.state.epoch,
             "best": self.record.best,
-            "seed": self.record.settings.get("seed"),
+            KEY: plain(self.weights_record().as_dict()),
         }
         write_atomically(self.last, lambda file: torch.save(state, file))
+
+    def save_best(self) -> None:
+        """Write and publish the best weights and their record."""
+        target = Path(self.record.model_path)
+        with publishing(target):
+            if not self.published:
+                keep_stranger(target, self.record.run_id, self.best)
+                self.published = True
+            weights = self.averaging.network.state_dict()
+            write_atomically(self.best, lambda file: torch.save(weights, file))
+            publish(self.best, target)
+            self.describe_best(sha256(self.best), new=True)
+
+    def describe_best(self, content: str | None, new: bool = False) -> None:
+        """Write the record of the best weights, the last epoch's figures beside theirs.
+
+        Args:
+            content: SHA-256 of their file.
+            new: whether they have just been published; else the published record is left to the run that it names.
+        """
+        record = self.weights_record(content).as_dict()
+        write_json(self.best.with_suffix(".json"), record)
+        target = Path(self.record.model_path)
+        if new or (target.is_file() and record_of(target).run_id == self.record.run_id):
+            write_json(target.with_suffix(".json"), record)

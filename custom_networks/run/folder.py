@@ -1,39 +1,124 @@
-"""The folder of a run: a new one, or the one to resume."""
+"""The folder of a run: a new one that is claimed, or the one to resume; and the lock of the process that works in it.
+
+`mkdir` decides between processes that start in the same second, and a file lock, which the operating system releases
+however a process ends, tells whether somebody still works in a folder.
+"""
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from custom_networks.errors import UserError
 from custom_networks.flags import flag
 from custom_networks.weights.record import LAST
 
+SETTINGS, LOCK = "settings.json", "run.lock"
 
-def run_folder(runs_dir: str | Path, resume: bool | str | Path = False) -> str:
-    """Choose the folder of a run, without making it.
+
+def claim_folder(parent: str | Path) -> Path:
+    """Make a new folder, named by the time; a number is appended where another process was faster.
+
+    Args:
+        parent: folder that gets it.
+
+    Returns:
+        The folder, which is empty and nobody else's.
+
+    Raises:
+        UserError: where it cannot be made.
+    """
+    name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    for number in itertools.count(1):
+        folder = Path(parent) / (name if number == 1 else f"{name}_{number}")
+        try:
+            folder.mkdir(parents=True, exist_ok=False)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another --output_dir") from error
+        return folder
+    raise AssertionError("unreachable")
+
+
+def folder_to_resume(runs_dir: str | Path, resume: bool | str | Path, output_dir: str | Path | None = None) -> Path:
+    """Find the folder of the run that `--resume` means.
 
     Args:
         runs_dir: folder of all runs.
-        resume: False for a new run, named by the time; True for the newest run there is; or the path of a
-            `last.pt` or of the folder that holds it.
+        resume: True for the newest run, or the path of a `last.pt` or of the folder that holds it.
+        output_dir: folder of the run, where that was given.
 
     Returns:
-        The folder's path.
+        A folder that holds `last.pt`.
 
     Raises:
-        UserError: where there is nothing to resume.
+        UserError: where there is nothing to resume, or two folders are meant.
     """
     resume = flag(resume)
-    if resume is True:
-        found = sorted(Path(runs_dir).glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime)
-        if not found:
-            raise UserError(f"{runs_dir}: no run to resume, no {LAST} in its folders; start one without --resume")
-        return str(found[-1].parent)
-    if resume:
-        path = Path(resume)
+    if resume is not True:
+        path = Path(str(resume))
         folder = path.parent if path.suffix == ".pt" else path
-        if not (folder / LAST).is_file():
-            raise UserError(f"{resume}: no {LAST} to resume from; give the folder of a run")
-        return str(folder)
-    return str(Path(runs_dir) / datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+        if output_dir is not None and Path(output_dir).resolve() != folder.resolve():
+            raise UserError(f"--resume {resume} continues in its own folder; leave out --output_dir {output_dir}")
+    elif output_dir is not None:
+        folder = Path(output_dir)
+    else:
+        folder = _newest(Path(runs_dir))
+    if not (folder / LAST).is_file():
+        raise UserError(
+            f"{folder}: no {LAST} to resume from, because no epoch of it is complete; start it anew without --resume, "
+            "or give the folder of another run"
+        )
+    return folder
+
+
+def _newest(runs_dir: Path) -> Path:
+    """Return the run that was started or saved last, whether or not it can be resumed."""
+    files = [*runs_dir.glob(f"*/{LAST}"), *runs_dir.glob(f"*/{SETTINGS}")]
+    if not files:
+        raise UserError(f"{runs_dir}: no run to resume in its folders; start one without --resume")
+    return max(files, key=lambda path: path.stat().st_mtime).parent
+
+
+def lock_folder(folder: Path) -> FileLock | None:
+    """Lock a run's folder for this process, until it ends.
+
+    Args:
+        folder: of the run; it is made where it is missing.
+
+    Returns:
+        The lock, which must be kept; None on a file system without locks.
+
+    Raises:
+        UserError: while another process works there, or where the folder cannot be written.
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"{folder}: another process trains in this folder; wait for its end, or choose another --output_dir"
+        ) from None
+    except NotImplementedError:
+        return None
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another --output_dir") from error
+    return lock
+
+
+def is_locked(folder: Path) -> bool:
+    """Tell whether a process works in a run's folder; False where that cannot be known."""
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except (NotImplementedError, OSError):
+        return False
+    lock.release()
+    return False

@@ -65,7 +65,7 @@ class ProgressBar:
         if now - self.shown >= self.interval:
             self.shown = now
             epoch = f"{engine.state.epoch}/{engine.state.max_epochs}"
-            self.bar.set_postfix(epoch=epoch, loss=f"{engine.state.output['loss'].item():.3f}", refresh=False)
+            self.bar.set_postfix(epoch=epoch, loss=f"{engine.state.output[0]['loss'].item():.3f}", refresh=False)
         self.bar.update()
 
     def epoch(self, engine: Workflow) -> None:

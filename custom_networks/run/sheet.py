@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from custom_networks.colours import PREDICTION_COLOUR, TRUTH_COLOUR
 from custom_networks.files import write_atomically
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.operators.boundary import morphological_gradient
 
 COLUMNS = ("image", "truth", "prediction", "edge map")
 MARGIN, HEADER, CAPTION, CELL = 8, 24, 18, 192
-TRUTH_COLOUR, PREDICTION_COLOUR = (0, 114, 178), (230, 159, 0)  # told apart without red and green
 
 
 @dataclass

@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 from monai.data.dataset import Dataset
 
-from custom_networks.data.normalization import Normalization
 from custom_networks.network.sgdnet import SGDNet
-from custom_networks.network.weights import load_checkpoint
 from custom_networks.processes import rank
 from custom_networks.run.record import METRICS, RunRecord
 from custom_networks.run.sheet import sheet_rows, write_sheet
 from custom_networks.run.tracking import log_file
-from custom_networks.weights.record import BEST
+from custom_networks.weights.network import load_checkpoint
+from custom_networks.weights.normalization import Normalization
+from custom_networks.weights.record import BEST, LAST
 
 SHEET = "sheet.png"
 
@@ -26,6 +26,16 @@ def figures(metrics: Mapping[str, float]) -> str:
         f"Dice {metrics['val_mean_dice']:.4f}   IoU {metrics['val_mean_iou']:.4f}   "
         f"HD95 {metrics['val_hd95']:.2f} px   missed lesions {int(metrics['val_misses'])}"
     )
+
+
+def results(record: RunRecord) -> list[str]:
+    """Say in lines what the best and the last epoch measured: the best one was chosen on these very images."""
+    last = record.last_validated
+    return [
+        f"On the validation images, after {int(record.rows[-1]['epoch'])} epochs:",
+        f"  last epoch     {figures(last)}",
+        f"  best epoch     {figures(record.best)}   (epoch {int(record.best['epoch'])}, chosen by this Dice)",
+    ]
 
 
 def places(folder: Path, model_path: str | Path, uri: str | None) -> list[str]:
@@ -52,13 +62,14 @@ def summarise_run(
         normalization: of its images.
         uri: MLflow store.
     """
-    if rank() > 0 or not record.best:
+    if rank() > 0:
+        return
+    if not record.best:
+        print(f"\nNo epoch was measured on validation images; {record.folder / LAST} holds the weights", flush=True)
         return
     load_checkpoint(network, record.folder / BEST)
     mean, std = torch.tensor(normalization.mean), torch.tensor(normalization.std)
     sheet = record.folder / SHEET
     write_sheet(sheet, sheet_rows(network, dataset, mean, std))
     log_file(record, uri, sheet)
-    epochs = f"Best epoch {int(record.best['epoch'])} of {int(record.rows[-1]['epoch'])}, on the validation images:"
-    lines = ["", epochs, f"  {figures(record.best)}", *places(record.folder, record.model_path, uri)]
-    print("\n".join(lines), flush=True)
+    print("\n".join(["", *results(record), *places(record.folder, record.model_path, uri)]), flush=True)

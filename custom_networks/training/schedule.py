@@ -1,4 +1,4 @@
-"""Learning-rate schedule of the training protocol (section 4.1): polynomial decay per epoch."""
+"""Learning-rate schedule of the training protocol (section 4.1): polynomial decay per epoch, warm-up if wanted."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from torch.optim.lr_scheduler import LambdaLR
 class PolynomialDecay(LambdaLR):
     """`rate = initial * (1 - epoch / max_epochs) ** power`, a function of the epoch alone.
 
+    In the first `warmup_epochs` it is multiplied by `(epoch + 1) / (warmup_epochs + 1)`; epochs count from 0.
+
     torch's own `PolynomialLR` multiplies the previous rate and stores its length: resumed with a longer schedule it
     goes up. Here a resumed run takes the rate that the new schedule has at that epoch.
 
@@ -18,10 +20,14 @@ class PolynomialDecay(LambdaLR):
         optimizer: its initial rates are the rates of epoch 0.
         max_epochs: length of the schedule.
         power: exponent; 0.9 in the predecessor's code.
+        warmup_epochs: epochs of rising rate; 0 starts at the full one, as the paper does.
     """
 
-    def __init__(self, optimizer: Optimizer, max_epochs: int, power: float = 0.9) -> None:
-        super().__init__(optimizer, lambda epoch: max(0.0, 1 - epoch / max_epochs) ** power)
+    def __init__(self, optimizer: Optimizer, max_epochs: int, power: float = 0.9, warmup_epochs: int = 0) -> None:
+        def factor(epoch: int) -> float:
+            return min(1.0, (epoch + 1) / (warmup_epochs + 1)) * max(0.0, 1 - epoch / max_epochs) ** power
+
+        super().__init__(optimizer, factor)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the number of epochs done; the schedule itself belongs to the configuration."""

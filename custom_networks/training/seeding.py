@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,11 @@ from monai.engines.workflow import Workflow
 from numpy.random import SeedSequence
 
 from custom_networks.processes import rank
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Seed of an epoch, from 1, in this process."""
+    return int(SeedSequence([seed, epoch, rank()]).generate_state(1)[0])
 
 
 class EpochSeed:
@@ -33,8 +40,27 @@ class EpochSeed:
 
     def __call__(self, engine: Workflow) -> None:
         """Seed for the engine's present epoch."""
-        seed = int(SeedSequence([self.seed, engine.state.epoch, rank()]).generate_state(1)[0])
+        seed = epoch_seed(self.seed, engine.state.epoch)
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 (MONAI's transforms draw from NumPy's global state)
         torch.manual_seed(seed)
         set_rnd(engine.data_loader.dataset, seed)  # type: ignore[union-attr]
+
+
+def images_of_step(engine: Workflow, seed: int, step: int) -> list[Any]:
+    """Name the images of one step of the present epoch, whose order follows from the seed.
+
+    Args:
+        engine: trainer, seeded by `EpochSeed`.
+        seed: the run's seed.
+        step: its number in the epoch, from 0.
+
+    Returns:
+        What the data list has as "image" of each, a path.
+    """
+    loader: Any = engine.data_loader
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(epoch_seed(seed, engine.state.epoch))
+        torch.empty((), dtype=torch.int64).random_()  # a loader draws the base seed of its workers first
+        indices = next(itertools.islice(loader.batch_sampler, step, None))
+    return [loader.dataset.data[index]["image"] for index in indices]

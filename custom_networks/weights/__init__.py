@@ -1,1 +1,28 @@
-"""Trained weights: reading them, and what they say of their own training."""
+"""Trained weights: their record, the network they belong to, and what follows from both."""
+
+from custom_networks.weights.network import load_checkpoint, trained_network
+from custom_networks.weights.normalization import Normalization
+from custom_networks.weights.reading import (
+    record_of,
+    setting_of,
+    trained_classes,
+    trained_normalization,
+    trained_outputs,
+    trained_size,
+)
+from custom_networks.weights.record import WeightsRecord
+from custom_networks.weights.training import About
+
+__all__ = [
+    "About",
+    "Normalization",
+    "WeightsRecord",
+    "load_checkpoint",
+    "record_of",
+    "setting_of",
+    "trained_classes",
+    "trained_network",
+    "trained_normalization",
+    "trained_outputs",
+    "trained_size",
+]

@@ -1,72 +1,151 @@
-"""What weights say of their own training: the `.json` that `training.checkpoints` writes beside them."""
+"""The record of trained weights: what network they belong to, how they were trained, and on which images.
+
+It lies in `last.pt` under the key `record`, and as JSON beside `model.pt`, which stays a plain state dict. Version 1,
+which carried no number, had neither the network's arguments nor the training images; it can still be read.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
-from custom_networks.network.weights import read_state_dict
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from custom_networks.errors import UserError
+from custom_networks.weights.normalization import Normalization
 
 BEST, LAST = "model.pt", "last.pt"
-"""Files of a run: the best weights, whose `.json` holds for both, and what is needed to resume."""
+"""Files of a run: the best weights, and what is needed to resume."""
+KEY = "record"
+"""Where `last.pt` holds its record."""
+VERSION: Final = 2
 IMAGE_SIZE = 256
+WHOLE_NUMBERS = ("image_size", "fold", "seed")
+"""Settings that evaluation, prediction and export follow."""
 
 
-def training_of(checkpoint: str | Path) -> dict[str, Any]:
-    """Read the `.json` beside a checkpoint.
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, ser_json_inf_nan="constants")
 
-    Args:
-        checkpoint: weights, or `last.pt` of a run.
 
-    Returns:
-        normalization, classes, metrics of the best epoch and settings of the training; empty where there is no such
-        file, or it cannot be read.
+class Software(_Part):
+    """The code that trained: version of this package and, in a checkout, its commit."""
+
+    sgdnet: str | None = None
+    commit: str | None = None
+
+
+class TrainingData(_Part):
+    """What was trained on, by content: a copy under another name is recognised, and no name or path is kept.
+
+    Attributes:
+        images: SHA-256 of each training image's file, sorted.
+        datalist: SHA-256 of the datalist; None where a folder was trained on.
     """
-    path = Path(checkpoint)
-    beside = path.with_name(BEST) if path.name == LAST else path
-    try:
-        content = json.loads(beside.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+
+    images: list[str]
+    datalist: str | None = None
 
 
-def setting_of(checkpoint: str | Path, name: str, default: Any) -> Any:
-    """Look up one setting of a checkpoint's training, so that what comes after follows it.
+class WeightsRecord(_Part):
+    """What weights are.
 
-    Args:
-        checkpoint: the weights.
-        name: of the knob.
-        default: where the training is not known.
-
-    Returns:
-        The value.
+    Attributes:
+        version: of this form.
+        network: arguments of `SGDNet`, all of them; None where they are not known (version 1).
+        software: that trained; None where it is not known.
+        normalization: of the images; None where it is not known.
+        classes: names of the foreground classes by number, numbers as text; empty for one class.
+        metrics: row of the best epoch.
+        last_metrics: row of the last epoch that was validated, which was not chosen by its figures.
+        run_id: of the run that trained them; None where it is not known.
+        sha256: of the file of the weights that this record lies beside.
+        settings: every knob and its value, and every override by its path, such as `network_def#edge_operator`.
+        data: what was trained on; None where it is not known.
     """
-    settings = training_of(checkpoint).get("settings")
-    return settings.get(name, default) if isinstance(settings, dict) else default
+
+    version: Literal[1, 2] = 1
+    network: dict[str, Any] | None = None
+    software: Software | None = None
+    normalization: Normalization | None = None
+    classes: dict[str, str] = {}
+    metrics: dict[str, float | None] = {}
+    last_metrics: dict[str, float | None] = {}
+    run_id: str | None = None
+    sha256: str | None = None
+    settings: dict[str, Any] = {}
+    data: TrainingData | None = None
+
+    @field_validator("classes")
+    @classmethod
+    def _numbered(cls, classes: dict[str, str]) -> dict[str, str]:
+        wrong = [number for number in classes if not number.isdecimal() or int(number) < 1]
+        if wrong:
+            raise ValueError(f"must map class numbers from 1 up to names, got the number {wrong[0]!r}")
+        return classes
+
+    @field_validator("settings")
+    @classmethod
+    def _typed(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        for name in WHOLE_NUMBERS:
+            if name in settings and type(settings[name]) is not int:
+                raise ValueError(f"{name} must be a whole number, got {settings[name]!r}")
+        return settings
+
+    @property
+    def image_size(self) -> int:
+        """Image size of the training, pixels; the paper's where it is not known."""
+        return int(self.settings.get("image_size", IMAGE_SIZE))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `parse_record` reads, as JSON knows it."""
+        content: dict[str, Any] = json.loads(self.model_dump_json())
+        return content
+
+    def summary(self) -> dict[str, Any]:
+        """Return the same with the number of training images in place of their hashes."""
+        content = self.as_dict()
+        if self.data is not None:
+            content["data"]["images"] = len(self.data.images)
+        return content
 
 
-def trained_size(checkpoint: str | Path) -> int:
-    """Return the image size that weights were trained at, pixels; the paper's where that is not known."""
-    size = setting_of(checkpoint, "image_size", IMAGE_SIZE)
-    return size if isinstance(size, int) else IMAGE_SIZE
+def plain(content: Any) -> Any:
+    """Return what JSON keeps of a value: lists for tuples, text for what it does not know."""
+    return json.loads(json.dumps(content, default=str))
 
 
-def trained_classes(checkpoint: str | Path) -> dict[int, str]:
-    """Name the foreground classes that weights tell apart.
+def parse_record(content: Any, source: str | Path) -> WeightsRecord:
+    """Check the content of a record.
 
     Args:
-        checkpoint: the weights; the `.json` beside them has the names, numbers stand in for them where it has none.
+        content: as `json.loads` gives it.
+        source: file it came from, for the message.
 
     Returns:
-        Names by number from 1; empty for weights of one class.
+        The record.
 
     Raises:
-        UserError: where neither says it and the weights cannot be read.
+        UserError: naming the file and the key that is missing, of another type or out of its range; for a version that
+            this code does not know.
     """
-    names = training_of(checkpoint).get("classes")
-    if isinstance(names, dict) and all(str(number).isdecimal() for number in names):
-        return {int(number): str(name) for number, name in names.items()}
-    head = read_state_dict(checkpoint).get("heads.0.weight")
-    return {number: str(number) for number in range(1, 1 if head is None else len(head))}
+    fix = "put back the file that the training wrote beside the weights"
+    if not isinstance(content, dict):
+        raise UserError(f"{source}: no record of weights, which is a JSON object; {fix}")
+    version = content.get("version", 1)
+    if type(version) is int and version > VERSION:
+        raise UserError(
+            f"{source}: written by a newer sgdnet (its version is {version}, this one reads up to {VERSION}); "
+            "update the package"
+        )
+    missing = [key for key in ("network", "normalization") if key not in content and version == VERSION]
+    if missing:
+        raise UserError(f'{source}: "{missing[0]}" is missing; {fix}')
+    try:
+        return WeightsRecord.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = first["msg"].removeprefix("Value error, ")
+        raise UserError(f'{source}: "{where}": {what[:1].lower()}{what[1:]}; {fix}') from None

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BUNDLE, CONFIGS
+import torch
+from conftest import BUNDLE, CONFIGS, bundle_command, run_python
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from custom_networks.weights.record import trained_size
+from custom_networks import SGDNet
+from custom_networks.data.phantoms import write_phantoms
+from custom_networks.evaluation.handler import THRESHOLD
+from custom_networks.weights import trained_size
 
+PLAIN = ("in_channels", "out_channels", "dropout")
 KNOBS = {
     *("bundle_root", "dataset_dir", "datalist", "fold", "image_size", "batch_size", "max_epochs", "learning_rate"),
     *("num_workers", "device", "amp", "seed", "pretrained_encoder", "output_dir", "resume"),
@@ -24,6 +30,11 @@ COMBINATIONS = {
     "multi_gpu": ("train.json", "multi_gpu_train.json"),
     "inference": ("inference.json",),
 }
+DATA_SETS = sorted(path.name for path in CONFIGS.glob("data_*.json"))
+OVERLAYS = [
+    *(("train.json", name) for name in ("evaluate.json", "multi_class.json", "multi_gpu_train.json", *DATA_SETS)),
+    ("inference.json", "inference_trt.json"),
+]
 
 
 def load(name: str) -> dict[str, Any]:
@@ -50,21 +61,41 @@ def test_train_has_the_promised_knobs_at_its_top() -> None:
 
 
 @pytest.mark.parametrize("files", COMBINATIONS.values(), ids=COMBINATIONS)
-def test_every_knob_is_recorded_and_used(files: tuple[str, ...]) -> None:
+def test_every_knob_is_described_and_used(files: tuple[str, ...]) -> None:
     config = merged(files)
-    described = set(config["_knobs_"])
-    assert described <= set(config)
-    assert set(config["settings"]) == set(load(files[0])["_knobs_"])
-    rest = {key: value for key, value in config.items() if key not in ("settings", "_knobs_")}
+    for name, (reference, description) in config["_knobs_"].items():
+        assert description
+        followed = ConfigParser(config).get(reference.removeprefix("@"))
+        assert f"@{name}" in (reference, followed), "the value that the run takes"
+        assert name in config
+    rest = {key: value for key, value in config.items() if key != "_knobs_"}
     text = "\n".join(strings(rest))
-    unused = [name for name in described if not re.search(rf"@{name}\b", text)]
+    unused = {name for name in config["_knobs_"] if not re.search(rf"@{name}\b", text)}
+    if "evaluate.json" in files:  # rebuilds the network of the weights
+        unused -= {"pretrained_encoder", "checkpointing"}
     assert not unused, f"described, never read: {unused}"
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in CONFIGS.glob("data_*.json")))
-def test_protocols_set_existing_knobs_to_the_papers_values(name: str, tmp_path: Path) -> None:
-    overlay = load(name)
-    assert set(overlay) <= set(load("train.json")["_knobs_"])
+@pytest.mark.parametrize("files", COMBINATIONS.values(), ids=COMBINATIONS)
+def test_settings_are_the_values_of_all_knobs(files: tuple[str, ...], tmp_path: Path) -> None:
+    parser = ConfigParser(merged(files))
+    parser.update({"bundle_root": str(tmp_path), "device": "cpu", "batch_size": 3})
+    settings = parser.get_parsed_content("settings")
+    assert list(settings) == list(parser["_knobs_"])
+    assert settings["batch_size"] == 3
+    assert settings["device"] == "cpu"
+    assert settings["image_size"] == 256
+
+
+@pytest.mark.parametrize(("base", "name"), OVERLAYS)
+def test_overlays_hold_differences_only(base: str, name: str) -> None:
+    before = ConfigParser(load(base))
+    same = [id for id, value in load(name).items() if not id.startswith("+") and before.get(id, ...) == value]
+    assert not same, f"as in {base} already: {same}"
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_protocols_set_the_data_set_and_leave_the_papers_values(name: str) -> None:
     config = merged(("train.json", name))
     parser = ConfigParser(config)
     parser["bundle_root"] = "/bundle"
@@ -103,15 +134,15 @@ def image_steps(transforms: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_training_and_inference_see_the_same_image_and_network() -> None:
     train, inference = load("train.json"), load("inference.json")
-    network = {
-        key: value for key, value in train["network_def"].items() if key not in ("pretrained_encoder", "checkpointing")
-    }
-    assert inference["network_def"] == network
+    rebuilt = ConfigParser(inference | {"checkpoint": "no.pt"})
+    with torch.device("meta"):
+        trained = SGDNet(**{name: value for name, value in train["network_def"].items() if name in PLAIN})
+        assert rebuilt.get_parsed_content("network_def").arguments == trained.arguments
     assert image_steps(inference["preprocessing"]["transforms"]) == image_steps(train["load"] + train["normalize"])
     assert inference["inferer"] == train["inferer"]
     assert trained_size("no.pt") == train["image_size"]
     threshold = next(step["threshold"] for step in train["validate"]["postprocessing"]["transforms"][1:])
-    assert inference["threshold"] == threshold
+    assert inference["threshold"] == threshold == THRESHOLD
 
 
 @pytest.mark.parametrize("kind", ["train", "evaluate", "inference"])
@@ -128,3 +159,45 @@ def test_check_properties_finds_nothing_missing(kind: str, dataset: Path, traine
     )
     workflow.initialize()
     assert workflow.check_properties() == []
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_a_protocol_trains_one_step(tmp_path: Path) -> None:
+    """Its datalist is looked for in its folder."""
+    folder = write_phantoms(tmp_path / "data", count=5, size=64)
+    names = [path.name for path in sorted((folder / "images").iterdir())]
+    items = [{"image": f"images/{name}", "label": f"masks/{name}", "fold": place} for place, name in enumerate(names)]
+    (folder / "datalist.json").write_text(json.dumps({"training": items}))
+    files = f"['configs/train.json','configs/{DATA_SETS[0]}']"
+    result = run_python(bundle_command(files, tmp_path, folder, max_epochs=1, tracking_uri=""))
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "4 training and 1 validation pairs" in result.stdout
+
+
+def test_several_processes_train_one_step(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_port: int
+) -> None:
+    """One process alone, with the same wrapper and samplers; the test of two is slower."""
+    environment = {"WORLD_SIZE": 1, "RANK": 0, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": unused_port}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, str(value))
+    files = "['configs/train.json','configs/multi_gpu_train.json']"
+    result = run_python(bundle_command(files, tmp_path, dataset, max_epochs=1, batch_size=8, tracking_uri=""))
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 2
+
+
+def test_inference_writes_a_mask(dataset: Path, trained: Path, tmp_path: Path) -> None:
+    overrides = {"bundle_root": str(BUNDLE), "checkpoint": str(trained / "models" / "model.pt"), "device": "cpu"}
+    overrides |= {"dataset_dir": str(dataset), "output_dir": str(tmp_path / "masks")}
+    workflow = ConfigWorkflow(str(CONFIGS / "inference.json"), workflow_type="infer", **overrides)
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+    assert len(list((tmp_path / "masks").iterdir())) == len(list((dataset / "images").iterdir()))

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
-import torch
-from conftest import BUNDLE, bundle_command, run_python
+from conftest import bundle_command, run_python
 from mlflow.tracking import MlflowClient
-from networks import TOY_OVERRIDES
 from PIL import Image
 
 from custom_networks import SGDNet, load_checkpoint
@@ -79,52 +73,12 @@ def test_mlflow_has_knobs_curves_and_artifacts(trained: Path) -> None:
     assert config["network_def"]["_target_"] == "custom_networks.SGDNet"
 
 
-def test_killed_and_resumed_run_repeats_the_uninterrupted_one(trained: Path, dataset: Path, tmp_path: Path) -> None:
-    """Kill -9 within the second epoch; the resumed run's losses are those of the run that was left alone."""
-    command = bundle_command("configs/train.json", tmp_path, dataset, max_epochs=3)
-    log = tmp_path / "log.txt"
-    with log.open("w") as output:
-        process = subprocess.Popen([sys.executable, *command], cwd=BUNDLE, stdout=output, stderr=output)
-        last = tmp_path / "run" / "last.pt"
-        deadline = time.monotonic() + 200
-        while not last.exists():
-            assert process.poll() is None, log.read_text()[-2000:]
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert len(rows(tmp_path)) == 1
-    resumed = run_python([*command, "--resume", "true"])
-    assert resumed.returncode == 0, resumed.stderr[-2000:]
-    for ours, theirs in zip(rows(tmp_path), rows(trained), strict=True):
-        for name in TERMS | METRICS | {"learning_rate"}:
-            assert float(ours[name]) == float(theirs[name]), (name, ours["epoch"])
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    (run,) = client.search_runs([client.get_experiment_by_name("sgdnet").experiment_id])
-    assert run.info.status == "FINISHED"
-    assert len(client.get_metric_history(run.info.run_id, "loss")) == 3
-
-
 def test_misspelt_override_of_the_plain_bundle_command_is_refused(dataset: Path, tmp_path: Path) -> None:
     result = run_python(bundle_command("configs/train.json", tmp_path, dataset, max_epoch=1))
     assert result.returncode == 1
     assert result.stderr.strip().splitlines()[-1] == "Error: --max_epoch: no such setting; did you mean 'max_epochs'?"
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.slow
-def test_two_processes_train_together(dataset: Path, tmp_path: Path) -> None:
-    files = "['configs/train.json','configs/multi_gpu_train.json']"
-    words = bundle_command(files, tmp_path, dataset, max_epochs=2, batch_size=2, **TOY_OVERRIDES)
-    result = run_python(["-m", "torch.distributed.run", "--nproc_per_node", "2", *words])
-    assert result.returncode == 0, result.stderr[-3000:]
-    table = rows(tmp_path)
-    assert len(table) == 2
-    assert float(table[1]["loss"]) != float(table[0]["loss"])
-    assert result.stdout.count("8 training and 2 validation pairs") == 1
-    weights = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
-    assert not any(name.startswith("module.") for name in weights)
 
 
 def test_multi_gpu_overlay_without_torchrun_is_one_sentence(dataset: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 from monai.data import CacheDataset, DataLoader, Dataset
 from monai.data.utils import set_rnd
 from monai.transforms import Compose
-from pipelines import save, training_config
+from pipelines import compose, save, training_config
 
 from custom_networks import UserError
 from custom_networks.data import caching
@@ -39,6 +39,14 @@ def transform(part: str = "train", image_size: int = 64) -> Compose:
     return training_config(image_size=image_size).get_parsed_content(f"{part}#preprocessing")
 
 
+def done_once(image_size: int = 64, **knobs: Any) -> Compose:
+    """The transforms that are done once."""
+    return compose(training_config(image_size=image_size, **knobs), "load")
+
+
+KEPT = len(training_config()["load"])
+
+
 def content(dataset: Dataset) -> list[torch.Tensor]:
     set_rnd(dataset, 7)
     return [torch.as_tensor(item[key]) for item in dataset for key in ("image", "label")]
@@ -48,7 +56,7 @@ def content(dataset: Dataset) -> list[torch.Tensor]:
 def test_every_cache_gives_the_same_items(items: list[dict[str, Any]], tmp_path: Path, part: str) -> None:
     expected = content(Dataset(items, transform(part)))
     for cache in ("memory", "disk", "disk", "none", None, "auto"):
-        dataset = cached_dataset(items, transform(part), cache, tmp_path / "cache")
+        dataset = cached_dataset(items, transform(part), KEPT, cache, tmp_path / "cache")
         for _ in range(2):
             for ours, theirs in zip(content(dataset), expected, strict=True):
                 assert ours.dtype == theirs.dtype
@@ -59,16 +67,16 @@ def test_every_cache_gives_the_same_items(items: list[dict[str, Any]], tmp_path:
 
 @pytest.mark.parametrize("part", ["train", "validate"])
 def test_images_are_kept_in_8_bits(items: list[dict[str, Any]], tmp_path: Path, part: str) -> None:
-    memory = cached_dataset(items, transform(part), "memory")
-    assert isinstance(memory, CacheDataset)
-    assert {item[key].dtype for item in memory._cache for key in ("image", "label")} == {torch.uint8}
-    content(cached_dataset(items, transform(part), "disk", tmp_path / "cache"))
+    memory = cached_dataset(items, transform(part), KEPT, "memory")
+    assert isinstance(memory.kept, CacheDataset)
+    assert {item[key].dtype for item in memory.kept._cache for key in ("image", "label")} == {torch.uint8}
+    content(cached_dataset(items, transform(part), KEPT, "disk", tmp_path / "cache"))
     (kept, *_) = [torch.load(path, weights_only=True) for path in (tmp_path / "cache").iterdir()]
     assert {key: (tensor.dtype, tuple(tensor.shape)) for key, tensor in kept.items()} == {
         "image": (torch.uint8, (3, 64, 64)),
         "label": (torch.uint8, (1, 64, 64)),
     }
-    assert 4 * 64 * 64 <= item_bytes(items[0], transform(part)) < 4 * 64 * 64 + 20_000
+    assert 4 * 64 * 64 <= item_bytes(items[0], done_once()) < 4 * 64 * 64 + 20_000
 
 
 @pytest.mark.parametrize(
@@ -97,48 +105,47 @@ def test_auto_chooses_by_what_is_free_and_says_so(
     monkeypatch.setattr(caching.shutil, "disk_usage", lambda path: type("Usage", (), {"free": disk}))
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
     caplog.set_level("INFO", logger=caching.__name__)
-    dataset = cached_dataset(items, transform(), "auto", tmp_path / "new" / "cache")
-    assert type(dataset) is kind
+    dataset = cached_dataset(items, transform(), KEPT, "auto", tmp_path / "new" / "cache")
+    assert isinstance(getattr(dataset, "kept", dataset), kind)
     said = [record.getMessage() for record in caplog.records if record.name == caching.__name__]
     assert [words in line for line in said] == [True], said
 
 
 def test_another_size_or_a_changed_picture_is_another_file(items: list[dict[str, Any]], tmp_path: Path) -> None:
     folder = tmp_path / "cache"
-    content(DiskCacheDataset(items, transform(), folder))
+    content(DiskCacheDataset(items, done_once(), folder))
     first = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert len(first) == len(items)
-    content(DiskCacheDataset(items[::-1], transform(), folder))
+    content(DiskCacheDataset(items[::-1], done_once(), folder))
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == first, "nothing is made twice"
 
-    larger = content(DiskCacheDataset(items, transform(image_size=128), folder))
+    larger = content(DiskCacheDataset(items, done_once(128), folder))
     assert larger[0].shape == (3, 128, 128)
     assert len(list(folder.iterdir())) == 2 * len(items)
 
-    before = content(DiskCacheDataset(items, transform(), folder))
+    before = content(DiskCacheDataset(items, done_once(), folder))
     status = Path(items[0]["image"]).stat()
     save(Path(items[0]["image"]), np.full((50, 70, 3), 9, np.uint8))
     os.utime(items[0]["image"], ns=(status.st_atime_ns, status.st_mtime_ns))
-    after = content(DiskCacheDataset(items, transform(), folder))
+    after = content(DiskCacheDataset(items, done_once(), folder))
     assert not torch.equal(after[0], before[0])
     assert torch.equal(after[2], before[2])
     assert len(list(folder.iterdir())) == 2 * len(items) + 1
 
 
 def test_another_kind_of_label_is_another_file(items: list[dict[str, Any]], tmp_path: Path) -> None:
-    content(DiskCacheDataset(items, transform(), tmp_path / "cache"))
-    instances = training_config(image_size=64, label_kind="instances").get_parsed_content("validate#preprocessing")
-    labels = content(DiskCacheDataset(items, instances, tmp_path / "cache"))[1]
+    content(DiskCacheDataset(items, done_once(), tmp_path / "cache"))
+    labels = content(DiskCacheDataset(items, done_once(label_kind="instances"), tmp_path / "cache"))[1]
     assert set(labels.unique().tolist()) == {0, 255}
 
 
 def test_another_process_finds_the_files(items: list[dict[str, Any]], tmp_path: Path) -> None:
     """Names do not depend on the process: not on addresses, not on Python's seed of hashes."""
-    content(DiskCacheDataset(items, transform("validate"), tmp_path / "cache"))
+    content(DiskCacheDataset(items, done_once(), tmp_path / "cache"))
     names = {path.name for path in (tmp_path / "cache").iterdir()}
     program = (
-        "from pipelines import training_config; from custom_networks.data.caching import DiskCacheDataset\n"
-        "transform = training_config(image_size=64).get_parsed_content('validate#preprocessing')\n"
+        "from pipelines import compose, training_config; from custom_networks.data.caching import DiskCacheDataset\n"
+        "transform = compose(training_config(image_size=64), 'load')\n"
         f"print(*DiskCacheDataset({items!r}, transform, {str(tmp_path / 'cache')!r}).keys)"
     )
     root = Path(__file__).parents[2]
@@ -153,7 +160,7 @@ def test_another_process_finds_the_files(items: list[dict[str, Any]], tmp_path: 
 def test_a_damaged_file_is_made_anew(
     items: list[dict[str, Any]], tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: bytes | None
 ) -> None:
-    dataset = DiskCacheDataset(items, transform(), tmp_path / "cache")
+    dataset = DiskCacheDataset(items, done_once(), tmp_path / "cache")
     expected = content(dataset)
     file = tmp_path / "cache" / f"{dataset.keys[2]}.pt"
     intact = file.read_bytes()
@@ -166,7 +173,7 @@ def test_a_damaged_file_is_made_anew(
 
 
 def test_workers_fill_and_read_the_folder(items: list[dict[str, Any]], tmp_path: Path) -> None:
-    dataset = cached_dataset(items, transform("validate"), "disk", tmp_path / "cache")
+    dataset = cached_dataset(items, transform("validate"), KEPT, "disk", tmp_path / "cache")
     for _ in range(2):
         batches = list(DataLoader(dataset, batch_size=2, num_workers=2))
         assert [len(batch["image"]) for batch in batches] == [2, 2, 1]
@@ -174,7 +181,7 @@ def test_workers_fill_and_read_the_folder(items: list[dict[str, Any]], tmp_path:
 
 
 def test_other_data_leave_the_folder_alone(items: list[dict[str, Any]], tmp_path: Path) -> None:
-    dataset = DiskCacheDataset(items[:2], transform("validate"), tmp_path / "cache")
+    dataset = DiskCacheDataset(items[:2], done_once(), tmp_path / "cache")
     content(dataset)
     dataset.set_data(items[2:])
     assert len(content(dataset)) == 6
@@ -183,15 +190,15 @@ def test_other_data_leave_the_folder_alone(items: list[dict[str, Any]], tmp_path
 
 def test_mistakes_are_one_sentence(items: list[dict[str, Any]], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--cache memry: must be one of .*did you mean 'memory'"):
-        cached_dataset(items, transform(), "memry")
+        cached_dataset(items, transform(), KEPT, "memry")
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"file.*: no folder for decoded images .*--cache_dir"):
-        cached_dataset(items, transform(), "disk", tmp_path / "file")
-    dataset = cached_dataset(items, transform(), "disk", tmp_path / "cache")
+        cached_dataset(items, transform(), KEPT, "disk", tmp_path / "file")
+    dataset = cached_dataset(items, transform(), KEPT, "disk", tmp_path / "cache")
     (tmp_path / "cache").rmdir()
     (tmp_path / "cache").write_text("")
     with pytest.raises((UserError, RuntimeError), match=r"cache: cannot be written .*--cache_dir"):
         content(dataset)
     Path(items[1]["image"]).unlink()
     with pytest.raises(UserError, match=r"1\.png: cannot be read"):
-        cached_dataset(items, transform(), "disk", tmp_path / "other")
+        cached_dataset(items, transform(), KEPT, "disk", tmp_path / "other")

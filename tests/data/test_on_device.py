@@ -42,7 +42,7 @@ from custom_networks.data.batch_augmentation import (
 from custom_networks.data.on_device import OnDeviceLoader, training_loader
 from custom_networks.training import EpochSeed
 
-LIMIT = 0.34906585
+LIMIT = math.radians(20)
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 

@@ -13,11 +13,11 @@ from evaluation_fixtures import evaluate
 from pipelines import write_nuclei
 
 from custom_networks import SGDNet
-from custom_networks.data.normalization import ISIC
 from custom_networks.evaluation.classes import class_columns, class_row, summarise_classes
 from custom_networks.metrics import measure
 from custom_networks.report import write_report
 from custom_networks.statistics import read_per_image
+from custom_networks.weights.normalization import ISIC
 
 CONFIGS = Path(__file__).resolve().parents[2] / "bundle" / "configs"
 CLASSES = {1: "round", 2: "long"}

@@ -16,11 +16,11 @@ from PIL import Image
 from pipelines import training_config, write_nuclei
 
 from custom_networks import SGDNet, load_checkpoint
-from custom_networks.data.normalization import ISIC
 from custom_networks.data.resizing import resized
 from custom_networks.evaluation.pictures import read_case
 from custom_networks.metrics import FLAGS, METRICS, measure
 from custom_networks.statistics import read_per_image
+from custom_networks.weights.normalization import ISIC
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -16,10 +16,11 @@ from hypothesis.extra.numpy import arrays
 from scipy.ndimage import distance_transform_edt
 
 from custom_networks.errors import UserError
-from custom_networks.evaluation.instances import majority_class, tune_watershed, watershed_parameters
+from custom_networks.evaluation.instances import majority_class, tune_watershed
 from custom_networks.evaluation.maps import at_size, class_probabilities, foreground
 from custom_networks.evaluation.pictures import choose_cases, resize_mask, signed_distance, small_size
 from custom_networks.metrics import WatershedParameters
+from custom_networks.metrics.watershed import watershed_parameters
 
 MASKS = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from evaluation_fixtures import write_set
 
 from custom_networks.errors import UserError
@@ -17,14 +18,15 @@ from custom_networks.evaluation.columns import subgroup_names
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    """A file that is there; nothing here reads it as weights."""
+    """Weights of no network, whose record each test writes."""
     path = tmp_path / "weights" / "model.pt"
     path.parent.mkdir()
-    path.write_bytes(b"")
+    torch.save({}, path)
     return path
 
 
 def tell_training(weights: Path, **settings: Any) -> None:
+    """As records were before they held the images."""
     weights.with_suffix(".json").write_text(json.dumps({"settings": settings}))
 
 
@@ -88,7 +90,7 @@ def test_an_image_listed_twice(weights: Path, tmp_path: Path) -> None:
         evaluation_set(tmp_path / "set", datalist, weights, "test")
 
 
-def test_validation_images_that_were_trained_on_are_refused(weights: Path, dataset: Path) -> None:
+def test_an_earlier_record_tells_by_fold_what_was_trained_on(weights: Path, dataset: Path) -> None:
     tell_training(weights, dataset_dir=str(dataset), fold=3, seed=0, image_size=64)
     with pytest.raises(UserError, match="trained with fold 3, so fold 0 would measure"):
         evaluation_set(dataset, None, weights, fold=0)

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from custom_networks import SGDNet, UserError, load_checkpoint
+from custom_networks.configuration.inference import load_source
 from custom_networks.export import FORMATS, Exported, export_model
-from custom_networks.export.source import listed_images, load_source, spread
+from custom_networks.export.images import listed_images, spread
 from custom_networks.export.verify import MEAN, Agreement, check, compare, dice, probabilities
 
 Export = Callable[[str, str], Exported]

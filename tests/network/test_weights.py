@@ -10,7 +10,8 @@ import torch
 from custom_networks.errors import UserError
 from custom_networks.network.res2net import Bottle2neck, Res2Net
 from custom_networks.network.sgdnet import SGDNet
-from custom_networks.network.weights import load_checkpoint, load_encoder
+from custom_networks.network.weights import load_encoder
+from custom_networks.weights import load_checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,19 +18,21 @@ import pytest
 import torch
 from dicoms import write_dicom
 from export_fixtures import BUNDLE
+from monai.bundle import ConfigWorkflow, verify_net_in_out
 from numpy.typing import NDArray
 from PIL import Image
 from prediction_fixtures import disc, drawn
 from pydicom import dcmread
 
+from custom_networks.configuration.inference import load_source
 from custom_networks.data import class_names
 from custom_networks.data.formats import read_labels
-from custom_networks.errors import UserError
-from custom_networks.export import FORMATS, export_model
-from custom_networks.export.source import load_source, trained_classes
+from custom_networks.export import FORMATS, export_model, write_archive
 from custom_networks.metrics import WatershedParameters
 from custom_networks.prediction import Prediction, SGDNetPredictor
 from custom_networks.prediction.outputs import IMAGE_OUTPUTS, Case, chosen_outputs
+from custom_networks.prediction.result import decide
+from custom_networks.weights import trained_classes
 
 NAMES = {1: "round", 2: "long"}
 EXAMPLES = BUNDLE.parent / "examples"
@@ -174,9 +178,50 @@ def test_names_of_the_datalist(tmp_path: Path) -> None:
     assert class_names(None, 3) == {"1": "1", "2": "2"}
 
 
-def test_the_archive_is_for_one_class(two_classes: Path, tmp_path: Path) -> None:
-    from custom_networks.export import write_archive
+def test_the_bundle_writes_the_same_classes(
+    two_classes: Path, predictor: SGDNetPredictor, pictures: Path, tmp_path: Path
+) -> None:
+    run_inference(BUNDLE, pictures, tmp_path / "masks", checkpoint=str(two_classes))
+    found = set()
+    for path in sorted(pictures.iterdir()):
+        written = np.asarray(Image.open(tmp_path / "masks" / f"{path.stem}.png"))
+        assert (written == predictor(path).classes).mean() > 0.995  # folded weights round differently
+        found |= set(np.unique(written))
+    assert found == {0, 1, 2}
 
-    with pytest.raises(UserError, match="tells 2 classes apart"):
-        write_archive(BUNDLE, tmp_path / "a.zip", two_classes, False)
-    assert not (tmp_path / "a.zip").exists()
+
+def test_the_archive_tells_the_classes_and_predicts_them(two_classes: Path, picture: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(write_archive(BUNDLE, tmp_path / "a.zip", two_classes)) as archive:
+        archive.extractall(tmp_path)
+    (tmp_path / "a.zip").unlink()
+    (bundle,) = tmp_path.iterdir()
+    output = json.loads((bundle / "configs" / "metadata.json").read_text())["network_data_format"]["outputs"]["pred"]
+    assert output["num_channels"] == 3
+    assert output["channel_def"] == {"0": "background", "1": "round", "2": "long"}
+    assert trained_classes(bundle / "models" / "model.pt") == NAMES
+    verify_net_in_out(
+        "network_def",
+        meta_file=str(bundle / "configs" / "metadata.json"),
+        config_file=str(bundle / "configs" / "inference.json"),
+        device="cpu",
+        bundle_root=str(bundle),
+    )
+    run_inference(bundle, picture.parent, tmp_path / "masks")
+    assert set(np.unique(np.asarray(Image.open(tmp_path / "masks" / f"{picture.stem}.png")))) <= {0, 1, 2}
+    shutil.rmtree(bundle)
+
+
+def run_inference(bundle: Path, pictures: Path, masks: Path, **knobs: str) -> None:
+    """Run `inference.json` of a bundle as MONAI does."""
+    files = [str(bundle / "configs" / name) for name in ("inference.json", "metadata.json", "logging.conf")]
+    knobs |= {"bundle_root": str(bundle), "dataset_dir": str(pictures), "output_dir": str(masks), "device": "cpu"}
+    workflow = ConfigWorkflow(*files, workflow_type="infer", **knobs)
+    workflow.initialize()
+    workflow.run()
+
+
+def test_numbers_are_decided_as_in_prediction() -> None:
+    probability = torch.tensor([[0.6, 0.5, 0.2, 0.1], [0.4, 0.2, 0.5, 0.4], [0.0, 0.3, 0.3, 0.5]])[:, None]
+    assert decide(probability, 0.5).tolist() == [[[0, 2, 1, 2]]]
+    assert decide(probability, 0.3).tolist() == [[[1, 2, 1, 2]]]
+    assert decide(probability[:1], 0.5).tolist() == [[[True, True, False, False]]]

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from custom_networks import SGDNet
-from custom_networks.data.normalization import ISIC
 from custom_networks.prediction.cuda_graph import CudaGraph
 from custom_networks.prediction.engine import Engine
+from custom_networks.weights.normalization import ISIC
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="here graphs can be recorded")

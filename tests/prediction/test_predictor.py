@@ -12,8 +12,8 @@ from monai.bundle import ConfigWorkflow
 from PIL import Image
 from prediction_fixtures import variant
 
+from custom_networks.configuration.inference import load_source
 from custom_networks.errors import UserError
-from custom_networks.export.source import load_source
 from custom_networks.prediction import Options, SGDNetPredictor
 from custom_networks.prediction.reading import read_file
 from custom_networks.prediction.result import confidence

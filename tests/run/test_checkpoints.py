@@ -9,30 +9,42 @@ import torch
 from torch import nn
 
 from custom_networks.errors import UserError
-from custom_networks.files import write_atomically
+from custom_networks.files import sha256, write_atomically
 from custom_networks.run import Checkpoints, RunRecord
-from custom_networks.run.checkpoints import publish
-from custom_networks.training import PolynomialDecay
+from custom_networks.run.publishing import publish
+from custom_networks.training import AveragedWeights, PolynomialDecay
 
 
 class Training:
     """A small network with everything `Checkpoints` saves."""
 
-    def __init__(self, folder: Path, max_epochs: int = 5, resume: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self, folder: Path, max_epochs: int = 5, resume: bool = False, seed: int = 0, decay: float = 0.0
+    ) -> None:
         self.network = nn.Conv2d(1, 1, 1)
         self.optimizer = torch.optim.Adam(self.network.parameters(), 1e-2)
         self.schedule = PolynomialDecay(self.optimizer, max_epochs)
-        self.record = RunRecord(folder / "run", folder / "models" / "model.pt", {"seed": seed})
-        self.handler = Checkpoints(self.record, self.network, self.optimizer, self.schedule, resume)
+        self.averaging = AveragedWeights(self.network, decay)
+        settings = {"seed": seed, "ema_decay": decay}
+        self.record = RunRecord(folder / "run", folder / "models" / "model.pt", settings, resume=resume)
+        self.handler = Checkpoints(self.record, self.network, self.optimizer, self.schedule, self.averaging)
         state = SimpleNamespace(epoch=0, iteration=0, epoch_length=4, max_epochs=max_epochs)
         self.engine = SimpleNamespace(state=state)
         self.handler.start(self.engine)
 
-    def epoch(self, dice: float) -> None:
+    def stop(self) -> None:
+        """Let go of the folder, as the end of the process does."""
+        assert self.record.lock is not None
+        self.record.lock.release()
+
+    def epoch(self, dice: float | None) -> None:
         self.network(torch.ones(1, 1, 2, 2)).sum().backward()
         self.optimizer.step()
+        if self.averaging.average is not None:
+            self.averaging(self.engine)
         self.engine.state.epoch += 1
-        self.engine.state.better = self.record.add({"epoch": self.engine.state.epoch, "val_mean_dice": dice})
+        row = {"epoch": self.engine.state.epoch} | ({} if dice is None else {"val_mean_dice": dice})
+        self.engine.state.better = self.record.add(row)
         self.schedule.step()
         self.handler.save(self.engine)
 
@@ -41,6 +53,7 @@ def test_resumed_run_has_the_same_state(tmp_path: Path) -> None:
     first = Training(tmp_path)
     for dice in (0.5, 0.7):
         first.epoch(dice)
+    first.stop()
     second = Training(tmp_path, resume=True)
     assert second.engine.state.epoch == 2
     assert second.engine.state.iteration == 8
@@ -55,6 +68,7 @@ def test_resumed_worse_epoch_keeps_the_better_weights(tmp_path: Path) -> None:
     first = Training(tmp_path)
     first.epoch(0.9)
     best = (tmp_path / "models" / "model.pt").read_bytes()
+    first.stop()
     second = Training(tmp_path, resume=True)
     second.epoch(0.4)
     assert (tmp_path / "models" / "model.pt").read_bytes() == best
@@ -64,14 +78,18 @@ def test_resumed_worse_epoch_keeps_the_better_weights(tmp_path: Path) -> None:
 
 
 def test_a_longer_schedule_never_raises_the_rate_beyond_its_own(tmp_path: Path) -> None:
-    Training(tmp_path, max_epochs=3).epoch(0.5)
+    first = Training(tmp_path, max_epochs=3)
+    first.epoch(0.5)
+    first.stop()
     longer = Training(tmp_path, max_epochs=10, resume=True)
     assert longer.optimizer.param_groups[0]["lr"] == pytest.approx(1e-2 * (1 - 1 / 10) ** 0.9)
 
 
 def test_another_seed_is_refused(tmp_path: Path) -> None:
-    Training(tmp_path).epoch(0.5)
-    with pytest.raises(UserError, match="--seed 0"):
+    first = Training(tmp_path)
+    first.epoch(0.5)
+    first.stop()
+    with pytest.raises(UserError, match="--seed 3: the run to resume has 0"):
         Training(tmp_path, resume=True, seed=3)
 
 
@@ -82,6 +100,92 @@ def test_weights_of_unknown_origin_are_kept_beside(tmp_path: Path) -> None:
     training.epoch(0.5)
     training.epoch(0.6)
     assert (tmp_path / "models" / "model.previous.pt").read_bytes() == b"downloaded"
+
+
+def test_own_weights_are_no_strangers_where_hard_links_do_not_exist(tmp_path: Path) -> None:
+    first = Training(tmp_path)
+    first.epoch(0.5)
+    first.stop()
+    published = tmp_path / "models" / "model.pt"
+    content = published.read_bytes()
+    published.unlink()
+    published.write_bytes(content)  # a copy, as on a disk without links
+    (tmp_path / "models" / "model.previous.pt").write_bytes(b"downloaded")
+    resumed = Training(tmp_path, resume=True)
+    resumed.epoch(0.9)
+    resumed.stop()
+    assert (tmp_path / "models" / "model.previous.pt").read_bytes() == b"downloaded"
+    record = json.loads(published.with_suffix(".json").read_text())
+    assert record["sha256"] == sha256(published)
+    assert record["run_id"] == first.record.run_id
+
+
+def test_weights_put_in_place_of_a_runs_own_are_kept(tmp_path: Path) -> None:
+    first = Training(tmp_path)
+    first.epoch(0.5)
+    first.stop()
+    published = tmp_path / "models" / "model.pt"
+    published.unlink()
+    published.write_bytes(b"put there by hand, under the old record")
+    Training(tmp_path, resume=True).epoch(0.9)
+    assert published.with_suffix(".previous.pt").read_bytes().startswith(b"put there by hand")
+
+
+def test_weights_of_another_run_are_kept_where_its_folder_is_gone(tmp_path: Path) -> None:
+    first = Training(tmp_path)
+    first.epoch(0.5)
+    first.stop()
+    (tmp_path / "run").rename(tmp_path / "gone")
+    content = (tmp_path / "models" / "model.pt").read_bytes()
+    Training(tmp_path).epoch(0.6)
+    assert (tmp_path / "models" / "model.previous.pt").read_bytes() == content
+
+
+def test_last_epochs_figures_stand_beside_the_best_ones(tmp_path: Path) -> None:
+    training = Training(tmp_path)
+    for dice in (0.5, 0.9, None, 0.7):
+        training.epoch(dice)
+    for folder in ("run", "models"):
+        record = json.loads((tmp_path / folder / "model.json").read_text())
+        assert record["metrics"] == {"epoch": 2, "val_mean_dice": 0.9}
+        assert record["last_metrics"] == {"epoch": 4, "val_mean_dice": 0.7}
+    assert (tmp_path / "run" / "metrics.csv").read_text().splitlines()[3] == "3,"
+
+
+def test_published_weights_are_the_averaged_ones_and_resume_keeps_both(tmp_path: Path) -> None:
+    first = Training(tmp_path, decay=0.5)
+    first.epoch(0.5)
+    first.epoch(0.6)
+    first.stop()
+    published = torch.load(tmp_path / "models" / "model.pt", weights_only=True)["weight"]
+    assert torch.equal(published, first.averaging.network.weight)
+    assert not torch.equal(published, first.network.weight)
+    second = Training(tmp_path, resume=True, decay=0.5)
+    for training in (first, second):
+        training.optimizer.zero_grad()
+        training.network(torch.ones(1, 1, 2, 2)).sum().backward()
+        training.optimizer.step()
+        training.averaging(training.engine)
+    assert torch.equal(first.averaging.network.weight, second.averaging.network.weight)
+    assert torch.equal(first.network.weight, second.network.weight)
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    first = Training(tmp_path)
+    first.epoch(0.5)
+    first.stop()
+    left = [tmp_path / "run" / ".last.pt-abc123", tmp_path / "models" / ".model.pt-abc123"]
+    for path in left:
+        path.write_bytes(b"half")
+    Training(tmp_path, resume=True).epoch(0.9)
+    assert not any(path.exists() for path in left)
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    running = Training(tmp_path)
+    running.epoch(0.5)
+    with pytest.raises(UserError, match="another process trains"):
+        Training(tmp_path, resume=True)
 
 
 def test_published_file_is_the_runs_own(tmp_path: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,14 +10,15 @@ import pytest
 import torch
 from monai.data import DataLoader, Dataset
 from monai.transforms import Compose, Lambdad, RandFlipd, RandRotated
+from pipelines import training_config
 from torch import nn
 
+from custom_networks.colours import PREDICTION_COLOUR, TRUTH_COLOUR
 from custom_networks.errors import UserError
 from custom_networks.flags import flag
 from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.processor import bfloat16_pays
-from custom_networks.run.folder import run_folder
-from custom_networks.run.sheet import PREDICTION_COLOUR, TRUTH_COLOUR, SheetRow, draw_sheet, outlined
+from custom_networks.run.sheet import SheetRow, draw_sheet, outlined
 from custom_networks.training import EpochSeed, PolynomialDecay
 
 
@@ -101,20 +100,6 @@ def test_flag(text: object, value: object) -> None:
     assert flag(text) == value
 
 
-def test_run_folder_is_new_or_the_newest(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no run to resume"):
-        run_folder(tmp_path, True)
-    for age, name in enumerate(("b", "a")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "last.pt").touch()
-        os.utime(tmp_path / name / "last.pt", (1000 + age, 1000 + age))
-    assert run_folder(tmp_path, "true") == str(tmp_path / "a")
-    assert run_folder(tmp_path, tmp_path / "b") == str(tmp_path / "b")
-    assert run_folder(tmp_path, str(tmp_path / "b" / "last.pt")) == str(tmp_path / "b")
-    assert Path(run_folder(tmp_path)).parent == tmp_path
-    assert not Path(run_folder(tmp_path)).exists()
-
-
 def test_outline_is_three_pixels_and_leaves_the_image() -> None:
     image = np.full((16, 16, 3), 200, np.uint8)
     mask = np.zeros((16, 16), bool)
@@ -140,13 +125,9 @@ def test_sheet_shows_truth_and_prediction_in_their_columns() -> None:
     assert row.dice == 0
 
 
-def test_augmented_image_and_mask_stay_aligned(dataset: Path) -> None:
+def test_augmented_image_and_mask_stay_aligned() -> None:
     """A bright square that is its own mask still is after the training transforms, to half a pixel."""
-    from monai.bundle import ConfigParser
-
-    config = Path(__file__).parents[2] / "bundle" / "configs" / "train.json"
-    parser = ConfigParser.load_config_files([str(config)])
-    augment = ConfigParser({"augment": parser["train"]["augment"]}).get_parsed_content("augment")
+    augment = training_config().get_parsed_content("train#augment")
     square = torch.zeros(1, 64, 64)
     square[:, 20:40, 12:50] = 1
     transform = Compose([*augment, Lambdad("image", lambda image: image)])

@@ -1,15 +1,10 @@
-"""How an image's intensities are normalised, and how inference learns what training did."""
+"""How an image's intensities are normalised before the network sees it."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-from custom_networks.weights.record import training_of
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -20,30 +15,26 @@ class Normalization:
         name: where the figures come from.
         mean: of red, green, blue.
         std: of red, green, blue.
+
+    Raises:
+        ValueError: for a standard deviation that is not above 0.
     """
 
     name: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
+    def __post_init__(self) -> None:
+        if not all(value > 0 for value in self.std):
+            raise ValueError(f"std must be above 0 in every channel, got {list(self.std)}")
+
     @staticmethod
     def for_training(pretrained_encoder: str | Path | None) -> Normalization:
         """Choose ImageNet's figures for an encoder that was pretrained with them, else ISIC's."""
         return IMAGENET if pretrained_encoder else ISIC
 
-    @staticmethod
-    def of_checkpoint(checkpoint: str | Path) -> Normalization:
-        """Read what a checkpoint was trained with from the `.json` beside it; ISIC's, with a warning, without one."""
-        try:
-            stored = training_of(checkpoint)["normalization"]
-            return Normalization(stored["name"], tuple(stored["mean"]), tuple(stored["std"]))
-        except (KeyError, TypeError):
-            if Path(checkpoint).is_file():  # else the loader says that it is missing
-                logger.warning("%s: no .json tells how images were normalised; ISIC's figures are used", checkpoint)
-            return ISIC
-
     def as_dict(self) -> dict[str, Any]:
-        """Return what `of_checkpoint` reads."""
+        """Names and values."""
         return asdict(self)
 
 

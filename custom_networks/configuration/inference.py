@@ -1,0 +1,86 @@
+"""`inference.json` of a bundle with some weights: the trained network, and how images reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.bundle import ConfigParser
+from numpy.typing import NDArray
+
+from custom_networks.configuration.merged import read_config
+from custom_networks.data.sources import checked_size
+from custom_networks.messages import hush_absent_decoder
+from custom_networks.network.sgdnet import SGDNet
+from custom_networks.weights.network import load_checkpoint
+from custom_networks.weights.normalization import Normalization
+from custom_networks.weights.reading import trained_classes, trained_size
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trained network as the bundle's `inference.json` has it.
+
+    Attributes:
+        network: in `eval()`.
+        checkpoint: file of its weights.
+        image_size: side of the square that images are resized to, pixels.
+        normalization: what the weights were trained with.
+        threshold: probability from which a pixel is foreground.
+        about: the bundle's `metadata.json`.
+        preprocessing: the configuration's transforms, on {"image": path}.
+        classes: names of the foreground classes by number; empty where there is one, without a name.
+    """
+
+    network: SGDNet
+    checkpoint: Path
+    image_size: int
+    normalization: Normalization
+    threshold: float
+    about: dict[str, Any]
+    preprocessing: Callable[[dict[str, str]], dict[str, Any]]
+    classes: dict[int, str]
+
+    def prepare(self, path: str | Path) -> NDArray[np.float32]:
+        """Read and normalise an image file, (3, X, Y); raises UserError where it cannot be read."""
+        image = self.preprocessing({"image": str(path)})["image"]
+        return np.ascontiguousarray(np.asarray(image, dtype=np.float32))
+
+
+def load_source(bundle_root: str | Path, checkpoint: str | Path | None, image_size: int | None) -> Source:
+    """Load weights into the network of a bundle, which their record rebuilds.
+
+    Args:
+        bundle_root: folder with `configs/`.
+        checkpoint: weights; None takes the bundle's `models/model.pt`.
+        image_size: pixels; None takes what the weights were trained with, as their record says.
+
+    Returns:
+        The network and its preprocessing.
+
+    Raises:
+        UserError: for a missing configuration, missing or unfit weights, a damaged record, or a size that is no
+            multiple of 64.
+    """
+    hush_absent_decoder()
+    root = Path(bundle_root)
+    checkpoint = Path(checkpoint) if checkpoint else root / "models" / "model.pt"
+    config = read_config([root / "configs" / "inference.json"])
+    side = checked_size(image_size or trained_size(checkpoint))[0]
+    parser = ConfigParser(config)
+    parser.update({"bundle_root": str(root), "checkpoint": str(checkpoint), "image_size": side, "device": "cpu"})
+    network = parser.get_parsed_content("network_def")
+    load_checkpoint(network, checkpoint)
+    return Source(
+        network=network.eval(),
+        checkpoint=checkpoint,
+        image_size=side,
+        normalization=parser.get_parsed_content("normalization"),
+        threshold=float(config["threshold"]),
+        about=read_config([root / "configs" / "metadata.json"]),
+        preprocessing=parser.get_parsed_content("preprocessing"),
+        classes=trained_classes(checkpoint),
+    )

@@ -1,0 +1,67 @@
+"""The configuration of a run: its files and its overrides, merged as MONAI merges them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from custom_networks.errors import UserError, nearest
+
+
+def read_config(files: Sequence[str | Path]) -> dict[str, Any]:
+    """Read and merge configuration files.
+
+    Raises:
+        UserError: for a file that is missing or no JSON.
+    """
+    for file in map(Path, files):
+        try:
+            json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            siblings = [path.name for path in file.parent.glob("*.json")]
+            raise UserError(f"{file}: no such configuration{nearest(file.name, siblings)}") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file}: not a JSON configuration ({error}); correct it") from None
+    return dict(ConfigParser.load_config_files([str(file) for file in files]))
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What a run was started with; nothing in it is resolved or instantiated.
+
+    Attributes:
+        files: the content of the configuration files, merged.
+        overrides: what the command line sets, by the id of the item.
+        overlaid: ids that overlays set, the configuration files after the first.
+        arguments: what else MONAI's command was given, such as `run_id`, by the names of `ConfigWorkflow`.
+        resumed: folder of the run that this configuration is, with which it goes on; None for a new run.
+    """
+
+    files: Mapping[str, Any]
+    overrides: Mapping[str, Any]
+    overlaid: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    resumed: Path | None = None
+
+    @classmethod
+    def read(
+        cls, files: Sequence[str | Path], overrides: Mapping[str, Any], arguments: Mapping[str, Any] | None = None
+    ) -> Configuration:
+        """Read configuration files, overlays after what they overlay; raises UserError as `read_config`."""
+        content = read_config(files)
+        overlaid = [name.lstrip("+") for file in files[1:] for name in json.loads(Path(file).read_text("utf-8"))]
+        return cls(content, overrides, tuple(dict.fromkeys(overlaid)), arguments or {})
+
+    @cached_property
+    def merged(self) -> dict[str, Any]:
+        """The files with the overrides set in them, as the run takes them."""
+        parser = ConfigParser(copy.deepcopy(dict(self.files)))
+        parser.update(dict(self.overrides))
+        return dict(parser.get())

@@ -1,0 +1,98 @@
+"""What a training says of itself, and the record that its weights get."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from custom_networks.errors import UserError
+from custom_networks.files import sha256
+from custom_networks.software import commit, installed
+from custom_networks.weights.network import network_arguments
+from custom_networks.weights.normalization import Normalization
+from custom_networks.weights.record import VERSION, Software, TrainingData, WeightsRecord, plain
+
+THREADS = 8
+
+
+@dataclass(frozen=True)
+class About:
+    """What a configuration knows of a training beside its settings.
+
+    Args:
+        normalization: of the images.
+        classes: names of the foreground classes by number, numbers as text; empty for one class.
+        items: what is trained on, `{"image": path, ...}` each.
+        datalist: that lists it; None for a folder.
+    """
+
+    normalization: Normalization | None = None
+    classes: Mapping[str, str] = field(default_factory=dict)
+    items: Sequence[Mapping[str, Any]] = ()
+    datalist: str | Path | None = None
+
+    @functools.cached_property
+    def data(self) -> TrainingData | None:
+        """The training images by content; None where they are not known. Reads every file, once."""
+        if not self.items:
+            return None
+        listed = sha256(Path(self.datalist).expanduser()) if self.datalist else None
+        return TrainingData(images=sorted(set(image_hashes(image_paths(self.items)).values())), datalist=listed)
+
+    def record(self, network: nn.Module, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> WeightsRecord:
+        """Make the record of weights.
+
+        Args:
+            network: that has them.
+            settings: every knob and override.
+            metrics: row of the best epoch.
+
+        Returns:
+            The record.
+        """
+        return WeightsRecord(
+            version=VERSION,
+            network=network_arguments(network),
+            software=Software(sgdnet=installed(["sgdnet"]).get("sgdnet"), commit=commit()),
+            normalization=self.normalization,
+            classes={str(number): str(name) for number, name in self.classes.items()},
+            metrics={name: float(value) for name, value in metrics.items()},
+            settings=plain(dict(settings)),
+            data=self.data,
+        )
+
+
+def image_paths(items: Iterable[Mapping[str, Any]]) -> list[str]:
+    """List the image files of items; an item may have one or a list of them."""
+    named = [item["image"] for item in items]
+    return [str(path) for one in named for path in (one if isinstance(one, list | tuple) else [one])]
+
+
+def image_hashes(paths: Sequence[str]) -> dict[str, str]:
+    """Return the SHA-256 of each file by its path, read in threads; a file that has not changed is read once.
+
+    Raises:
+        UserError: for a file that cannot be read.
+    """
+    with ThreadPoolExecutor(THREADS) as pool:
+        return dict(zip(paths, pool.map(_image_hash, paths), strict=True))
+
+
+def _image_hash(path: str) -> str:
+    try:
+        stat = os.stat(path)  # noqa: PTH116
+        return _hash(path, stat.st_mtime_ns, stat.st_size)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+
+
+@functools.lru_cache(maxsize=1 << 17)
+def _hash(path: str, modified: int, size: int) -> str:
+    return sha256(path)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from custom_networks.errors import UserError
+from custom_networks.run.resume import check_settings, resumed_config, same_setting
+
+STORED: dict[str, Any] = {
+    "fold": 3,
+    "batch_size": 8,
+    "max_epochs": 20,
+    "datalist": "isic/datalist.json",
+    "pretrained_encoder": "weights/res2net.pth",
+    "amp": "true",
+    "learning_rate": 1e-4,
+    "cache_dir": "$@bundle_root + '/cache'",
+    "val_interval": "$1 + 1",
+    "network_def": {"_target_": "custom_networks.SGDNet", "dropout": 0.2},
+    "optimizer": {"lr": "@learning_rate"},
+    "train": {"trainer": {"max_epochs": "@max_epochs"}, "handlers": [{"interval": 1}]},
+}
+SETTINGS = {"fold": 3, "batch_size": 8, "max_epochs": 20, "val_interval": 2, "network_def#dropout": 0.2}
+
+
+def set_in(config: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser({"network_def": {}, "train": {"trainer": {}, "handlers": [{}]}, "optimizer": {}, **config})
+    parser.update({name: value})
+    return dict(parser.get())
+
+
+def test_nothing_given_keeps_everything() -> None:
+    given = {"fold": 0, "batch_size": 16, "datalist": None}
+    assert resumed_config(STORED, SETTINGS, given, []) == STORED
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_epochs", 40),
+        ("train#trainer#max_epochs", 40),
+        ("device", "cuda:1"),
+        ("num_workers", 0),
+        ("cache", "disk"),
+        ("cache_dir", "/tmp/x"),
+        ("tracking_uri", ""),
+        ("datalist", "/scratch/datalist.json"),
+    ],
+)
+def test_what_cannot_change_the_result_may_differ(name: str, value: Any) -> None:
+    merged = resumed_config(STORED, SETTINGS, set_in({}, name, value), [name])
+    assert merged == set_in(STORED, name, value)
+    assert merged["fold"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "own"),
+    [
+        ("fold", 0, "has 3"),
+        ("batch_size", 16, "has 8"),
+        ("learning_rate", 2e-4, "has 0.0001"),
+        ("val_interval", 3, "has 2"),
+        ("network_def#dropout", 0.3, "has 0.2"),
+        ("network_def::refinement", "add", "started without it"),
+        ("train#handlers#0#interval", 2, "has 1"),
+        ("pretrained_encoder", "weights/other.pth", "has weights/res2net.pth"),
+        ("amp", False, "has true"),
+    ],
+)
+def test_anything_else_is_refused_by_name_with_both_values(name: str, value: Any, own: str) -> None:
+    with pytest.raises(UserError) as caught:
+        resumed_config(STORED, SETTINGS, set_in({}, name, value), [name])
+    assert str(caught.value).startswith(f"--{name} {value}: the run to resume {own}" if "has" in own else f"--{name}")
+    assert own in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("fold", 3),
+        ("amp", True),
+        ("val_interval", 2),
+        ("network_def#dropout", 0.2),
+        ("learning_rate", 0.0001),
+        ("pretrained_encoder", str(Path("weights/res2net.pth").resolve())),
+    ],
+)
+def test_the_same_value_may_be_given_again(name: str, value: Any) -> None:
+    assert resumed_config(STORED, SETTINGS, set_in({}, name, value), [name]) == STORED
+
+
+def test_settings_of_other_hosts_are_compared_too() -> None:
+    check_settings(SETTINGS, {**SETTINGS, "max_epochs": 99, "unknown": 1}, Path("last.pt"))
+    with pytest.raises(UserError, match=r"last\.pt: --fold 0: the run to resume has 3"):
+        check_settings(SETTINGS, {**SETTINGS, "fold": 0}, Path("last.pt"))
+
+
+def test_true_is_not_one() -> None:
+    assert not same_setting("amp", True, 1)
+    assert same_setting("sizes", (1, 2), [1, 2])
