@@ -29,7 +29,7 @@ serve(json.loads(sys.argv[1]))
 class Server:
     """The annotation server, which can be killed and started again at the same address."""
 
-    def __init__(self, studies: Path, checkpoint: Path, **knobs: Any) -> None:
+    def __init__(self, studies: Path, checkpoint: Path | None, **knobs: Any) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -37,7 +37,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.knobs = {
             "studies": str(studies),
-            "checkpoint": str(checkpoint),
+            "checkpoint": str(checkpoint) if checkpoint else None,
             "host": "127.0.0.1",
             "port": self.port,
             "token": "",

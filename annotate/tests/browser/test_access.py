@@ -117,8 +117,7 @@ def test_an_image_of_6000_x_4000_is_fluid_and_exact(visit, server):
 def test_a_token_is_taken_from_the_address_and_asked_for_without(browser, visit, tmp_path):
     token = "a secret of many letters"
     phantoms = write_phantoms(tmp_path / "phantoms", count=2, size=64)
-    weights = tmp_path / "none.pt"
-    own = Server(phantoms, weights, token=token, checkpoint=None, bundle_root=str(tmp_path)).start()
+    own = Server(phantoms, None, token=token, bundle_root=str(tmp_path)).start()
     try:
         at = visit(at=own, path=f"?token={token.replace(' ', '%20')}")
         expect(at.page.locator(".item img").first).to_be_visible()
