@@ -124,8 +124,11 @@ def test_a_token_is_taken_from_the_address_and_asked_for_without(browser, visit,
         assert "token" not in at.page.url
         at.page.reload()
         expect(at.page.locator(".item").first).to_be_visible()
-        stranger = at.page.context.new_page()
+        context = browser.new_context(storage_state={"cookies": [], "origins": []})
+        stranger = context.new_page()
+        stranger.add_init_script('localStorage.setItem("annotation-annotator", "Mallory")')
         stranger.goto(f"{own.url}/ui/")
         expect(stranger.get_by_text("The server asks for its token")).to_be_visible()
+        context.close()
     finally:
         own.kill()
