@@ -17,6 +17,8 @@ from custom_networks.flags import flag
 from custom_networks.weights.record import LAST
 
 SETTINGS, LOCK = "settings.json", "run.lock"
+PATIENCE = 10.0
+"""Seconds to wait for a lock: the loading processes of a killed training hold it until they notice, 5 s later."""
 
 
 def claim_folder(parent: str | Path) -> Path:
@@ -99,7 +101,7 @@ def lock_folder(folder: Path) -> FileLock | None:
     lock = FileLock(folder / LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=PATIENCE)
     except Timeout:
         raise UserError(
             f"{folder}: another process trains in this folder; wait for its end, or choose another --output_dir"

@@ -323,9 +323,11 @@ def shaken():
     return oracles.shake(toy_network())
 
 
-def test_optimized_in_bfloat16(shaken):
+@pytest.mark.parametrize("onednn", [True, False])
+def test_optimized_in_bfloat16(shaken, onednn):
+    """On any processor, fast or not."""
     image = torch.rand(1, 3, 64, 64)
-    with torch.no_grad():
+    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=onednn):
         logits, expected = shaken.optimize_for_inference(torch.bfloat16)(image), shaken(image)
     assert logits.dtype == torch.float32
     assert (logits - expected).abs().max() <= 0.05 * expected.abs().max()

@@ -181,7 +181,8 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
     assert not any(path.exists() for path in left)
 
 
-def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+def test_a_folder_in_use_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("custom_networks.run.folder.PATIENCE", 0.2)
     running = Training(tmp_path)
     running.epoch(0.5)
     with pytest.raises(UserError, match="another process trains"):

@@ -78,7 +78,8 @@ def test_the_newest_run_is_meant_even_where_none_of_its_epochs_is_complete(tmp_p
         folder_to_resume(tmp_path, True)
 
 
-def test_one_process_works_in_a_folder_until_it_is_killed(tmp_path: Path) -> None:
+def test_one_process_works_in_a_folder_until_it_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("custom_networks.run.folder.PATIENCE", 0.2)
     held = FORK.Event()
     other = FORK.Process(target=hold, args=(tmp_path, held))
     other.start()

@@ -111,9 +111,7 @@ def test_a_killed_run_resumes_with_its_own_settings_as_if_never_interrupted(
         assert all(torch.equal(tensor, weights[1][part][name]) for name, tensor in weights[0][part].items()), part
     assert statuses(tmp_path) == ["FINISHED"]
 
-    longer = ["-m", "custom_networks.cli", "train", "--resume", str(run), "--max_epochs", "5"]
-    assert "fold" not in " ".join(longer)
-    further = run_python(longer)
+    further = run_python(["-m", "custom_networks.cli", "train", "--resume", str(run), "--max_epochs", "5"])
     assert further.returncode == 0, further.stderr[-2000:]
     assert [row["epoch"] for row in rows(run)] == ["1", "2", "3", "4", "5"]
     settings = json.loads((run / "settings.json").read_text())
@@ -133,8 +131,8 @@ def test_sigterm_closes_the_run_as_killed(dataset: Path, tmp_path: Path) -> None
 def test_a_loss_that_is_no_number_ends_with_the_images_and_code_1(dataset: Path, tmp_path: Path) -> None:
     result = run_python(toy_command(tmp_path, dataset, max_epochs=2, learning_rate=1e30))
     assert result.returncode == 1
-    sentence = result.stderr.splitlines()[-1]
-    assert "not finite in step" in sentence
+    (sentence,) = [line for line in result.stderr.splitlines() if "not finite in step" in line]
+    assert "Traceback" not in result.stderr
     assert sum(str(path) in sentence for path in (dataset / "images").iterdir()) == 4
     (run,) = (tmp_path / "runs").iterdir()
     assert {path.name for path in run.iterdir()}.isdisjoint({"last.pt", "model.pt", "metrics.csv"})
