@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from annotator import Annotator
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from server_process import Server
 
+from custom_networks import SGDNet
 from custom_networks.data.phantoms import write_phantoms
+from custom_networks.weights.normalization import ISIC
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -29,15 +32,31 @@ ARGUMENTS = [
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[Server]:
-    """A server with sixteen phantoms of 128 x 128, a 16-bit image, two classes and untrained weights."""
+def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Untrained weights of two classes that say they were trained at 64 x 64 pixels."""
+    path = tmp_path_factory.mktemp("two_classes") / "model.pt"
+    torch.manual_seed(0)
+    torch.save(SGDNet(out_channels=3).state_dict(), path)
+    about = {
+        "normalization": ISIC.as_dict(),
+        "classes": {"1": "lesion", "2": "ink"},
+        "settings": {"image_size": 64},
+        "metrics": {"val_mean_dice": 0.5},
+    }
+    path.with_suffix(".json").write_text(json.dumps(about))
+    return path
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, two_classes: Path) -> Iterator[Server]:
+    """A server with sixteen phantoms of 128 x 128, a 16-bit image, and weights of two classes."""
     studies = tmp_path_factory.mktemp("browser") / "studies"
     phantoms = write_phantoms(studies.parent / "phantoms", count=16, size=128)
     shutil.copytree(phantoms / "images", studies / "images")
     y, x = np.mgrid[:120, :160]
     disc = 1000 + 3000 * (np.hypot(x - 80, y - 60) < 40)
     Image.fromarray(disc.astype(np.uint16)).save(studies / "images" / "scan16.png")
-    running = Server(studies, weights).start()
+    running = Server(studies, two_classes).start()
     yield running
     running.kill()
 

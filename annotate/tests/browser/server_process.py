@@ -41,7 +41,7 @@ class Server:
             "host": "127.0.0.1",
             "port": self.port,
             "token": "",
-            "classes": "lesion,ink",
+            "classes": "",
             "device": "cpu",
             "image_size": None,
             "max_upload_mb": 64,

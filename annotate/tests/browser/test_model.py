@@ -22,8 +22,9 @@ def test_a_new_image_gets_the_models_outline_and_the_threshold_moves_it(visit, s
     lower = server.label("phantom_008.png", at.submit())
     slider.fill("70")
     higher = server.label("phantom_008.png", at.submit())
-    assert lower.sum() >= automatic.sum() >= higher.sum()
-    assert lower.sum() > higher.sum()
+    areas = [(label == 1).sum() for label in (lower, automatic, higher)]
+    assert areas == sorted(areas, reverse=True)
+    assert areas[0] > areas[2]
     assert server.about("phantom_008.png", 1)["model"] == 0
     at.press("Control+z", "Control+z")
     assert np.array_equal(server.label("phantom_008.png", at.submit()), automatic)
@@ -120,7 +121,7 @@ def test_fine_tuning_is_started_followed_and_cancelled(visit, server):
 @pytest.mark.slow
 def test_fine_tuning_to_its_end_shows_curve_and_dice_before_and_after(visit, weights, tmp_path):
     phantoms = write_phantoms(tmp_path / "phantoms", count=4, size=128)
-    own = Server(phantoms, weights, classes="", image_size=64).start()
+    own = Server(phantoms, weights).start()
     try:
         at = visit("phantom_000.png", tool="box", at=own)
         for number in range(4):
