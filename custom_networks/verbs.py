@@ -388,6 +388,55 @@ def package(
     print(write_archive(bundle_root or default_bundle(), **options))
 
 
+def annotate(
+    *,
+    studies: str,
+    checkpoint: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str = "",
+    classes: str = "",
+    device: str | None = None,
+    image_size: int | None = None,
+    max_upload_mb: int = 64,
+    score: bool = True,
+    bundle_root: str | None = None,
+) -> None:
+    """Annotate images in a browser, with proposals of the network that learns from the corrections.
+
+    Args:
+        studies: folder of the images, in it or in its images/; labels go to its annotations/.
+        checkpoint: weights to start with, model.pt of a run; models/model.pt of the bundle by default.
+        host: address to listen on; another than this machine's own needs a token.
+        port: to listen on; 0 takes one that is free.
+        token: secret of at least 16 characters that every request must bring.
+        classes: names separated by commas; those of the weights by default.
+        device: cuda, cuda:1, cpu, ...; the GPU where there is one.
+        image_size: side in pixels of the square the network sees, a multiple of 64; the training's by default.
+        max_upload_mb: largest image that can be uploaded, MiB.
+        score: false switches off the scoring of images for active learning.
+        bundle_root: folder of the bundle, the one that holds configs/.
+    """
+    from custom_networks.annotating import annotate_images
+    from custom_networks.flags import flag
+
+    annotate_images(
+        {
+            "studies": studies,
+            "checkpoint": checkpoint,
+            "host": host,
+            "port": port,
+            "token": token,
+            "classes": classes,
+            "device": device,
+            "image_size": image_size,
+            "max_upload_mb": max_upload_mb,
+            "score": flag(score),
+            "bundle_root": str(bundle_root or default_bundle()),
+        }
+    )
+
+
 VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "phantoms": (phantoms, ()),
     "prepare": (prepare, ()),
@@ -400,4 +449,5 @@ VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "report": (report, ()),
     "export": (export, ()),
     "package": (package, ()),
+    "annotate": (annotate, ()),
 }
