@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.measure import Row
 from benchmarks.report import TABLES
 from benchmarks.report import table as markdown_table
+from custom_networks.metrics.policies import METRICS
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
 
@@ -101,3 +102,37 @@ def with_interval(name: str, metric: str, digits: int = 4) -> str:
     """Say the mean of a metric of an evaluation with its 95 % interval."""
     low, high = (float(evaluation(name, metric)[key]) for key in ("ci_low", "ci_high"))
     return f"{mean(name, metric, digits)} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def marks_table(kind: str, metric: str, files: dict[str, str], digits: int = 3) -> str:
+    """Write how a metric grows with clicks or scribbles as Markdown, a row for each method.
+
+    Args:
+        kind: "clicks" or "scribbles".
+        metric: "dice", "iou", "hd95" or "boundary_f".
+        files: names in `docs/results/` without `.json`, by the method's name.
+        digits: after the point.
+    """
+    summaries = {name: load(file)[kind] for name, file in files.items() if kind in load(file)}
+    counts = sorted({row["marks"] for each in summaries.values() for row in each["after"]})
+    lines = [f"| {METRICS[metric].label} after ... {kind} | {' | '.join(map(str, counts))} |"]
+    lines.append("|---" * (1 + len(counts)) + "|")
+    for name, each in summaries.items():
+        found = {row["marks"]: f"{row[metric]:.{digits}f}" for row in each["after"]}
+        lines.append(f"| {name} | {' | '.join(found.get(count, '') for count in counts)} |")
+    return "\n".join(lines)
+
+
+def obedience_table(kind: str, files: dict[str, str]) -> str:
+    """Write the numbers of marks that targets need, the failures, and whether marks are honoured, as Markdown."""
+    summaries = {name: load(file)[kind] for name, file in files.items() if kind in load(file)}
+    targets = next(iter(summaries.values()))["noc"]
+    titles = [title for target in targets for title in (f"NoC@{target}", "failures")]
+    titles += [f"{kind} not honoured", "changed far from the mark, for the worse"]
+    lines = [f"| {kind} | {' | '.join(titles)} |", "|---" * (1 + len(titles)) + "|"]
+    for name, each in summaries.items():
+        cells = [cell for found in each["noc"].values() for cell in (f"{found['marks']:.2f}", str(found["failures"]))]
+        cells.append(f"{each['not_honoured']} in {each['answers']} answers")
+        cells.append(f"{each['far_percent']:.2f} %, {each['far_worse_percent']:.2f} %")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)

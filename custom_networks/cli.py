@@ -44,6 +44,9 @@ def help_of(verb: str) -> str:
         if verb == "train":
             described["tracking"] = "false switches MLflow off"
             config["tracking"] = True
+        if verb == "evaluate":
+            described["clicks"] = "measures an interactive model after up to that many simulated clicks an image"
+            described["scribbles"] = "the same with scribbles"
         described["config_file"] = "further JSON overlay, for what has no knob"
         for name, text in described.items():
             default = config.get(name)

@@ -193,7 +193,8 @@ def evaluate(**knobs: Any) -> None:
     Args:
         knobs: see below.
     """
-    run_config(("train.json", "evaluate.json"), "train", knobs)
+    interactive = ("evaluate_interactive.json",) if {"clicks", "scribbles"} & set(knobs) else ()
+    run_config(("train.json", "evaluate.json", *interactive), "train", knobs)
 
 
 def predict(

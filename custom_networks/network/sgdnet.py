@@ -147,6 +147,33 @@ class SGDNet(nn.Module):
         if pretrained_encoder:
             load_encoder(self.encoder, pretrained_encoder)
 
+    def encode(self, x: Tensor) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
+        """Run Figure 1 (a) up to the refinements.
+
+        Args:
+            x: (B, 3, H, W), H and W multiples of 64.
+
+        Returns:
+            x1, x2, x3; the deepest map (B, P, H/32, W/32); edge logits (B, 1, H/4, W/4); guidance (B, 16, H/4, W/4).
+        """
+        x1, x2, x3, x4 = self.encoder(x)
+        context = self.stitch_vit.resized(x1, x4)
+        deep = self.reduce(self.dual_attention(torch.cat([context, x4], dim=1)))
+        edge, guidance = x1.new_zeros([0]), x1.new_zeros([0])
+        if self.sge is not None:
+            edge, guidance = self.sge(x4, x1)
+        return [x1, x2, x3], deep, edge, guidance
+
+    def refine_and_decode(self, skips: list[Tensor], deep: Tensor, guidance: Tensor) -> list[Tensor]:
+        """Run the rest of Figure 1 (a) up to the heads: decoded maps (B, P, h, w), fine to coarse."""
+        refined: list[Tensor] = []
+        for i, refine in enumerate(self.refine):
+            if not torch.jit.is_scripting() and self.checkpointing and self.training:
+                refined.append(checkpoint(refine, skips[i], guidance, use_reentrant=False))
+            else:
+                refined.append(refine(skips[i], guidance))
+        return self.decoder(deep, refined)
+
     def decode(self, x: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
         """Run Figure 1 (a) up to the heads.
 
@@ -156,20 +183,8 @@ class SGDNet(nn.Module):
         Returns:
             Decoded maps (B, P, h, w), fine to coarse; edge logits (B, 1, H/4, W/4); guidance (B, 16, H/4, W/4).
         """
-        x1, x2, x3, x4 = self.encoder(x)
-        context = self.stitch_vit.resized(x1, x4)
-        deep = self.reduce(self.dual_attention(torch.cat([context, x4], dim=1)))
-        edge, guidance = x1.new_zeros([0]), x1.new_zeros([0])
-        if self.sge is not None:
-            edge, guidance = self.sge(x4, x1)
-        skips = [x1, x2, x3]
-        refined: list[Tensor] = []
-        for i, refine in enumerate(self.refine):
-            if not torch.jit.is_scripting() and self.checkpointing and self.training:
-                refined.append(checkpoint(refine, skips[i], guidance, use_reentrant=False))
-            else:
-                refined.append(refine(skips[i], guidance))
-        return self.decoder(deep, refined), edge, guidance
+        skips, deep, edge, guidance = self.encode(x)
+        return self.refine_and_decode(skips, deep, guidance), edge, guidance
 
     def maps(self, image: Tensor) -> SGDNetMaps:
         """Compute every map, whatever the mode; for training, pictures and export.

@@ -1,10 +1,11 @@
 """Trained weights: their record, the network they belong to, and what follows from both."""
 
-from custom_networks.weights.network import load_checkpoint, trained_network
+from custom_networks.weights.network import interactive_network, load_checkpoint, trained_network
 from custom_networks.weights.normalization import Normalization
 from custom_networks.weights.reading import (
     record_of,
     setting_of,
+    takes_clicks,
     trained_classes,
     trained_normalization,
     trained_outputs,
@@ -17,9 +18,11 @@ __all__ = [
     "About",
     "Normalization",
     "WeightsRecord",
+    "interactive_network",
     "load_checkpoint",
     "record_of",
     "setting_of",
+    "takes_clicks",
     "trained_classes",
     "trained_network",
     "trained_normalization",

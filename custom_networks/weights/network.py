@@ -12,9 +12,10 @@ from typing import Any
 from torch import nn
 
 from custom_networks.errors import UserError, nearest
+from custom_networks.network.interactive import InteractiveSGDNet, with_fusion
 from custom_networks.network.sgdnet import TRAINING_ARGUMENTS, SGDNet
 from custom_networks.network.weights import load_strictly, read_state_dict
-from custom_networks.weights.reading import record_of, trained_outputs
+from custom_networks.weights.reading import record_of, takes_clicks, trained_outputs
 from custom_networks.weights.record import WeightsRecord, plain
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ DEFAULTS = "defaults are assumed; add them there where it was built with others"
 
 def trained_network(checkpoint: str | Path, **arguments: Any) -> SGDNet:
     """Build the network that weights were trained with; its own are random until `load_checkpoint` loads them.
+
+    It is an `InteractiveSGDNet`, which segments automatically too, where the weights take clicks.
 
     Args:
         checkpoint: the weights; where there are none the network has its default arguments, so that a bundle can be
@@ -50,18 +53,49 @@ def trained_network(checkpoint: str | Path, **arguments: Any) -> SGDNet:
     _refuse_unknown(recorded, f"{path}: network.", "a newer sgdnet trained it, so update the package")
     _refuse_conflict(path, recorded, arguments)
     try:
-        return SGDNet(**{**recorded, **arguments})
+        architecture = InteractiveSGDNet if takes_clicks(path) else SGDNet
+        return architecture(**{**recorded, **arguments})
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: no network can be built of its record and what was given: {error}") from None
 
 
-# configurations are checked by the signature: every argument of the network can be overridden by its name
-trained_network.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-    [
-        inspect.Parameter("checkpoint", inspect.Parameter.POSITIONAL_OR_KEYWORD),
-        *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in inspect.signature(SGDNet).parameters.values()),
-    ]
-)
+def interactive_network(
+    automatic: str | Path | None = None, train_embedding: bool = False, **arguments: Any
+) -> InteractiveSGDNet:
+    """Build an interactive network to train.
+
+    Args:
+        automatic: weights to start from, of an automatic or an interactive network, whose arguments it takes over;
+            None or "" starts from random numbers.
+        train_embedding: see `InteractiveSGDNet`.
+        arguments: of `SGDNet`.
+
+    Returns:
+        The network; with automatic weights its first output is theirs exactly.
+
+    Raises:
+        UserError: for weights that are missing or do not fit, or an argument that is given otherwise than they have it.
+    """
+    _refuse_unknown(arguments, "--network_def#", "correct its name")
+    if not automatic:
+        return InteractiveSGDNet(train_embedding, **arguments)
+    state = read_state_dict(automatic)
+    recorded = record_of(automatic).network or {}
+    _refuse_conflict(automatic, recorded, arguments)
+    network = InteractiveSGDNet(train_embedding, **{**recorded, **arguments})
+    load_strictly(network, with_fusion(network, state), automatic, type(network).__name__)
+    return network
+
+
+def _signature(*own: str) -> inspect.Signature:
+    """Some arguments, then those of `SGDNet`: configurations are checked by it, so that each can be overridden."""
+    names = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in own]
+    of_network = inspect.signature(SGDNet).parameters.values()
+    return inspect.Signature([*names, *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in of_network)])
+
+
+trained_network.__signature__ = _signature("checkpoint")  # type: ignore[attr-defined]
+interactive_network.__signature__ = _signature("automatic", "train_embedding")  # type: ignore[attr-defined]
 
 
 def check_network(network: nn.Module, record: WeightsRecord, source: str | Path) -> None:

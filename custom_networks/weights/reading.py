@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_networks.errors import UserError
+from custom_networks.network.interactive import FUSION
 from custom_networks.network.weights import read_checkpoint, read_state_dict
 from custom_networks.weights.normalization import ISIC, Normalization
 from custom_networks.weights.record import BEST, KEY, LAST, WeightsRecord, parse_record
@@ -110,6 +111,22 @@ def trained_outputs(checkpoint: str | Path) -> int:
         return int(network["out_channels"])
     head = read_state_dict(checkpoint, mapped=True).get("heads.0.weight") if Path(checkpoint).is_file() else None
     return 1 if head is None else len(head)
+
+
+def takes_clicks(checkpoint: str | Path) -> bool:
+    """Tell whether weights are those of an interactive network.
+
+    Args:
+        checkpoint: the weights.
+
+    Returns:
+        False where there are no weights.
+
+    Raises:
+        UserError: for weights that cannot be read.
+    """
+    state = read_state_dict(checkpoint, mapped=True) if Path(checkpoint).is_file() else {}
+    return any(name.startswith(FUSION) for name in state)
 
 
 def trained_classes(checkpoint: str | Path) -> dict[int, str]:

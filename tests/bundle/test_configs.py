@@ -29,11 +29,15 @@ COMBINATIONS = {
     "multi_class": ("train.json", "multi_class.json"),
     "multi_gpu": ("train.json", "multi_gpu_train.json"),
     "inference": ("inference.json",),
+    "train_interactive": ("train.json", "train_interactive.json"),
+    "evaluate_interactive": ("train.json", "evaluate.json", "evaluate_interactive.json"),
+    "inference_interactive": ("inference.json", "inference_interactive.json"),
 }
 DATA_SETS = sorted(path.name for path in CONFIGS.glob("data_*.json"))
 OVERLAYS = [
     *(("train.json", name) for name in ("evaluate.json", "multi_class.json", "multi_gpu_train.json", *DATA_SETS)),
     ("inference.json", "inference_trt.json"),
+    *((f"{name}.json", f"{name}_interactive.json") for name in ("train", "evaluate", "inference")),
 ]
 
 
