@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from custom_networks.bundle_run import run_config
 from custom_networks.data.formats import read_labels
 from custom_networks.errors import UserError
 from custom_networks.files import sha256, write_atomically, write_json
@@ -24,7 +25,6 @@ from custom_networks.metrics.overlap import confusion, dice
 from custom_networks.network.weights import read_checkpoint
 from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.prediction.reading import read_file
-from custom_networks.verbs import run_config
 from custom_networks.weights import record_of
 from custom_networks.weights.record import BEST, LAST
 
