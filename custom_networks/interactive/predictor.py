@@ -198,8 +198,8 @@ class InteractivePredictor:
         if small is not None and guidance.previous is not None and any(any(each) for each in marks):
             cells = [marked_cells(*each, size, (self.side, self.side)) for each in marks]
             allowed = touched_change(small, square >= THRESHOLD, cells[0], cells[1])
-            at_size = _resize_mask(allowed, size).T
-            mask = np.where(at_size, mask, guidance.previous)
+            added, removed = (_resize_mask(each, size).T for each in allowed)
+            mask = (guidance.previous | (added & mask)) & (mask | ~removed)
         foreground, background = (marked_cells(*each, size, size)[:, ::-1] for each in marks)  # row, column
         return honour(mask, foreground, background, honoured_radius(self.side, size))
 

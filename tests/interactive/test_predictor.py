@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import BUNDLE
 from networks import TOY
+from scipy import ndimage
 from torch import nn
 from toy_weights import write_record
 
@@ -16,6 +17,7 @@ from custom_networks.errors import UserError
 from custom_networks.interactive import Guidance, InteractivePredictor, takes_clicks
 from custom_networks.network.interactive import InteractiveSGDNet
 from custom_networks.prediction import SGDNetPredictor
+from custom_networks.weights.normalization import ISIC
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,36 @@ def test_the_previous_mask_stays_where_no_mark_touches_it(predictor: Interactive
     changed = predictor.answer(state, Guidance(foreground=[(40, 30), (110, 80)], previous=previous))
     assert changed.mask[80, 110]
     assert changed.mask[previous].all()
+
+
+class Fixed(nn.Module):
+    """Answers the same disc whatever it is asked."""
+
+    def embed(self, image: torch.Tensor) -> torch.Tensor:
+        return image
+
+    def answer(self, image: torch.Tensor, guidance: torch.Tensor) -> torch.Tensor:
+        rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+        return 20 - ((rows - 32) ** 2 + (columns - 32) ** 2).sqrt()[None, None]
+
+
+@pytest.mark.parametrize("positive", [True, False])
+def test_no_slit_is_left_between_the_previous_mask_and_what_a_click_adds_or_removes(positive: bool) -> None:
+    predictor = InteractivePredictor.of_network(Fixed(), ISIC, 64, "cpu")
+    state = predictor.embed(np.zeros((150, 150, 3), np.uint8))
+    whole = predictor.answer(state).mask
+    previous = whole.copy()
+    if positive:
+        previous[:, 74:] = False
+        guidance = Guidance(foreground=[(100, 75)], previous=previous)
+    else:
+        previous[20:131, 100:140] = True
+        guidance = Guidance(background=[(135, 75)], previous=previous)
+    assert (previous != whole).sum() > 2000
+    mask = predictor.answer(state, guidance).mask
+    assert (mask != whole).mean() < 0.01
+    assert ndimage.label(mask)[1] == 1
+    assert ndimage.label(~mask)[1] == 1
 
 
 def test_an_image_answers_the_same_whatever_was_asked_before(
