@@ -1,10 +1,11 @@
-# `make train` and `make test` are all a newcomer needs; both make .venv first where it is missing.
+# `make train`, `make test` and `make annotate` are all a newcomer needs; each makes its environment where it is missing.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA := data/phantoms
+ANNOTATE := annotate/.venv
 
-.PHONY: train test test-all test-avx2 lint format figures benchmark clean
+.PHONY: train test test-all test-avx2 annotate test-annotate test-annotate-all lint format figures benchmark clean
 
 train: $(VENV)/.installed $(DATA)
 	$(BIN)/sgdnet train --dataset_dir $(DATA) --image_size 128 --batch_size 8 --max_epochs 16 --num_workers 0
@@ -21,6 +22,15 @@ test-all: $(VENV)/.installed-dev
 # As on a processor without AVX-512: no bfloat16, and other kernels.
 test-avx2: $(VENV)/.installed-dev
 	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/pytest -m "not slow" tests/test_processor.py tests/network tests/prediction
+
+annotate: $(ANNOTATE)/.installed data/annotate
+	$(ANNOTATE)/bin/sgdnet annotate --studies data/annotate
+
+test-annotate: $(ANNOTATE)/.installed-dev
+	$(ANNOTATE)/bin/pytest -m "not slow" annotate/tests
+
+test-annotate-all: $(ANNOTATE)/.installed-dev
+	$(ANNOTATE)/bin/pytest annotate/tests
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -41,6 +51,22 @@ format: $(VENV)/.installed-dev
 $(DATA): | $(VENV)/.installed
 	$(BIN)/sgdnet phantoms --output_dir $(DATA)
 
+data/annotate: | $(ANNOTATE)/.installed
+	$(ANNOTATE)/bin/sgdnet phantoms --output_dir data/annotate --count 24
+
+$(ANNOTATE)/bin/pip:
+	$(PYTHON) -m venv $(ANNOTATE)
+
+$(ANNOTATE)/.installed: annotate/requirements.txt annotate/requirements-nodeps.txt pyproject.toml | $(ANNOTATE)/bin/pip
+	$(ANNOTATE)/bin/pip install --quiet -r annotate/requirements.txt
+	$(ANNOTATE)/bin/pip install --quiet --no-deps -r annotate/requirements-nodeps.txt
+	$(ANNOTATE)/bin/pip install --quiet --no-deps -e .
+	@touch $@
+
+$(ANNOTATE)/.installed-dev: annotate/requirements-dev.txt $(ANNOTATE)/.installed
+	$(ANNOTATE)/bin/pip install --quiet -r annotate/requirements-dev.txt
+	@touch $@
+
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
@@ -55,4 +81,4 @@ $(VENV)/.installed-dev: requirements-dev.txt requirements.txt pyproject.toml | $
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(ANNOTATE) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

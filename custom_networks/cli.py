@@ -13,7 +13,8 @@ import sys
 import textwrap
 from typing import Any
 
-from custom_networks.verbs import VERBS, default_bundle
+from custom_networks.bundle_run import default_bundle
+from custom_networks.verbs import VERBS
 
 GOES_ON = dict.fromkeys(("prepare", "predict"), "the same command goes on where it was.")
 

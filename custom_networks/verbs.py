@@ -6,64 +6,11 @@ does the work; an argument that is not given is left to it, so that each default
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-TEXT_KNOBS = (
-    *("bundle_root", "dataset_dir", "datalist", "output_dir", "pretrained_encoder", "device", "checkpoint"),
-    "cache_dir",
-)
-
-
-def default_bundle() -> Path:
-    """Folder of the bundle: beside the package in a checkout, else `bundle/` or the present folder."""
-    candidates = [Path(__file__).resolve().parents[1] / "bundle", Path("bundle"), Path()]
-    return next((path for path in candidates if (path / "configs" / "train.json").is_file()), candidates[0])
-
-
-def run_config(files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any]) -> None:
-    """Run configuration files of the bundle with some knobs set.
-
-    Args:
-        files: names in `configs/`, overlays after what they overlay.
-        workflow_type: "train" or "infer", as MONAI's `ConfigWorkflow` takes it.
-        knobs: names and values; `config_file` adds overlays, paths of further JSON files.
-
-    Raises:
-        UserError: for a knob that does not exist.
-    """
-    from monai.bundle import ConfigWorkflow
-
-    from custom_networks.configuration import Configuration, check_overrides
-    from custom_networks.flags import flag
-    from custom_networks.messages import readable_errors
-    from custom_networks.run.resume import own_configuration, run_own
-
-    readable_errors()
-    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)  # it warns of overlays in other folders
-    warnings.filterwarnings("ignore", message="parsing config_file")  # these are our own files
-    knobs = {name: flag(value) for name, value in knobs.items()}
-    knobs |= {name: str(knobs[name]) for name in TEXT_KNOBS if knobs.get(name) is not None}
-    root = Path(knobs.get("bundle_root") or default_bundle())
-    knobs["bundle_root"] = str(root)
-    overlays = knobs.pop("config_file", ())
-    paths = [str(root / "configs" / name) for name in files]
-    paths += [overlays] if isinstance(overlays, str) else list(overlays)
-    configuration = Configuration.read(paths, knobs)
-    check_overrides(configuration)
-    metadata, logging_file = (str(root / "configs" / name) for name in ("metadata.json", "logging.conf"))
-    arguments = {"meta_file": metadata, "logging_file": logging_file, "workflow_type": workflow_type}
-    own = own_configuration(configuration)
-    if own is not None:
-        run_own(own, **arguments)
-        return
-    workflow = ConfigWorkflow(paths, **arguments, **{**knobs, "configuration": configuration})
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
+from custom_networks.bundle_run import default_bundle, run_config
 
 
 def given(**arguments: Any) -> dict[str, Any]:
@@ -389,6 +336,55 @@ def package(
     print(write_archive(bundle_root or default_bundle(), **options))
 
 
+def annotate(
+    *,
+    studies: str,
+    checkpoint: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str = "",
+    classes: str = "",
+    device: str | None = None,
+    image_size: int | None = None,
+    max_upload_mb: int = 64,
+    score: bool = True,
+    bundle_root: str | None = None,
+) -> None:
+    """Annotate images in a browser, with proposals of the network that learns from the corrections.
+
+    Args:
+        studies: folder of the images, in it or in its images/; labels go to its annotations/.
+        checkpoint: weights to start with, model.pt of a run; models/model.pt of the bundle by default.
+        host: address to listen on; another than this machine's own needs a token.
+        port: to listen on; 0 takes one that is free.
+        token: secret of at least 16 characters that every request must bring.
+        classes: names separated by commas; those of the weights by default.
+        device: cuda, cuda:1, cpu, ...; the GPU where there is one.
+        image_size: side in pixels of the square the network sees, a multiple of 64; the training's by default.
+        max_upload_mb: largest image that can be uploaded, MiB.
+        score: false switches off the scoring of images for active learning.
+        bundle_root: folder of the bundle, the one that holds configs/.
+    """
+    from custom_networks.annotating import annotate_images
+    from custom_networks.flags import flag
+
+    annotate_images(
+        {
+            "studies": studies,
+            "checkpoint": checkpoint,
+            "host": host,
+            "port": port,
+            "token": token,
+            "classes": classes,
+            "device": device,
+            "image_size": image_size,
+            "max_upload_mb": max_upload_mb,
+            "score": flag(score),
+            "bundle_root": str(bundle_root or default_bundle()),
+        }
+    )
+
+
 VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "phantoms": (phantoms, ()),
     "prepare": (prepare, ()),
@@ -401,4 +397,5 @@ VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "report": (report, ()),
     "export": (export, ()),
     "package": (package, ()),
+    "annotate": (annotate, ()),
 }

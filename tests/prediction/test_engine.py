@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from custom_networks.data.normalization import ISIC
 from networks import toy_network
 
 from custom_networks.prediction.engine import Engine
 from custom_networks.processor import bfloat16_pays
+from custom_networks.weights.normalization import ISIC
 
 
 @pytest.mark.parametrize("onednn", [True, False])

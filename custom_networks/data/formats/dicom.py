@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 from monai.config import PathLike
 from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, get_decoder, pixel_array
 
 from custom_networks.errors import UserError
 
@@ -78,6 +78,8 @@ def read_dicom_image(path: PathLike) -> tuple[Image.Image, tuple[float, float] |
     dataset = _read(path)
     values = _pixels(dataset, path)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        from pydicom.pixels import apply_color_lut
+
         values = apply_color_lut(values, dataset)
     if values.ndim == 3:
         bits = 8 * values.itemsize if dataset.PhotometricInterpretation == "PALETTE COLOR" else dataset.BitsStored
@@ -166,6 +168,13 @@ def _damaged(path: PathLike, error: Exception) -> UserError:
 
 def _pixels(dataset: Dataset, path: PathLike, several: bool = False) -> np.ndarray:
     """Decoded values: (H, W) or (H, W, 3) of one frame, with `several` also (frames, H, W)."""
+    try:
+        from pydicom.pixels import get_decoder, pixel_array  # new in pydicom 3
+    except ImportError:
+        raise UserError(
+            f"{path}: reading the pixels of DICOM needs pydicom 3, this environment has {pydicom.__version__}; "
+            "convert it to PNG with `sgdnet prepare dicom`"
+        ) from None
     if "PixelData" not in dataset:
         raise UserError(
             f"{path}: a DICOM file without a picture ({dataset.get('Modality', 'no modality')}); take it out"
@@ -196,6 +205,7 @@ def _pixels(dataset: Dataset, path: PathLike, several: bool = False) -> np.ndarr
 def _window(values: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Grey levels 0..255, as float, of stored values (H, W)."""
     from highdicom.pixels import apply_voi_window  # takes a second to import
+    from pydicom.pixels import apply_modality_lut, apply_voi
 
     levels = apply_modality_lut(values, dataset)
     if dataset.get("VOILUTSequence"):

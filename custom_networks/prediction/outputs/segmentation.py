@@ -17,13 +17,16 @@ from custom_networks.prediction.outputs.coco import LESION
 ALGORITHM = "SGD-Net"
 
 
-def segmentation_file(source: Path, classes: NDArray[np.uint8], names: Mapping[int, str]) -> bytes:
+def segmentation_file(
+    source: Path, classes: NDArray[np.uint8], names: Mapping[int, str], algorithm_type: str = "AUTOMATIC"
+) -> bytes:
     """Encode a mask as DICOM SEG, binary, with a segment for each class.
 
     Args:
         source: the DICOM image.
         classes: (H, W), of its rows and columns, 0 being background.
         names: of the classes; empty for one without a name.
+        algorithm_type: AUTOMATIC, SEMIAUTOMATIC (a prediction corrected by hand) or MANUAL.
 
     Returns:
         The file's bytes.
@@ -49,8 +52,8 @@ def segmentation_file(source: Path, classes: NDArray[np.uint8], names: Mapping[i
             segment_label=name[:64],
             segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
             segmented_property_type=codes.SCT.Lesion,
-            algorithm_type="AUTOMATIC",
-            algorithm_identification=algorithm,
+            algorithm_type=algorithm_type,
+            algorithm_identification=None if algorithm_type == "MANUAL" else algorithm,
         )
         for number, name in (names or LESION).items()
     ]

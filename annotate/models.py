@@ -1,0 +1,187 @@
+"""The weights: those the server started with, version 0, and fine-tuned ones beside them, with roll-back.
+
+In `annotations/models/`:
+
+- 0001/model.pt and model.json: fine-tuned weights, only where they were published
+- 0001/about.json: Dice before and after, on how many labels they were trained
+- active.json: the version in use
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from annotate.errors import Conflict, NotFound, Unavailable
+from annotate.records import read_record
+from custom_networks.errors import UserError
+from custom_networks.files import sha256, write_atomically, write_json
+from custom_networks.prediction.outputs.coco import LESION
+from custom_networks.weights import record_of, trained_classes
+
+ABOUT, ACTIVE = "about.json", "active.json"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A version of the weights.
+
+    Args:
+        version: 0 for those the server started with.
+        published: whether its weights are kept, and may be used.
+        dice: on the held-out images, None where it was not measured.
+        trained_on: how many labels.
+        when: UTC, ISO 8601.
+        before: Dice of the version before it on the same images.
+        sha256: of the weights.
+        checkpoint: their file.
+    """
+
+    version: int
+    published: bool = True
+    dice: float | None = None
+    trained_on: int = 0
+    when: str = ""
+    before: float | None = None
+    sha256: str = ""
+    checkpoint: Path = field(default_factory=Path)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a client is told; no path."""
+        return {name: value for name, value in asdict(self).items() if name != "checkpoint"}
+
+
+class Models:
+    """The versions of the weights.
+
+    Args:
+        folder: `annotations/models`.
+        shipped: weights that the server starts with; the file may be missing.
+    """
+
+    def __init__(self, folder: Path, shipped: Path) -> None:
+        self.folder = folder
+        self.shipped = shipped
+        self._lock = threading.RLock()
+        self._hashes: dict[tuple[str, int, int], str] = {}
+        self._guided: dict[str, bool] = {}
+        self._classes: dict[str, dict[int, str]] = {}
+        for leftover in folder.glob(".new-*") if folder.is_dir() else []:
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def all(self) -> list[Model]:
+        """Every version, oldest first."""
+        with self._lock:
+            found = []
+            if self.shipped.is_file():
+                found.append(
+                    Model(0, dice=_dice(self.shipped), sha256=self._hash(self.shipped), checkpoint=self.shipped)
+                )
+            for about in sorted(self.folder.glob("[0-9]*/" + ABOUT)) if self.folder.is_dir() else []:
+                content = read_record(about)
+                weights = about.with_name("model.pt")
+                if content:
+                    published = bool(content.get("published")) and weights.is_file()
+                    digest = self._hash(weights) if published else ""
+                    known: dict[str, Any] = {key: content.get(key) for key in ("dice", "trained_on", "when", "before")}
+                    found.append(Model(int(about.parent.name), published, sha256=digest, checkpoint=weights, **known))
+            return found
+
+    def active(self) -> Model | None:
+        """The version in use; None where there are no weights yet."""
+        usable = {model.version: model for model in self.all() if model.published}
+        chosen = read_record(self.folder / ACTIVE).get("version")
+        if chosen in usable:
+            return usable[chosen]
+        return usable.get(0) or (usable[max(usable)] if usable else None)
+
+    def required(self) -> Model:
+        """The version in use; raises Unavailable where there are no weights."""
+        found = self.active()
+        if found is None:
+            raise Unavailable(
+                f"there are no weights yet ({self.shipped} is missing); train with `sgdnet train`, or draw labels and "
+                "start fine-tuning"
+            )
+        return found
+
+    def activate(self, version: int) -> Model:
+        """Use a version from now on; raises NotFound, or Conflict for one whose weights were not published."""
+        found = next((model for model in self.all() if model.version == version), None)
+        if found is None:
+            raise NotFound(f"no model {version}; there are {', '.join(str(m.version) for m in self.all()) or 'none'}")
+        if not found.published:
+            raise Conflict(f"model {version} was worse on the held-out images and was not published; choose another")
+        write_json(self.folder / ACTIVE, {"version": version})
+        return found
+
+    def add(self, weights: Path, about: dict[str, Any]) -> Model:
+        """Keep the result of a fine-tuning, and use it where it was published.
+
+        Args:
+            weights: `model.pt`, with `model.json` beside it.
+            about: published, dice, before, trained_on, when.
+
+        Returns:
+            The version; weights that were not published are not kept.
+        """
+        with self._lock:
+            number = 1 + max((model.version for model in self.all()), default=0)
+            temporary = self.folder / f".new-{number:04}"
+            shutil.rmtree(temporary, ignore_errors=True)
+            write_json(temporary / ABOUT, about)
+            if about["published"]:
+                for file in (weights, weights.with_suffix(".json")):
+                    write_atomically(temporary / f"model{file.suffix}", _copier(file))
+            temporary.rename(self.folder / f"{number:04}")
+            if about["published"]:
+                self.activate(number)
+            return next(model for model in self.all() if model.version == number)
+
+    def takes_clicks(self, model: Model) -> bool:
+        """Whether a version's weights are those of a network that takes guidance."""
+        if model.sha256 not in self._guided:
+            try:
+                from custom_networks.interactive import takes_clicks
+            except ImportError:
+                return False
+            self._guided[model.sha256] = takes_clicks(model.checkpoint)
+        return self._guided[model.sha256]
+
+    def classes(self) -> dict[int, str]:
+        """Names of the classes of the version in use; {1: "lesion"} where it has one without a name."""
+        found = self.active()
+        if found is None:
+            return LESION
+        if found.sha256 not in self._classes:
+            try:
+                self._classes[found.sha256] = trained_classes(found.checkpoint) or LESION
+            except UserError:
+                self._classes[found.sha256] = LESION
+        return self._classes[found.sha256]
+
+    def _hash(self, path: Path) -> str:
+        status = path.stat()
+        key = (str(path), status.st_size, status.st_mtime_ns)
+        if key not in self._hashes:
+            self._hashes[key] = sha256(path)
+        return self._hashes[key]
+
+
+def _dice(weights: Path) -> float | None:
+    """Dice of the best epoch, as the record of weights has it."""
+    try:
+        return record_of(weights).metrics.get("val_mean_dice")
+    except UserError:
+        return None
+
+
+def _copier(source: Path) -> Any:
+    def copy(target: Any) -> None:
+        with source.open("rb") as file:
+            shutil.copyfileobj(file, target)
+
+    return copy

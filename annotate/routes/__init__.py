@@ -1,0 +1,1 @@
+"""The addresses of the server, by job; `clients*` are those of MONAI Label that other programs use."""

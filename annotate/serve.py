@@ -1,0 +1,86 @@
+"""Start the server: read the settings, say the address, serve until stopped."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+from annotate.settings import MIB, Settings
+from custom_networks.errors import UserError
+
+
+def serve(knobs: dict[str, Any]) -> None:
+    """Serve until stopped.
+
+    Args:
+        knobs: of `verbs.annotate`.
+
+    Raises:
+        UserError: for a setting that cannot be, missing weights, or a port that is taken.
+    """
+    settings = settings_of(knobs)
+    listening = _listen(settings.host, settings.port)
+    import uvicorn
+
+    from annotate.app import create_app
+    from annotate.service import Service
+
+    service = Service(settings)
+    try:
+        app = create_app(service)
+        listening.listen(128)  # from now on requests wait until they are served
+        count = len(service.studies.names())
+        print(f"{count} images in {service.studies.folder}; labels go to {settings.annotations}", flush=True)
+        if service.models.active() is None:
+            print(f"no weights yet ({settings.weights}): draw by hand, or `make train` first", flush=True)
+        token = f"?token={settings.token}" if settings.token else ""
+        port = listening.getsockname()[1]
+        print(f"Open http://{settings.host}:{port}/ui/{token}    (stop with Ctrl-C)", flush=True)
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3)
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        service.close()
+
+
+def settings_of(knobs: dict[str, Any]) -> Settings:
+    """Make the settings of the command line's knobs; raises UserError."""
+
+    def path(name: str) -> Path | None:
+        return Path(knobs[name]).expanduser().resolve() if knobs.get(name) else None
+
+    def whole(name: str, low: int, high: int) -> int:
+        value = knobs[name]
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise UserError(f"--{name} {value}: must be a whole number from {low} to {high}")
+        return value
+
+    checkpoint = path("checkpoint")
+    if checkpoint is not None and not checkpoint.is_file():
+        raise UserError(f"{checkpoint}: no such weights; give the model.pt of a run as --checkpoint")
+    return Settings(
+        studies=path("studies") or Path(),
+        bundle_root=path("bundle_root") or Path(),
+        checkpoint=checkpoint,
+        host=str(knobs["host"]),
+        port=whole("port", 0, 65535),
+        token=str(knobs["token"] or ""),
+        classes=tuple(name.strip() for name in str(knobs["classes"] or "").split(",") if name.strip()),
+        max_upload_bytes=whole("max_upload_mb", 1, 2000) * MIB,
+        device=knobs["device"],
+        image_size=knobs["image_size"],
+        score=knobs["score"],
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open the socket before anything is loaded, so that a taken port is told at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host.strip("[]"), port))
+    except OSError as error:
+        listening.close()
+        raise UserError(f"--host {host} --port {port}: cannot listen there ({error.strerror}); take another") from None
+    return listening

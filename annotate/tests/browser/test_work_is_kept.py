@@ -1,0 +1,115 @@
+"""Work survives: reload, crash, a lost server, two people on one image."""
+
+import contextlib
+
+import numpy as np
+from playwright.sync_api import Error, expect
+
+
+def test_reload_and_crash_keep_the_work(visit, server):
+    at = visit("phantom_014.png", tool="box")
+    at.drag([(20, 20), (70, 70)])
+    at.page.get_by_label("Comment", exact=True).fill("half done")
+    at.drafted("phantom_014.png")
+    at.page.wait_for_timeout(400)
+    at.page.reload()
+    at.wait_for("phantom_014.png")
+    at.message("is here again")
+    expect(at.page.get_by_label("Comment", exact=True)).to_have_value("half done")
+    at.press("r")
+    at.drag([(80, 80), (110, 110)])
+    at.page.wait_for_timeout(500)
+    context = at.page.context
+    with contextlib.suppress(Error):
+        at.page.goto("chrome://crash", timeout=5000)
+    again = visit("phantom_014.png", context=context)
+    again.message("is here again")
+    label = server.label("phantom_014.png", again.submit())
+    assert label[30, 30] == 1
+    assert label[100, 100] == 1
+    again.page.reload()
+    again.wait_for("phantom_014.png")
+    again.page.wait_for_timeout(500)
+    expect(again.page.locator(".message", has_text="is here again")).to_have_count(0)
+
+
+def test_two_tabs_of_one_browser_do_not_mix_their_work(visit, server):
+    first = visit("phantom_015.png", tool="box")
+    first.drag([(10, 10), (40, 40)])
+    first.drafted("phantom_015.png")
+    second = visit("phantom_015.png", context=first.page.context)
+    second.message("open in another tab")
+    second.press("r")
+    second.drag([(80, 80), (110, 110)])
+    label = server.label("phantom_015.png", second.submit())
+    assert label[30, 30] == 0
+    assert label[100, 100] == 1
+
+
+def test_the_second_of_two_people_is_told_sees_both_and_chooses(visit, server):
+    image = "phantom_001.png"
+    first = visit(image, name="Dr. Åsa", tool="box")
+    second = visit(image, name="李医生", tool="box")
+    first.drag([(5, 5), (30, 30)])
+    second.drag([(90, 90), (120, 120)])
+    theirs = first.submit()
+    second.press("Control+Enter")
+    dialog = second.page.get_by_role("dialog", name="Somebody else submitted this image")
+    expect(dialog.get_by_text("Dr. Åsa").first).to_be_visible()
+    expect(dialog.get_by_role("img")).to_have_count(3)
+    expect(dialog.get_by_text("They differ in")).to_be_visible()
+    dialog.get_by_role("button", name="Decide later").click()
+    expect(second.page.locator(".item", has_text="your choice needed")).to_be_visible()
+    second.page.get_by_role("button", name="two labels: choose").click()
+    dialog.get_by_role("button", name="Submit mine as the newest").click()
+    second.message(f"the other one stays as version {theirs}")
+    mine = server.label(image, theirs + 1)
+    assert mine[100, 100] == 1
+    assert server.about(image, theirs + 1)["by"] == "李医生"
+    assert server.label(image, theirs)[10, 10] == 1
+    # Now the first is behind, and takes the other label.
+    first.drag([(40, 5), (60, 30)])
+    first.press("Control+Enter")
+    dialog = first.page.get_by_role("dialog", name="Somebody else submitted this image")
+    expect(dialog.get_by_text("李医生").first).to_be_visible()
+    dialog.get_by_role("button", name="Open theirs").click()
+    first.message("Undo brings yours back")
+    assert np.array_equal(server.label(image, first.submit()), mine)
+
+
+def test_a_killed_server_loses_nothing_and_gets_the_label_when_it_is_back(visit, server):
+    image = "phantom_002.png"
+    at = visit(image, tool="box")
+    server.kill()
+    try:
+        (x0, y0), (x1, y1) = at.drag([(15, 15), (75, 75)])
+        at.press("Control+Enter")
+        at.message("is kept in this browser and is sent when the server is back")
+        expect(at.page.get_by_text("server does not answer").first).to_be_visible()
+        expect(at.page.get_by_text("1 submission waiting")).to_be_visible()
+        at.press("f")  # a mark does not push the label out
+        expect(at.page.get_by_text("2 submissions waiting")).to_be_visible()
+    finally:
+        server.start()
+    version = at.submitted()
+    expect(at.page.get_by_text("waiting")).to_have_count(0)
+    expect(at.page.locator(".item", has_text=image)).to_contain_text("flagged")
+    label = server.label(image, version)
+    assert label[round(y0) : round(y1), round(x0) : round(x1)].all()
+
+
+def test_versions_are_listed_opened_and_restored(visit, server):
+    image = "phantom_003.png"
+    at = visit(image, tool="box")
+    at.drag([(5, 5), (50, 50)])
+    first = at.submit()
+    at.drag([(60, 60), (110, 110)])
+    second = at.submit()
+    at.press("Alt+2")
+    old = at.page.get_by_role("article", name=f"Version {first}", exact=True)
+    expect(old).to_contain_text("Dr. Meier")
+    old.get_by_role("button", name="Make newest").click()
+    at.message(f"Version {first} is the newest again, as version {second + 1}")
+    assert np.array_equal(server.label(image, second + 1), server.label(image, first))
+    at.press("q", "Control+z")
+    assert np.array_equal(server.label(image, at.submit()), server.label(image, second))

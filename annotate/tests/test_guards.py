@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import BUNDLE, REPOSITORY, Running
+
+from annotate.settings import Settings, is_loopback
+from custom_networks.errors import UserError
+
+TOKEN = "0123456789abcdef"
+
+
+def test_open_address_needs_a_token(tmp_path: Path):
+    with pytest.raises(UserError, match="set --token"):
+        Settings(studies=tmp_path, bundle_root=BUNDLE, host="0.0.0.0")
+    with pytest.raises(UserError, match="at least 16"):
+        Settings(studies=tmp_path, bundle_root=BUNDLE, host="0.0.0.0", token="short")
+    assert Settings(studies=tmp_path, bundle_root=BUNDLE).host == "127.0.0.1"
+    assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "10.0.0.1", "a.b")] == [
+        *[True] * 3,
+        *[False] * 3,
+    ]
+
+
+def test_token_is_asked_for_everywhere_but_at_the_page(start):
+    client = start(token=TOKEN)
+    for path in ("/api/session", "/api/images", "/info/", "/openapi.json", "/"):
+        refused = client.get(path, follow_redirects=False)
+        assert (refused.status_code, "token" in refused.json()["error"]) == (401, True)
+    assert client.get("/ui/").status_code == 200
+    assert client.get("/ui/../api/session").status_code == 401
+    assert client.get("/uipath").status_code == 401
+    wrong = {"Authorization": "Bearer 0123456789abcdeg"}
+    assert client.get("/api/images", headers=wrong).status_code == 401
+    assert client.get("/api/images", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+    assert client.get("/api/images").status_code == 401
+    session = client.get("/api/session", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert "httponly" in session.headers["set-cookie"].lower()
+    assert client.get("/api/images").status_code == 200  # the cookie that the session has set
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "a@127.0.0.1", ""])
+def test_other_host_names_are_refused_without_a_token(client, host):
+    assert client.get("/api/session", headers={"Host": host}).status_code == 403
+
+
+def test_other_web_sites_are_refused(client):
+    for origin in ("https://evil.example", "null", "http://127.0.0.1:9"):
+        answer = client.post("/api/next", json={}, headers={"Origin": origin, "Host": "127.0.0.1:8000"})
+        assert (answer.status_code, "other web sites" in answer.json()["error"]) == (403, True)
+    own = {"Origin": "http://127.0.0.1:8000", "Host": "127.0.0.1:8000"}
+    assert client.post("/api/next", json={}, headers=own).status_code == 200
+
+
+def test_headers_that_browsers_heed(client):
+    headers = client.get("/api/session").headers
+    assert headers["x-content-type-options"] == "nosniff"
+    page = client.get("/ui/").headers
+    assert page["cache-control"] == "no-cache"
+    assert page["content-security-policy"].startswith("default-src 'self'")
+
+
+def test_every_error_is_a_sentence(client):
+    for method, path, kwargs in [
+        ("GET", "/api/nothing", {}),
+        ("PUT", "/api/session", {}),
+        ("POST", "/api/next", {"content": b"{", "headers": {"Content-Type": "application/json"}}),
+        ("GET", "/api/images", {"params": {"limit": -1}}),
+        ("POST", "/api/infer", {"json": {"image": "x", "unknown": 1}}),
+        ("POST", "/api/training", {"json": {"epochs": "many"}}),
+    ]:
+        answer = client.request(method, path, **kwargs)
+        assert 400 <= answer.status_code < 500
+        assert isinstance(answer.json()["error"], str)
+
+
+def test_second_server_on_the_same_folder_is_refused(start, studies: Path):
+    client = start()
+    with pytest.raises(AssertionError, match="another server uses these studies"):
+        Running(studies, "--score", "false")
+    assert client.get("/api/session").status_code == 200
+
+
+def test_port_that_is_taken_and_a_folder_that_is_missing(served, tmp_path):
+    port = served.address.rsplit(":", 1)[1]
+    with pytest.raises(AssertionError, match="cannot listen there"):
+        Running(tmp_path, "--port", port)
+    with pytest.raises(AssertionError, match="no such folder"):
+        Running(tmp_path / "nothing")
+
+
+def test_openapi_describes_every_address(client):
+    described = client.get("/openapi.json").json()["paths"]
+    assert {"/api/images/{image}/label", "/infer/{model}", "/datastore/label"} <= set(described)
+    assert json.dumps(described)
+    assert (REPOSITORY / "annotate").is_dir()

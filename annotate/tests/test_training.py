@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import numpy as np
+from conftest import BUNDLE, SIZE, Start, put_label
+from PIL import Image
+
+from annotate.models import Models
+from annotate.predicting import disagreement
+from custom_networks.metrics.overlap import confusion, dice
+from custom_networks.prediction.predictor import SGDNetPredictor
+
+NAMES = [f"phantom_{i:03}.png" for i in range(8)]
+
+
+def wait(client, seconds: float = 240) -> dict[str, Any]:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        told = client.get("/api/training").json()
+        if told["state"] not in ("idle", "running"):
+            return dict(told)
+        time.sleep(0.2)
+    raise AssertionError(told)
+
+
+def submit_truth(client, phantoms, count: int) -> list[np.ndarray]:
+    truths = [np.asarray(Image.open(phantoms / "masks" / name)) // 255 for name in NAMES[:count]]
+    for name, truth in zip(NAMES, truths, strict=False):
+        assert put_label(client, name, truth.astype(np.uint8)).status_code == 201
+    return truths
+
+
+def test_fine_tuning_is_published_only_if_not_worse_and_can_be_rolled_back(start: Start, weights, phantoms, studies):
+    client = start(weights)
+    truths = submit_truth(client, phantoms, 6)
+    assert client.post("/api/training", json={"epochs": 1}).status_code == 202
+    busy = client.post("/api/training", json={"epochs": 1})
+    assert (busy.status_code, "runs already" in busy.json()["error"]) == (409, True)
+    told = wait(client)
+    assert told["state"] == "done", told
+    assert (told["epoch"], len(told["curve"]), told["before"]["images"]) == (1, 1, 1)
+    assert told["curve"][0]["loss"] > 0
+    predictor = SGDNetPredictor.from_bundle(BUNDLE, weights)
+    found = predictor(studies / "images" / NAMES[1]).mask
+    assert told["before"]["dice"] == round(dice(confusion(found, truths[1] > 0)), 4)
+    assert told["published"] == (told["after"]["dice"] >= told["before"]["dice"])
+    models = client.get("/api/models").json()
+    assert [model["version"] for model in models] == [0, 1]
+    assert [model["active"] for model in models] == [not told["published"], told["published"]]
+    assert models[1]["trained_on"] == 5
+    assert not list((studies / "annotations" / "training").rglob("*.pt"))
+    if told["published"]:
+        assert client.post("/api/models/0/activate").status_code == 200
+        assert client.get("/api/session").json()["model"]["version"] == 0
+        assert start(weights).get("/api/session").json()["model"]["version"] == 0
+    else:
+        assert client.post("/api/models/1/activate").status_code == 409
+    assert client.post("/api/models/7/activate").status_code == 404
+
+
+def test_cancelled_training_publishes_nothing(start: Start, weights, phantoms):
+    client = start(weights)
+    submit_truth(client, phantoms, 4)
+    client.post("/api/training", json={"epochs": 100})
+    assert client.get("/train/").json()["status"] == "RUNNING"
+    told = client.delete("/api/training").json()
+    assert (told["state"], told["published"]) == ("cancelled", False)
+    assert [model["version"] for model in client.get("/api/models").json()] == [0]
+    assert client.delete("/api/training").status_code == 409
+    assert client.get("/train/").json()["status"] == "STOPPED"
+
+
+def test_held_out_images_stay_held_out(start: Start, weights, phantoms, studies):
+    client = start(weights)
+    service = client.app.state.service
+    submit_truth(client, phantoms, 2)
+    assert service.trainer.split() == (NAMES[:1], NAMES[1:2])
+    submit_truth_more = [put_label(client, name, np.zeros((SIZE, SIZE), np.uint8)) for name in NAMES[2:]]
+    assert all(answer.status_code == 201 for answer in submit_truth_more)
+    training, heldout = service.trainer.split()
+    assert heldout == [NAMES[1], NAMES[6]]
+    assert training == [name for name in NAMES if name not in heldout]
+    assert json.loads((studies / "annotations" / "heldout.json").read_text())[NAMES[1]] is True
+
+
+def test_weights_of_other_classes_are_not_gone_on_from(start: Start, weights, phantoms):
+    client = start(weights, classes=("lesion", "ink"))
+    submit_truth(client, phantoms, 3)
+    answer = client.post("/api/training", json={"epochs": 1})
+    assert (answer.status_code, "1 class(es) apart, the labels have 2" in answer.json()["error"]) == (409, True)
+
+
+def model_file(folder, content: bytes):
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "model.pt"
+    path.write_bytes(content)
+    path.with_suffix(".json").write_text("{}")
+    return path
+
+
+def test_versions_of_weights(tmp_path):
+    shipped = model_file(tmp_path / "shipped", b"shipped")
+    models = Models(tmp_path / "models", shipped)
+    new = model_file(tmp_path / "run", b"better")
+    about = {"published": True, "dice": 0.9, "before": 0.8, "trained_on": 4, "when": "now"}
+    assert models.add(new, about).version == 1
+    assert models.active().checkpoint.read_bytes() == b"better"
+    worse = models.add(model_file(tmp_path / "run", b"worse"), {**about, "published": False})
+    assert (worse.version, worse.published, worse.checkpoint.exists()) == (2, False, False)
+    assert models.active().version == 1
+    assert models.activate(0).checkpoint == shipped
+    again = Models(tmp_path / "models", shipped)
+    assert again.active().version == 0
+    (tmp_path / "models" / ".new-0003").mkdir()  # a server killed while it copied
+    assert [model.version for model in Models(tmp_path / "models", shipped).all()] == [0, 1, 2]
+    assert shipped.read_bytes() == b"shipped"
+
+
+def test_uncertain_image_comes_first(start: Start, weights):
+    client = start(weights, score=True)
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        items = client.get("/api/images", params={"sort": "uncertainty"}).json()["items"]
+        if all(item["uncertainty"] is not None for item in items):
+            break
+        time.sleep(0.3)
+    scores = [item["uncertainty"] for item in items]
+    assert scores == sorted(scores, reverse=True)
+    assert len(set(scores)) > 1
+    chosen = client.post("/api/next", json={"strategy": "epistemic"}).json()
+    assert (chosen["id"], "disagreement" in chosen["reason"]) == (items[0]["id"], True)
+    assert client.post("/scoring/epistemic").json()[items[0]["id"]] == scores[0]
+    assert client.post("/activelearning/epistemic").json()["id"] == items[0]["id"]
+
+
+def test_disagreement_by_hand():
+    probability, spread = np.zeros((10, 10)), np.zeros((10, 10))
+    assert disagreement(probability, spread) == 0
+    probability[:2] = 1
+    spread[0, :5] = 0.4
+    assert np.isclose(disagreement(probability, spread), 2 / 20)

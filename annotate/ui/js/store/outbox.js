@@ -1,0 +1,159 @@
+/**
+ * Submissions on their way: each is written to the browser's database first, sent, and taken out when the server has it.
+ * Those that the server cannot be reached for are sent again, later and later, and at once when it is back.
+ */
+
+import { decodePng } from "../mask/png.js";
+import { ServerError, Unreachable } from "./api.js";
+
+/**
+ * @typedef {{version: number, by: string, when: string}} Current
+ * @typedef {{image: string, name: string, when: number, label?: Blob, about?: any, state?: string, comment?: string,
+ *   conflict?: Current}} Submission a label, or a state with a comment
+ */
+
+const FIRST_WAIT_MS = 1000;
+const LONGEST_WAIT_MS = 30000;
+
+/** Emits "change" when the number waiting changes, and "sent" and "failed" (with the submission, and for "failed" the `problem`, as `detail`). */
+export class Outbox extends EventTarget {
+  /**
+   * @param {import("./database.js").Database} database
+   * @param {import("./tabs.js").Tabs} tabs
+   * @param {import("./api.js").Api} api
+   */
+  constructor(database, tabs, api) {
+    super();
+    this.database = database;
+    this.tabs = tabs;
+    this.api = api;
+    this.wait = FIRST_WAIT_MS;
+    /** By image and kind: a label and a state of one image wait side by side. @type {Map<string, Submission>} */
+    this.waiting = new Map();
+    /** @type {Promise<void> | null} */
+    this.flushing = null;
+    api.addEventListener("connection", () => api.reachable && this.flush());
+    addEventListener("online", () => this.flush());
+  }
+
+  /** Take up what this tab, or a tab that is gone, has not sent. */
+  async start() {
+    const keys = this.tabs.ours(await this.database.keys("outbox"));
+    keys.sort((first, second) => Number(second.tab === this.tabs.id) - Number(first.tab === this.tabs.id)); // its own first
+    for (const { key, tab, what } of keys) {
+      if (tab !== this.tabs.id && (await this.tabs.alive(tab))) continue;
+      if (!this.waiting.has(what)) this.waiting.set(what, await this.database.get("outbox", key));
+      if (tab === this.tabs.id) continue;
+      await this.database.put("outbox", this.tabs.key(what), this.waiting.get(what));
+      await this.database.delete("outbox", key);
+    }
+    this.dispatchEvent(new Event("change"));
+    await this.flush();
+  }
+
+  /**
+   * @param {string} image
+   * @returns {Submission | undefined} what waits about an image, a label first
+   */
+  about(image) {
+    return this.waiting.get(`label ${image}`) ?? this.waiting.get(`state ${image}`);
+  }
+
+  /**
+   * Send; an earlier submission of the same kind for the same image that still waits is replaced.
+   * @param {Submission} submission
+   * @returns {Promise<{version?: number, sent: boolean}>} `sent` is false where it waits for the server
+   * @throws {ServerError} where the server refused it; a conflict (409) stays in the outbox until it is settled
+   */
+  async send(submission) {
+    this.waiting.set(kindOf(submission), submission);
+    await this.database.put("outbox", this.tabs.key(kindOf(submission)), submission);
+    this.dispatchEvent(new Event("change"));
+    try {
+      return { ...(await this.deliver(submission)), sent: true };
+    } catch (error) {
+      if (!(error instanceof Unreachable)) throw error;
+      this.later();
+      return { sent: false };
+    }
+  }
+
+  /** @param {Submission} submission that is given up, or settled */
+  async discard(submission) {
+    this.waiting.delete(kindOf(submission));
+    await this.database.delete("outbox", this.tabs.key(kindOf(submission)));
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** Send all that waits, one after the other. */
+  flush() {
+    this.flushing ??= this.sendAll().finally(() => (this.flushing = null));
+    return this.flushing;
+  }
+
+  async sendAll() {
+    for (const submission of [...this.waiting.values()]) {
+      if (submission.conflict) continue;
+      try {
+        const { version } = await this.deliver(submission);
+        this.dispatchEvent(new CustomEvent("sent", { detail: { ...submission, version } }));
+      } catch (error) {
+        if (error instanceof Unreachable) return this.later();
+        this.dispatchEvent(
+          new CustomEvent("failed", { detail: { ...submission, problem: /** @type {Error} */ (error).message } }),
+        );
+      }
+    }
+    this.wait = FIRST_WAIT_MS;
+  }
+
+  later() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.flush(), this.wait);
+    this.wait = Math.min(LONGEST_WAIT_MS, this.wait * 2);
+  }
+
+  /**
+   * @param {Submission} submission
+   * @returns {Promise<{version?: number}>}
+   */
+  async deliver(submission) {
+    const { image, label, about, state, comment } = submission;
+    try {
+      const result = label
+        ? await this.api.putLabel(image, label, about)
+        : await this.api.post(`${this.api.image(image)}/state`, { state, comment });
+      if (this.waiting.get(kindOf(submission)) === submission) await this.discard(submission);
+      return result;
+    } catch (error) {
+      if (!(error instanceof ServerError)) throw error;
+      if (error.status === 409 && label && (await this.arrived(submission))) {
+        await this.discard(submission);
+        return { version: error.body.current.version };
+      }
+      if (error.status === 409 && label) {
+        submission.conflict = error.body.current;
+        await this.database.put("outbox", this.tabs.key(kindOf(submission)), submission);
+        this.dispatchEvent(new Event("change"));
+      } else {
+        await this.discard(submission); // of a label, the draft is still there
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * @param {Submission} submission
+   * @returns {Promise<boolean>} whether the server's newest label is this one: it arrived, and only the answer was lost
+   */
+  async arrived({ image, label }) {
+    const theirs = await decodePng(await (await this.api.blob(`${this.api.image(image)}/label`)).arrayBuffer());
+    const ours = await decodePng(await /** @type {Blob} */ (label).arrayBuffer());
+    return theirs.data.length === ours.data.length && theirs.data.every((value, i) => value === ours.data[i]);
+  }
+}
+
+/** @param {Submission} submission */
+function kindOf({ image, label }) {
+  return `${label ? "label" : "state"} ${image}`;
+}

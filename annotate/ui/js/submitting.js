@@ -1,0 +1,200 @@
+/** The ways an image leaves the annotator's hands: submitted, skipped, flagged; and on to the next one. */
+
+import { replaceLabel } from "./mask/answer.js";
+import { decodePng, encodePng } from "./mask/png.js";
+import { ServerError } from "./store/api.js";
+
+/**
+ * @typedef {import("./workspace.js").Workspace} Workspace
+ * @typedef {import("./store/outbox.js").Submission} Submission
+ */
+
+export class Submitting {
+  /** @param {Workspace} workspace */
+  constructor(workspace) {
+    this.workspace = workspace;
+    this.busy = false;
+    const { outbox } = workspace;
+    outbox.addEventListener("sent", (event) => this.sentLater(/** @type {CustomEvent} */ (event).detail));
+    outbox.addEventListener("failed", (event) => this.refusedLater(/** @type {CustomEvent} */ (event).detail));
+  }
+
+  /** Send the label as a new version. */
+  async submit() {
+    const { workspace } = this;
+    const { annotation, outbox, settings } = workspace;
+    if (!annotation || this.busy) return;
+    this.busy = true;
+    try {
+      workspace.tool.cancel?.();
+      workspace.model.cancel();
+      annotation.bakePolygon();
+      annotation.clock.tick();
+      const { item, mask } = annotation;
+      /** @type {Submission} */
+      const submission = {
+        image: item.id,
+        name: item.name,
+        when: Date.now(),
+        label: await encodePng(mask.labels, mask.width, mask.height),
+        about: {
+          base_version: annotation.baseVersion,
+          seconds: Math.round(annotation.clock.seconds * 10) / 10,
+          clicks: annotation.clicks,
+          scribbles: annotation.scribbles,
+          model: annotation.model,
+          comment: annotation.comment,
+        },
+      };
+      const { sent, version } = await outbox.send(submission);
+      if (!sent) {
+        workspace.say(
+          "The server does not answer. The label is kept in this browser and is sent when the server is back.",
+          "bad",
+        );
+        return;
+      }
+      await this.settle(annotation, /** @type {number} */ (version), submission.when);
+      workspace.say(`${item.name} is submitted as version ${version}.`, "good");
+      if (settings.values.proceed && workspace.annotation === annotation) await this.next();
+    } catch (error) {
+      if (error instanceof ServerError && error.status === 409) await this.settleConflict(annotation.item.id);
+      else workspace.failed(error, () => this.submit());
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  /**
+   * The server has this label.
+   * @param {import("./mask/annotation.js").Annotation} annotation
+   * @param {number} version
+   * @param {number} when the label was taken, milliseconds; work done since stays a draft
+   */
+  async settle(annotation, version, when) {
+    annotation.baseVersion = version;
+    annotation.clock.seconds = 0;
+    annotation.clicks = [];
+    annotation.scribbles = 0;
+    if (annotation.changedAt <= when) {
+      annotation.worked = false;
+      await this.workspace.drafts.remove(annotation.item.id);
+    } else this.workspace.drafts.later(annotation);
+    this.workspace.dispatchEvent(new CustomEvent("item", { detail: annotation.item.id }));
+  }
+
+  /** @param {Submission & {version: number}} submission that waited for the server */
+  async sentLater({ image, name, label, version, when }) {
+    const { workspace } = this;
+    if (label) {
+      const open = workspace.annotation?.item.id === image ? workspace.annotation : null;
+      if (open) await this.settle(open, version, when);
+      else await workspace.drafts.removeBefore(image, when);
+    }
+    workspace.dispatchEvent(new CustomEvent("item", { detail: image }));
+    workspace.say(
+      label ? `${name}, which waited, is submitted as version ${version}.` : `${name}, which waited, is marked.`,
+      "good",
+    );
+  }
+
+  /** @param {Submission & {problem: string}} submission */
+  refusedLater({ image, name, problem, conflict }) {
+    if (conflict) {
+      this.workspace.say(`${name} was changed by ${conflict.by} meanwhile; your label waits for your choice.`, "bad", {
+        label: "Choose",
+        run: () => this.settleConflict(image),
+      });
+    } else {
+      this.workspace.say(`The server did not take ${name}: ${problem} Your work on it is kept.`, "bad");
+    }
+  }
+
+  /**
+   * Somebody else submitted this image first: show both labels, and do what the annotator chooses.
+   * @param {string} image
+   */
+  async settleConflict(image) {
+    const { workspace } = this;
+    const { api, outbox, drafts } = workspace;
+    const submission = outbox.about(image);
+    if (!submission?.conflict || !submission.label) return;
+    try {
+      const { chooseVersion } = await import("./panels/conflict.js");
+      const theirs = await decodePng(
+        await (await api.blob(`${api.image(image)}/versions/${submission.conflict.version}`)).arrayBuffer(),
+      );
+      const mine = await decodePng(await submission.label.arrayBuffer());
+      const choice = await chooseVersion(workspace, submission, mine, theirs);
+      if (choice === "mine") {
+        const about = { ...submission.about, base_version: submission.conflict.version };
+        const open = workspace.annotation?.item.id === image ? workspace.annotation : null;
+        const { sent, version } = await outbox.send({ ...submission, about, conflict: undefined });
+        if (sent && open) await this.settle(open, /** @type {number} */ (version), submission.when);
+        else if (sent) await drafts.removeBefore(image, submission.when);
+        if (sent)
+          workspace.say(
+            `Your label is version ${version}; the other one stays as version ${submission.conflict.version}.`,
+            "good",
+          );
+      } else if (choice === "theirs") {
+        await outbox.discard(submission);
+        if (workspace.annotation?.item.id !== image) await workspace.open(image);
+        const { annotation } = workspace;
+        if (annotation?.item.id === image) {
+          annotation.baseVersion = submission.conflict.version;
+          annotation.perform("Take the other label", (edit) => replaceLabel(edit, theirs));
+          workspace.say("The other label is open now. Undo brings yours back.");
+        }
+      }
+      workspace.dispatchEvent(new CustomEvent("item", { detail: image }));
+    } catch (error) {
+      if (error instanceof ServerError && error.status === 409) await this.settleConflict(image);
+      else workspace.failed(error, () => this.settleConflict(image));
+    }
+  }
+
+  /**
+   * Mark the image instead of a submission.
+   * @param {"skipped" | "flagged" | "unlabelled"} state
+   */
+  async mark(state) {
+    const { workspace } = this;
+    const { annotation, outbox } = workspace;
+    if (!annotation || this.busy) return;
+    this.busy = true;
+    try {
+      const { id, name } = annotation.item;
+      const { sent } = await outbox.send({ image: id, name, when: Date.now(), state, comment: annotation.comment });
+      annotation.item.state = state;
+      workspace.dispatchEvent(new CustomEvent("item", { detail: id }));
+      const words = { skipped: "is skipped", flagged: "is flagged", unlabelled: "is open again" };
+      workspace.say(
+        sent ? `${name} ${words[state]}.` : `${name} is marked when the server is back.`,
+        sent ? "good" : "bad",
+      );
+      if (sent && state !== "unlabelled") await this.next();
+    } catch (error) {
+      workspace.failed(error, () => this.mark(state));
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  /** Open the image that the server's strategy chooses. */
+  async next() {
+    const { workspace } = this;
+    try {
+      const { id, reason } = await workspace.api.post("/api/next", {
+        strategy: workspace.settings.values.strategy,
+        after: workspace.annotation?.item.id ?? null,
+      });
+      await workspace.open(id);
+      if (reason) workspace.say(`Chosen: ${reason}`);
+    } catch (error) {
+      if (error instanceof ServerError && error.status === 404)
+        workspace.say("All images are done. Thank you.", "good");
+      else workspace.failed(error, () => this.next());
+    }
+  }
+}
