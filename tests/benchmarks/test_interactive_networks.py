@@ -10,9 +10,9 @@ from torch import nn
 
 from benchmarks.interactive_networks import EarlyGuidance, RandomWalker, early_basic_unet, early_sgdnet
 from benchmarks.networks import sgdnet
-from custom_networks.data.normalization import ISIC
 from custom_networks.interactive import Guidance, InteractivePredictor
 from custom_networks.network.interactive import GUIDANCE_MAPS
+from custom_networks.weights.normalization import ISIC
 
 
 @torch.no_grad()
