@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Two processes of one thread each; tests of a file stay together, for they share what it made.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 DATA := data/phantoms
 ANNOTATE := annotate/.venv
 
@@ -14,14 +16,14 @@ train: $(VENV)/.installed $(DATA)
 	$(BIN)/sgdnet evaluate --dataset_dir $(DATA) --image_size 128 --batch_size 8 --num_workers 0
 
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/.installed-dev
-	$(BIN)/pytest
+	$(PYTEST)
 
 # As on a processor without AVX-512: no bfloat16, and other kernels.
 test-avx2: $(VENV)/.installed-dev
-	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/pytest -m "not slow" tests/test_processor.py tests/network tests/prediction
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(PYTEST) -m "not slow" tests/test_processor.py tests/network tests/prediction
 
 annotate: $(ANNOTATE)/.installed data/annotate
 	$(ANNOTATE)/bin/sgdnet annotate --studies data/annotate

@@ -2,7 +2,7 @@
 
 from custom_networks.training.averaging import AveragedWeights, AverageUpdate
 from custom_networks.training.gradients import FiniteCheck, GradientClipping
-from custom_networks.training.reproducibility import set_reproducibility
+from custom_networks.training.reproducibility import set_gpu_math, set_seed
 from custom_networks.training.schedule import PolynomialDecay
 from custom_networks.training.seeding import EpochSeed
 from custom_networks.training.trainer import BatchTrainer
@@ -17,5 +17,6 @@ __all__ = [
     "FiniteCheck",
     "GradientClipping",
     "PolynomialDecay",
-    "set_reproducibility",
+    "set_gpu_math",
+    "set_seed",
 ]

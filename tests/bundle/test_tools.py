@@ -86,6 +86,7 @@ def test_exported_torchscript_equals_the_network(trained: Path, tmp_path: Path) 
         meta_file=META,
         config_file=INFERENCE,
         key_in_ckpt="",
+        checkpoint=str(best),
     )
     network = toy_network()
     load_checkpoint(network, best)

@@ -21,7 +21,8 @@ from custom_networks.export import Exported
 def bundle(tmp_path: Path, checkpoint: Path) -> Iterator[Path]:
     folder = tmp_path / "bundle"
     shutil.copytree(BUNDLE, folder, ignore=shutil.ignore_patterns("*.pt", "*.ts", "*.onnx", "runs", "eval"))
-    shutil.copy(checkpoint, folder / "models")
+    for file in (checkpoint, checkpoint.with_suffix(".json")):
+        shutil.copy(file, folder / "models")
     yield folder
     shutil.rmtree(folder)
 

@@ -28,7 +28,8 @@ from custom_networks.training import (
     FiniteCheck,
     GradientClipping,
     PolynomialDecay,
-    set_reproducibility,
+    set_gpu_math,
+    set_seed,
 )
 
 SEED = 7
@@ -233,10 +234,13 @@ def restored() -> Callable[[], SimpleNamespace]:
 
 def test_switches_of_a_gpu(restored: Callable[[], SimpleNamespace], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    set_reproducibility(0)
+    set_gpu_math()
+    set_seed(0)
     assert vars(restored()) == {"deterministic": False, "benchmark": True, "tf32": (True, True), "algorithms": False}
-    set_reproducibility(0, deterministic="true", tf32="false")
+    set_gpu_math(tf32="false")
+    set_seed(0, deterministic="true")
     assert vars(restored()) == {"deterministic": True, "benchmark": False, "tf32": (False, False), "algorithms": True}
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
-    set_reproducibility(0, cudnn_benchmark=False)
+    set_gpu_math(cudnn_benchmark=False)
+    set_seed(0)
     assert not restored().benchmark

@@ -13,6 +13,7 @@ import pytest
 import torch
 from conftest import BUNDLE, CONFIGS
 from monai.bundle import ConfigParser
+from networks import TOY
 from pipelines import training_config
 from toy_weights import write_record, write_weights
 
@@ -35,7 +36,7 @@ TABLE_6 = [
 ]
 """What loads into the default network without a missing key, and the learnable row of the table."""
 
-VARIANT = {"edge_operator": "laplacian", "edge_reading": "depthwise", "local_input": "raw"}
+VARIANT = {**TOY, "edge_operator": "laplacian", "edge_reading": "depthwise", "local_input": "raw"}
 
 
 @pytest.mark.parametrize("arguments", TABLE_6, ids=lambda arguments: "-".join(*arguments.items()))
