@@ -29,10 +29,10 @@ annotate: $(ANNOTATE)/.installed data/annotate
 	$(ANNOTATE)/bin/sgdnet annotate --studies data/annotate
 
 test-annotate: $(ANNOTATE)/.installed-dev
-	$(ANNOTATE)/bin/pytest -m "not slow" annotate/tests
+	$(ANNOTATE)/bin/python -m pytest -m "not slow" annotate/tests
 
 test-annotate-all: $(ANNOTATE)/.installed-dev
-	$(ANNOTATE)/bin/pytest annotate/tests
+	$(ANNOTATE)/bin/python -m pytest annotate/tests
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
