@@ -7,9 +7,9 @@ import json
 
 import numpy as np
 import pytest
-from conftest import SIZE, finished, png, put_label, square
 from fastapi.testclient import TestClient
 from PIL import Image
+from support import SIZE, finished, png, put_label, square
 
 
 def names(client: TestClient) -> list[str]:

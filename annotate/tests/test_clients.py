@@ -15,10 +15,10 @@ import nibabel
 import nrrd
 import numpy as np
 import pytest
-from conftest import REPOSITORY, SIZE, Running, png, put_label, square
 from fastapi.testclient import TestClient
 from monailabel.client import MONAILabelClient
 from PIL import Image
+from support import REPOSITORY, SIZE, Running, png, put_label, square
 
 from annotate.contours import asap_xml, inside, label_of_asap, outlines
 from annotate.errors import Unfit

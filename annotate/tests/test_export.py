@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SIZE, put_label, square
 from PIL import Image
 from pydicom import dcmread
+from support import SIZE, put_label, square
 
 from custom_networks.data import checked_datalist, label_kind
 from custom_networks.data.folder import load_datalist

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import schemathesis
-from conftest import BUNDLE, REPOSITORY, Start, put_label, square
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
+from support import BUNDLE, REPOSITORY, Start, put_label, square
 
 SECRET = "a line that no answer may hold"
 EVIL = [

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import BUNDLE, REPOSITORY, Running
+from support import BUNDLE, REPOSITORY, Running
 
 from annotate.settings import Settings, is_loopback
 from custom_networks.errors import UserError

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import BUNDLE, HERE, SIZE, finished, png, put_label, square
 from fastapi.testclient import TestClient
 from PIL import Image
+from support import BUNDLE, HERE, SIZE, finished, png, put_label, square
 
 from annotate.app import create_app
 from annotate.errors import Unfit

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY, SIZE, png
 from PIL import Image
+from support import REPOSITORY, SIZE, png
 
 NAMES = [f"phantom_{i:03}.png" for i in range(8)]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BUNDLE, REPOSITORY, SIZE, png
 from monailabel.client import MONAILabelClient
 from PIL import Image
+from support import BUNDLE, REPOSITORY, SIZE, png
 
 NAME = "sgdnet_2d_segmentation"
 STUB = '"""Stands in for torchvision, of which MONAI Label imports two functions that nothing here calls."""\n'

@@ -5,8 +5,8 @@ import time
 from typing import Any
 
 import numpy as np
-from conftest import BUNDLE, SIZE, Start, put_label
 from PIL import Image
+from support import BUNDLE, SIZE, Start, put_label
 
 from annotate.models import Models
 from annotate.predicting import disagreement

@@ -11,7 +11,7 @@ import uuid
 
 import numpy as np
 import pytest
-from conftest import SIZE, Running, png
+from support import SIZE, Running, png
 
 USERS, SECONDS, LIMIT = 20, 30.0, 0.2
 NAMES = [f"phantom_{i:03}.png" for i in range(8)]
