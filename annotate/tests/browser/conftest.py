@@ -56,9 +56,9 @@ def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, two_classes: Path) -> Iterator[Server]:
-    """A server with sixteen phantoms of 128 x 128, a 16-bit image, and weights of two classes."""
+    """A server with eighteen phantoms of 128 x 128, a 16-bit image, and weights of two classes."""
     studies = tmp_path_factory.mktemp("browser") / "studies"
-    phantoms = write_phantoms(studies.parent / "phantoms", count=16, size=128)
+    phantoms = write_phantoms(studies.parent / "phantoms", count=18, size=128)
     shutil.copytree(phantoms / "images", studies / "images")
     y, x = np.mgrid[:120, :160]
     disc = 1000 + 3000 * (np.hypot(x - 80, y - 60) < 40)

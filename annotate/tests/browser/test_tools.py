@@ -80,7 +80,7 @@ def test_fill_holes_smooth_and_largest_piece(visit, server):
 
 
 def test_undo_and_redo_over_everything(visit, server):
-    at = visit("phantom_005.png", size=20)
+    at = visit("phantom_016.png", size=20)
     undo = at.page.locator("[data-command=undo]")
     redo = at.page.locator("[data-command=redo]")
     at.drag([(40, 40), (80, 40)])
@@ -90,31 +90,31 @@ def test_undo_and_redo_over_everything(visit, server):
     for point in [(70, 70), (110, 70), (90, 110)]:
         at.click(point)
     at.press("Enter", "Enter", "m", "Shift+Delete")
-    empty = server.label("phantom_005.png", at.submit())
+    empty = server.label("phantom_016.png", at.submit())
     assert not empty.any()
     at.press("Control+z")
-    drawn_all = server.label("phantom_005.png", at.submit())
+    drawn_all = server.label("phantom_016.png", at.submit())
     for _ in range(20):
         if undo.is_disabled():
             break
         undo.click()
-    assert not server.label("phantom_005.png", at.submit()).any()
+    assert not server.label("phantom_016.png", at.submit()).any()
     for _ in range(20):
         if redo.is_disabled():
             break
         redo.click()
     at.press("Control+z")
-    assert np.array_equal(server.label("phantom_005.png", at.submit()), drawn_all)
+    assert np.array_equal(server.label("phantom_016.png", at.submit()), drawn_all)
     assert drawn_all.any()
 
 
 def test_second_class_with_its_number(visit, server):
-    at = visit("phantom_006.png", tool="box")
+    at = visit("phantom_017.png", tool="box")
     at.drag([(10, 10), (60, 60)])
     at.press("2")
     expect(at.page.get_by_role("radio", name="ink")).to_be_checked()
     at.drag([(40, 40), (90, 90)])
-    label = server.label("phantom_006.png", at.submit())
+    label = server.label("phantom_017.png", at.submit())
     assert set(np.unique(label)) == {0, 1, 2}
     assert (label == 2).sum() > (label == 1).sum() > 0
 
