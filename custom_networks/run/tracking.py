@@ -7,6 +7,7 @@ what it missed is logged when it answers again, at the latest when the run is re
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import os
 import time
@@ -37,8 +38,17 @@ PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT
 
 
 def tracking_store(runs_dir: str | Path) -> str:
-    """Where runs are tracked: `MLFLOW_TRACKING_URI` where it is set, else a SQLite file beside the runs."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{Path(runs_dir).resolve() / 'mlflow.db'}"
+    """Where runs are tracked: `MLFLOW_TRACKING_URI` where it is set, else a SQLite file beside the runs.
+
+    Nowhere, which is said, where the MLflow that is installed has no SQLite store (mlflow-skinny).
+    """
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    if given:
+        return given
+    if not all(importlib.util.find_spec(name) for name in ("sqlalchemy", "alembic")):
+        logger.warning("the run is not tracked: mlflow-skinny has no SQLite store; install mlflow")
+        return ""
+    return f"{SQLITE}{Path(runs_dir).resolve() / 'mlflow.db'}"
 
 
 class MLflowTracking:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import multiprocessing
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
@@ -169,3 +170,14 @@ def test_the_environment_names_a_remote_store(monkeypatch: pytest.MonkeyPatch, t
     assert tracking_store(tmp_path) == f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert tracking_store(tmp_path) == "http://127.0.0.1:5000"
+
+
+def test_mlflow_without_a_sqlite_store_leaves_the_run_untracked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in an environment with mlflow-skinny, which MONAI Label's is."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sqlalchemy" else found(name))
+    assert tracking_store(tmp_path) == ""
+    assert "install mlflow" in caplog.text
