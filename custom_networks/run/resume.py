@@ -117,7 +117,7 @@ def own_configuration(configuration: Configuration) -> Configuration | None:
     folder = folder_to_resume(parser.get_parsed_content("runs_dir"), overrides["resume"], overrides.get("output_dir"))
     if not (folder / CONFIG).is_file():
         return None
-    settings = json.loads((folder / SETTINGS).read_text()) if (folder / SETTINGS).is_file() else {}
+    settings = read_config([folder / SETTINGS]) if (folder / SETTINGS).is_file() else {}
     explicit = [
         name for name in (*configuration.overlaid, *overrides) if not name.startswith("_") and name != "imports"
     ]

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from custom_networks.configuration import Configuration
 from custom_networks.errors import UserError
-from custom_networks.run.resume import check_settings, resumed_config, same_setting
+from custom_networks.run.resume import check_settings, own_configuration, resumed_config, same_setting
 
 STORED: dict[str, Any] = {
     "fold": 3,
@@ -102,3 +103,15 @@ def test_settings_of_other_hosts_are_compared_too() -> None:
 def test_true_is_not_one() -> None:
     assert not same_setting("amp", True, 1)
     assert same_setting("sizes", (1, 2), [1, 2])
+
+
+@pytest.mark.parametrize("damaged", ["settings.json", "config.json"])
+def test_a_damaged_file_of_the_run_is_one_sentence(damaged: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "last.pt").touch()
+    for name in ("settings.json", "config.json"):
+        (run / name).write_text("{" if name == damaged else "{}")
+    files = {"_knobs_": {"resume": ["@resume", "the run to resume"]}, "runs_dir": str(tmp_path)}
+    with pytest.raises(UserError, match=f"{damaged}: not a JSON configuration"):
+        own_configuration(Configuration(files, {"resume": str(run)}))
