@@ -15,6 +15,21 @@ from monai.bundle import ConfigParser
 from custom_networks.errors import UserError, nearest
 
 
+def read_json(file: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: for a file that is missing or no JSON.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        siblings = [path.name for path in file.parent.glob("*.json")]
+        raise UserError(f"{file}: no such configuration{nearest(file.name, siblings)}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: not a JSON configuration ({error}); correct it") from None
+
+
 def read_config(files: Sequence[str | Path]) -> dict[str, Any]:
     """Read and merge configuration files.
 
@@ -22,13 +37,7 @@ def read_config(files: Sequence[str | Path]) -> dict[str, Any]:
         UserError: for a file that is missing or no JSON.
     """
     for file in map(Path, files):
-        try:
-            json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            siblings = [path.name for path in file.parent.glob("*.json")]
-            raise UserError(f"{file}: no such configuration{nearest(file.name, siblings)}") from None
-        except (OSError, ValueError) as error:
-            raise UserError(f"{file}: not a JSON configuration ({error}); correct it") from None
+        read_json(file)
     return dict(ConfigParser.load_config_files([str(file) for file in files]))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from custom_networks.configuration.knobs import knob_descriptions
-from custom_networks.configuration.merged import Configuration, read_config
+from custom_networks.configuration.merged import Configuration, read_config, read_json
 from custom_networks.errors import UserError
 from custom_networks.files import write_json
 from custom_networks.flags import flag
@@ -117,7 +117,7 @@ def own_configuration(configuration: Configuration) -> Configuration | None:
     folder = folder_to_resume(parser.get_parsed_content("runs_dir"), overrides["resume"], overrides.get("output_dir"))
     if not (folder / CONFIG).is_file():
         return None
-    settings = read_config([folder / SETTINGS]) if (folder / SETTINGS).is_file() else {}
+    settings = read_json(folder / SETTINGS) if (folder / SETTINGS).is_file() else {}
     explicit = [
         name for name in (*configuration.overlaid, *overrides) if not name.startswith("_") and name != "imports"
     ]
