@@ -17,12 +17,17 @@ class Kind(Enum):
     FILE = (True, "unreadable files, or mask values that cannot be read", "replace or correct each file named")
     SIZE = (True, "masks of another size than their image", "save the mask at the size of its image")
     VALUES = (True, "label values outside the declared classes", "correct the labels or declare the classes")
+    NUMBERS = (
+        True,
+        f"masks with values, but none above {MASK_THRESHOLD} (they would be read as empty)",
+        "set label_kind to classes or instances, or save foreground as 255",
+    )
     SAME_ID = (True, "ids that occur twice", "give every item an id of its own")
     LEAK = (True, "the same picture in two splits", "keep it in one of them")
     READ_AS = (False, "images converted as they are read", "nothing, if that is meant")
     DARK = (
         False,
-        "16-bit images without a value above 255 (read as black; if they hold 8-bit values, save them as 8-bit)",
+        "16-bit images without a value above 255, beside others that have (read as nearly black)",
         "save 8-bit values as 8-bit",
     )
     TURNED = (
@@ -36,11 +41,6 @@ class Kind(Enum):
         "save masks with 0 and 255 alone",
     )
     JPEG = (False, "masks that were JPEG (values near 0 and 255)", "save masks as PNG, from the originals")
-    FAINT = (
-        False,
-        f"masks with values, but none above {MASK_THRESHOLD} (read as empty; save foreground as 255)",
-        "save foreground as 255",
-    )
     EMPTY = (False, "empty masks (no foreground)", "check that there is nothing to segment")
     FULL = (False, "full masks (no background)", "check that the whole image is meant")
     TINY = (

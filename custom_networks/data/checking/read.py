@@ -12,11 +12,12 @@ from monai.config import PathLike
 
 from custom_networks.data.checking.examine import Labels
 from custom_networks.data.checking.findings import Finding, Kind
+from custom_networks.data.depth import declared_depth
 from custom_networks.data.folder import find_pairs, read_datalist
+from custom_networks.data.formats import LABEL_KINDS
 from custom_networks.errors import UserError, nearest
 
 SPLITS = ("training", "validation", "test")
-LABEL_KINDS = ("mask", "instances", "classes")
 
 
 @dataclass
@@ -28,12 +29,14 @@ class DataSet:
         splits: the items of each split; a folder has one, "pairs".
         labels: what its labels should hold.
         findings: about the list itself.
+        bit_depth: declared for grey images that are stored in 16 bits; None where the files are to tell.
     """
 
     name: str
     splits: dict[str, list[dict[str, Any]]]
     labels: Labels = field(default_factory=Labels)
     findings: list[Finding] = field(default_factory=list)
+    bit_depth: int | None = None
 
 
 def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> DataSet:
@@ -58,7 +61,9 @@ def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> Data
                 raise
             return DataSet(path.resolve().name, {}, findings=[Finding(Kind.FILE, str(path), str(error))])
     content = read_datalist(path)
-    data_set = DataSet(str(content.get("name") or path.stem), {}, _labels(content, path))
+    data_set = DataSet(
+        str(content.get("name") or path.stem), {}, _labels(content, path), bit_depth=declared_depth(path)
+    )
     for split in SPLITS:
         listed = content.get(split) or []
         if not isinstance(listed, list):
