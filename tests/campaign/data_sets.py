@@ -74,8 +74,8 @@ def _dicom(root: Path) -> None:
 
 def _nifti(root: Path) -> None:
     for number in range(COUNT):
-        nifti(root / "images" / f"p{number}.nii.gz", pixels(number)[..., 0].T.astype(np.float32), (1, 1))
-        nifti(root / "masks" / f"p{number}.nii.gz", mask(number).T // 255, (1, 1))
+        nifti(root / "images" / f"p{number}.nii.gz", pixels(number)[..., 0].T.astype(np.float32))
+        nifti(root / "masks" / f"p{number}.nii.gz", mask(number).T // 255)
     _datalist(root, "images/p{}.nii.gz", "masks/p{}.nii.gz")
 
 

@@ -48,7 +48,7 @@ class Folder:
         self.number += 1
         (image or picture(len(self.path.name) * 100 + self.number)).save(self.path / f"{name}.png")
         Image.fromarray(square() if mask is None else mask).save(self.path / f"{name}_mask.png")
-        item = {"id": name, "image": f"{name}.png", "label": f"{name}_mask.png", **columns}
+        item = {"id": name, "image": f"{name}.png", "label": f"{name}_mask.png", "fold": 0, **columns}
         self.content.setdefault(split, []).append(item)
         return item
 
@@ -66,7 +66,6 @@ def folder(tmp_path: Path) -> Folder:
     made = Folder(tmp_path / "peau é")
     made.add("good one")
     made.add("good two", fold=1)
-    made.content["training"][0]["fold"] = 0
     return made
 
 

@@ -15,6 +15,7 @@ class Kind(Enum):
     """A kind of finding: whether it is an error, what it is, and what to do about it."""
 
     FILE = (True, "unreadable files, or mask values that cannot be read", "replace or correct each file named")
+    LIST = (True, "lists that cannot be trained on", "correct the datalist")
     SIZE = (True, "masks of another size than their image", "save the mask at the size of its image")
     VALUES = (True, "label values outside the declared classes", "correct the labels or declare the classes")
     NUMBERS = (
@@ -73,12 +74,14 @@ class Finding:
         path: the file.
         detail: for an error, the whole sentence; else what the kind leaves open.
         other: the second file of a pair.
+        correlation: of near-duplicates, 0 to 1; None for other kinds.
     """
 
     kind: Kind
     path: str
     detail: str = ""
     other: str = ""
+    correlation: float | None = None
 
     @property
     def sentence(self) -> str:

@@ -182,7 +182,7 @@ def _near(one: Place, other: Place, correlated: float) -> Finding:
         kind = Kind.NEAR_SPLITS
     else:
         kind = Kind.NEAR if one.fold == other.fold else Kind.NEAR_FOLDS
-    return Finding(kind, one.path, f"correlation {correlated:.2f}", other.path)
+    return Finding(kind, one.path, f"correlation {correlated:.2f}", other.path, correlated)
 
 
 def _imbalance(data_set: DataSet, pixels: Counter[int]) -> list[Finding]:

@@ -49,7 +49,7 @@ def write_contact_sheet(path: Path, report: Report) -> None:
     for number, (place, lines) in enumerate(tiles):
         left = MARGIN + number % COLUMNS * (CELL + MARGIN)
         top = MARGIN + number // COLUMNS * (CELL + CAPTION)
-        sheet.paste(_tile(place, report.labels[place.data_set].kind), (left, top))
+        sheet.paste(_tile(place, report.labels[place.data_set].kind, report.bit_depth[place.data_set]), (left, top))
         for line, text in enumerate([Path(place.path).name, *lines]):
             colour = "black" if line == 0 else (176, 32, 32)
             draw.text((left, top + CELL + 1 + 12 * line), _fitted(text, font), fill=colour, font=font)
@@ -90,11 +90,11 @@ def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> st
     return text + "..."
 
 
-def _tile(place: Place, kind: str) -> Image.Image:
+def _tile(place: Place, kind: str, depth: int | None) -> Image.Image:
     """Draw an image within a square cell, the outlines of its label upon it; a grey cell where it cannot be read."""
     cell = Image.new("RGB", (CELL, CELL), (224, 224, 224))
     try:
-        picture = read(place.path, "image").image
+        picture = read(place.path, "image", depth).image
     except UserError:
         return cell
     picture.thumbnail((CELL, CELL), Image.Resampling.BICUBIC)
