@@ -25,10 +25,10 @@ from custom_networks.metrics.overlap import confusion, dice
 from custom_networks.network.weights import read_checkpoint
 from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.prediction.reading import read_file
-from custom_networks.weights import record_of
+from custom_networks.weights import record_of, trained_outputs
 from custom_networks.weights.record import BEST, LAST
 
-OVERLAY = Path(__file__).with_name("finetune.json")
+OVERLAY, OVERLAY_INTERACTIVE = (Path(__file__).with_name(f"finetune{each}.json") for each in ("", "_interactive"))
 SPEC, RESULT, WEIGHTS = "spec.json", "result.json", "model.pt"
 
 
@@ -39,11 +39,12 @@ def finetune(run: Path) -> None:
     if before is not None:
         print(f"before: Dice {before:.4f} on {len(spec['heldout'])} held-out images", flush=True)
     write_json(run / RESULT, {"before": before})
+    several = spec["classes"] > 1 or (spec["checkpoint"] and trained_outputs(spec["checkpoint"]) > 1)
     knobs: dict[str, Any] = {
         "bundle_root": spec["bundle_root"],
         "datalist": str(run / "datalist.json"),
         "dataset_dir": str(run),
-        "label_kind": "mask" if spec["classes"] == 1 else "classes",
+        "label_kind": "classes" if several else "mask",
         "output_dir": str(run / "run"),
         "model_path": str(run / "best" / BEST),
         "max_epochs": spec["epochs"],
@@ -55,10 +56,10 @@ def finetune(run: Path) -> None:
     }
     if spec["device"]:
         knobs["device"] = spec["device"]
-    files = ["train.json"] if spec["classes"] == 1 else ["train.json", "multi_class.json"]
+    files = ["train.json", "multi_class.json"] if several else ["train.json"]
     if spec["interactive"]:
         files.append("train_interactive.json")
-        knobs |= {"automatic": spec["checkpoint"], "train_embedding": True}
+        knobs |= {"automatic": spec["checkpoint"], "train_embedding": True, "config_file": [str(OVERLAY_INTERACTIVE)]}
     elif spec["checkpoint"]:
         knobs |= {"start_from": spec["checkpoint"], "config_file": [str(OVERLAY)]}
     if spec["checkpoint"]:
