@@ -75,12 +75,15 @@ def square(low: int = 20, high: int = 60, value: int = 1, size: int = SIZE) -> n
     return pixels
 
 
-def put_label(client: TestClient, image: str, pixels: np.ndarray, base: int = 0, by: str = "ada", **about: Any) -> Any:
+def put_label(
+    client: TestClient, image: str, pixels: np.ndarray, base: int = 0, by: str = "ada", auth: Any = None, **about: Any
+) -> Any:
     return client.put(
         f"/api/images/{image}/label",
         files={"label": ("label.png", png(pixels), "image/png")},
         data={"about": json.dumps({"base_version": base, **about})},
         headers={"X-Annotator": by},
+        auth=auth,
     )
 
 
