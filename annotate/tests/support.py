@@ -42,13 +42,13 @@ class Running:
             text=True,
         )
         assert self.process.stdout is not None
-        said = []
+        self.said: list[str] = []
         for line in self.process.stdout:
-            said.append(line)
+            self.said.append(line)
             if line.startswith("Open "):
                 self.address = line.split()[1].partition("/ui/")[0]
                 return
-        raise AssertionError("".join(said))
+        raise AssertionError("".join(self.said))
 
     def kill(self) -> None:
         self.process.kill()
