@@ -35,6 +35,13 @@ def serve(knobs: dict[str, Any]) -> None:
         listening.listen(128)  # from now on requests wait until they are served
         count = len(service.studies.names())
         print(f"{count} images in {service.studies.folder}; labels go to {settings.annotations}", flush=True)
+        unread = service.studies.unread()
+        if unread:
+            print(
+                f"{len(unread)} DICOM or NIfTI files are not shown, {unread[0]} for one; export them as PNG, "
+                "docs/annotation.md tells how",
+                flush=True,
+            )
         print(weights_sentence(service), flush=True)
         token = f"?token={settings.token}" if settings.token else ""
         port = listening.getsockname()[1]

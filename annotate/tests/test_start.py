@@ -57,6 +57,19 @@ def test_the_bundles_weights_are_taken_interactive_ones_first(studies: Path, bun
     assert f"weights {guided}, which take clicks, scribbles and boxes" in "".join(server.said)
 
 
+def test_dicom_and_nifti_files_are_told_and_not_shown(studies: Path, bundle: Path) -> None:
+    for name in ("scan.dcm", "1.2.840.10008", "volume.nii.gz"):
+        (studies / "images" / name).write_bytes(bytes(128) + b"DICM")
+    server = Running(studies, "--bundle_root", str(bundle), "--score", "false")
+    try:
+        assert "3 DICOM or NIfTI files are not shown, 1.2.840.10008 for one; export them as PNG" in "".join(server.said)
+        assert httpx.get(f"{server.address}/api/images").json()["total"] == 8
+        answer = httpx.get(f"{server.address}/api/images/scan.dcm")
+        assert (answer.status_code, "export it as PNG" in answer.json()["error"]) == (404, True)
+    finally:
+        server.stop()
+
+
 def test_damaged_weights_are_told_at_the_start(studies: Path, bundle: Path) -> None:
     (bundle / "models" / "model.pt").write_bytes(b"no weights")
     with pytest.raises(AssertionError, match=r"Error: .*model\.pt"):
