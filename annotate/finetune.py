@@ -35,10 +35,11 @@ SPEC, RESULT, WEIGHTS = "spec.json", "result.json", "model.pt"
 def finetune(run: Path) -> None:
     """Do what `spec.json` in the folder says, and leave `model.pt`, `model.json` and `result.json` there."""
     spec = json.loads((run / SPEC).read_text())
-    before = mean_dice(spec, spec["checkpoint"]) if spec["checkpoint"] else None
+    before = heldout_dice(spec, spec["checkpoint"]) if spec["checkpoint"] else None
+    measured: dict[str, Any] = {"before": None if before is None else float(before.mean())}
     if before is not None:
-        print(f"before: Dice {before:.4f} on {len(spec['heldout'])} held-out images", flush=True)
-    write_json(run / RESULT, {"before": before})
+        print(f"before: Dice {before.mean():.4f} on {len(before)} held-out images", flush=True)
+    write_json(run / RESULT, measured)
     several = spec["classes"] > 1 or (spec["checkpoint"] and trained_outputs(spec["checkpoint"]) > 1)
     knobs: dict[str, Any] = {
         "bundle_root": spec["bundle_root"],
@@ -70,19 +71,20 @@ def finetune(run: Path) -> None:
     record = record_of(run / "run" / LAST)
     record = record.model_copy(update={"sha256": sha256(run / WEIGHTS), "metrics": record.last_metrics})
     write_json((run / WEIGHTS).with_suffix(".json"), record.as_dict())
-    after = mean_dice(spec, str(run / WEIGHTS))
-    print(f"after: Dice {after:.4f}", flush=True)
-    write_json(run / RESULT, {"before": before, "after": after})
+    after = heldout_dice(spec, str(run / WEIGHTS))
+    print(f"after: Dice {after.mean():.4f}", flush=True)
+    better = 0 if before is None else int((after > before).sum())
+    write_json(run / RESULT, {**measured, "after": float(after.mean()), "better": better})
 
 
-def mean_dice(spec: dict[str, Any], checkpoint: str) -> float:
-    """Mean Dice of weights on the held-out images, each at its own size; of several classes, of all foreground."""
+def heldout_dice(spec: dict[str, Any], checkpoint: str) -> NDArray[np.float64]:
+    """Dice of weights on each held-out image at its own size; of several classes, of all foreground."""
     predict = _predictor(spec, checkpoint)
     figures = []
     for item in spec["heldout"]:
         truth = np.asarray(read_labels(item["label"]).image) > 0
         figures.append(dice(confusion(predict(item["image"]), truth)))
-    return float(np.mean(figures))
+    return np.asarray(figures, np.float64)
 
 
 def _predictor(spec: dict[str, Any], checkpoint: str) -> Callable[[str], NDArray[np.bool_]]:
