@@ -6,6 +6,7 @@ hence this handler.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
