@@ -37,7 +37,7 @@ from custom_networks.metrics.overlap import confusion, iou
 from custom_networks.statistics.bca import bootstrap_interval
 
 CONTENT = 0.85  # IoU at which the user submits what the model has; below it after the last click he draws the truth
-SHOWN = (0, 1, 2, 3)  # clicks after which Dice is told
+SHOWN = (0, 1)  # clicks after which Dice is told
 Item = dict[str, Any]
 Mask = NDArray[np.bool_]
 
