@@ -136,3 +136,13 @@ def obedience_table(kind: str, files: dict[str, str]) -> str:
         cells.append(f"{each['far_percent']:.2f} %, {each['far_worse_percent']:.2f} %")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def loop_table(name: str) -> str:
+    """Write Dice before and after the fine-tuning of `benchmarks.annotation_loop` as Markdown."""
+    lines = ["| Clicks | Images | Dice before | after | Mean gain (95 % interval) | Better |", "|---" * 6 + "|"]
+    for row in load(name)["unseen"]:
+        gain = f"{row['after'] - row['before']:+.4f} ({row['gain_low']:+.4f} to {row['gain_high']:+.4f})"
+        cells = [row["clicks"], row["images"], f"{row['before']:.4f}", f"{row['after']:.4f}", gain, row["better"]]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
