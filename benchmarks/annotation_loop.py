@@ -54,10 +54,10 @@ class Server:
         command = [sys.executable, "-m", "custom_networks.cli", "annotate", "--studies", str(studies), "--port", "0"]
         self.process = subprocess.Popen([*command, "--checkpoint", checkpoint], stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        said = [line for line in iter(self.process.stdout.readline, "") if line.startswith("Open ")][:1] or [""]
-        if not said[0]:
+        said = next((line for line in self.process.stdout if line.startswith("Open ")), "")
+        if not said:
             raise SystemExit("the server did not start")
-        self.address = said[0].split()[1].partition("/ui/")[0]
+        self.address = said.split()[1].partition("/ui/")[0]
 
     def ask(self, method: str, path: str, **more: Any) -> Any:
         """Send a request; returns JSON, or bytes of a picture."""

@@ -146,3 +146,12 @@ def loop_table(name: str) -> str:
         cells = [row["clicks"], row["images"], f"{row['before']:.4f}", f"{row['after']:.4f}", gain, row["better"]]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+def loop_sentence(name: str) -> str:
+    """Say what happened in `benchmarks.annotation_loop`: labels, clicks, what the server said of its fine-tuning."""
+    told = load(name)
+    return (
+        f"{told['labels']} labels, {sum(told['clicks'])} clicks, {told['drawn_by_hand']} of them drawn by hand in the "
+        f"end; {told['epochs']} epochs. The server: \u201c{told['message']}\u201d."
+    )
