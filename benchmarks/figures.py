@@ -152,6 +152,6 @@ def loop_sentence(name: str) -> str:
     """Say what happened in `benchmarks.annotation_loop`: labels, clicks, what the server said of its fine-tuning."""
     told = load(name)
     return (
-        f"{told['labels']} labels, {sum(told['clicks'])} clicks, {told['drawn_by_hand']} of them drawn by hand in the "
-        f"end; {told['epochs']} epochs. The server: \u201c{told['message']}\u201d."
+        f"{told['labels']} labels, {told['drawn_by_hand']} of them drawn by hand in the end; {sum(told['clicks'])} clicks; "
+        f'{told["epochs"]} epochs.\nThe server: "{told["message"]}".'
     )
