@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from custom_networks.bundle_run import run_config
-from custom_networks.data.formats import read_labels
+from custom_networks.data.formats import read
 from custom_networks.errors import UserError
 from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.messages import find_user_error
@@ -82,7 +82,7 @@ def heldout_dice(spec: dict[str, Any], checkpoint: str) -> NDArray[np.float64]:
     predict = _predictor(spec, checkpoint)
     figures = []
     for item in spec["heldout"]:
-        truth = np.asarray(read_labels(item["label"]).image) > 0
+        truth = np.asarray(read(item["label"], "classes").image) > 0
         figures.append(dice(confusion(predict(item["image"]), truth)))
     return np.asarray(figures, np.float64)
 
@@ -94,7 +94,7 @@ def _predictor(spec: dict[str, Any], checkpoint: str) -> Callable[[str], NDArray
         from custom_networks.interactive import InteractivePredictor
 
         guided = InteractivePredictor(checkpoint, device=device, image_size=size)
-        return lambda path: guided.answer(guided.embed(read_file(Path(path)).pixels)).mask
+        return lambda path: guided.answer(guided.embed(read_file(Path(path), guided.bit_depth).pixels)).mask
     automatic = SGDNetPredictor.from_bundle(spec["bundle_root"], checkpoint, device=device, edge=False, image_size=size)
     return lambda path: automatic(path).mask
 
