@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from custom_networks.data.folder import find_pairs
-from custom_networks.evaluation.maps import read_label
+from custom_networks.data.formats import read
 from custom_networks.files import write_json
 from custom_networks.interactive import InteractivePredictor
 from custom_networks.interactive.evaluation import evaluate_images
@@ -156,7 +156,7 @@ def close_loop(studies: Path, checkpoint: str, items: list[Item], most: int, epo
     for item in items:
         name = Path(item["image"]).name
         shutil.copyfile(item["image"], studies / "images" / name)
-        truths[name] = read_label(item["label"], "mask") > 0
+        truths[name] = np.asarray(read(item["label"], "mask").image) > 0
     server = Server(studies, checkpoint)
     try:
         user = User(server, truths, most)

@@ -151,7 +151,8 @@ def loop_table(name: str) -> str:
 def loop_sentence(name: str) -> str:
     """Say what happened in `benchmarks.annotation_loop`: labels, clicks, what the server said of its fine-tuning."""
     told = load(name)
+    clicks = sum(told["clicks"])
     return (
-        f"{told['labels']} labels, {told['drawn_by_hand']} of them drawn by hand in the end; {sum(told['clicks'])} clicks; "
+        f"{told['labels']} labels, {told['drawn_by_hand']} of them drawn by hand in the end; {clicks} clicks; "
         f'{told["epochs"]} epochs.\nThe server: "{told["message"]}".'
     )
