@@ -101,11 +101,7 @@ export const COMMANDS = {
     label: "Clear the label",
     keys: ["Shift+Delete"],
     run: ({ annotation }) =>
-      annotation?.perform(
-        "Clear",
-        (edit) => edit.clear(),
-        { clicks: [], scribbles: [], box: null, polygon: null },
-      ),
+      annotation?.perform("Clear", (edit) => edit.clear(), { clicks: [], scribbles: [], box: null, polygon: null }),
   },
 
   ask: { group: "Model", label: "Ask the model again", keys: ["A"], run: (w) => w.askModel() },

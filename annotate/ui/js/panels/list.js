@@ -99,7 +99,7 @@ export class ListPanel {
       this.items.addEventListener(name, (event) => {
         event.preventDefault();
         this.items.classList.toggle("dropping", name === "dragover");
-        if (name === "drop") this.upload([.../** @type {DragEvent} */ ((event).dataTransfer?.files ?? [])]);
+        if (name === "drop") this.upload([.../** @type {DragEvent} */ (event.dataTransfer?.files ?? [])]);
       });
     }
     byId("list").append(
