@@ -127,6 +127,39 @@ def test_an_image_of_6000_x_4000_is_fluid_and_exact(visit, server):
 
 
 @pytest.mark.slow
+def test_repairs_of_24_megapixels_leave_the_page_answering(visit, clicking):
+    Image.new("RGB", (6000, 4000), (200, 150, 120)).save(clicking.studies / "images" / "wide.png")
+    at = visit("wide.png", tool="box", at=clicking)
+    at.page.evaluate(
+        """() => {
+            window.longTasks = [];
+            new PerformanceObserver((list) => longTasks.push(...list.getEntries().map(({ duration }) => duration)))
+                .observe({ type: "longtask" });
+        }"""
+    )
+    outer = at.drag([(500, 500), (5500, 3500)], keys=["Shift"])
+    inner = at.drag([(2000, 1500), (4000, 2500)], keys=["Alt", "Shift"])
+    speck = at.drag([(100, 100), (200, 200)], keys=["Shift"])
+    expected = np.zeros((4000, 6000), np.uint8)
+    for value, ((x0, y0), (x1, y1)) in zip((1, 0, 1), (outer, inner, speck), strict=True):
+        expected[round(y0) : round(y1), round(x0) : round(x1)] = value
+    assert np.array_equal(clicking.label("wide.png", at.submit()), expected)
+    at.press("g", "l")  # the second waits for the first
+    (x0, y0), (x1, y1) = outer
+    expected[:] = 0
+    expected[round(y0) : round(y1), round(x0) : round(x1)] = 1
+    assert np.array_equal(clicking.label("wide.png", at.submit()), expected)
+    at.page.mouse.move(*at.screen((3000, 2000)))
+    at.press("m", "j")
+    expect(at.page.get_by_role("button", name="Fill the polygon")).to_be_visible(timeout=30_000)
+    at.press("Enter", "Shift+Delete", "Control+z")
+    label = clicking.label("wide.png", at.submit())
+    assert abs(int(label.sum()) - int(expected.sum())) < 0.01 * expected.sum()
+    longest = max(at.page.evaluate("longTasks"), default=0)
+    assert longest < 300, f"{longest:.0f} ms"
+
+
+@pytest.mark.slow
 def test_a_token_is_taken_from_the_address_and_asked_for_without(browser, visit, tmp_path):
     token = "a secret of many letters"
     phantoms = write_phantoms(tmp_path / "phantoms", count=2, size=64)

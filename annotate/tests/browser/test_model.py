@@ -88,11 +88,11 @@ def test_the_place_in_the_queue_is_shown_while_others_are_served(visit, server):
     assert "last answer" in places[-1]
 
 
-def test_an_earlier_model_is_used_again(visit, interactive_weights, two_classes, tmp_path):
+def test_an_earlier_model_is_used_again(visit, interactive_weights, weights, tmp_path):
     phantoms = write_phantoms(tmp_path / "phantoms", count=2, size=128)
     newer = tmp_path / "newer" / "model.pt"
     newer.parent.mkdir()
-    for file in (two_classes, two_classes.with_suffix(".json")):
+    for file in (weights, weights.with_suffix(".json")):
         shutil.copy(file, newer.with_suffix(file.suffix))
     own = Server(phantoms, interactive_weights)
     about = {"published": True, "dice": 0.9, "before": 0.8, "trained_on": 4, "when": "2026-01-02T03:04:05Z"}

@@ -149,7 +149,10 @@ export function mountOptions(workspace) {
       return button;
     }),
   );
-  const finish = h("button", { type: "button", onclick: () => workspace.tools.polygon.finish() });
+  const finish = h("button", {
+    type: "button",
+    onclick: () => workspace.repairs.inTurn(() => workspace.tools.polygon.finish()),
+  });
   host.append(signs, size.element, finish, hint, repairs);
   const draw = () => {
     const { tool, positive } = settings.values;
