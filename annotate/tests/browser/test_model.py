@@ -110,6 +110,8 @@ def test_an_earlier_model_is_used_again(visit, interactive_weights, weights, tmp
         at.page.get_by_role("article", name="Model 0", exact=True).get_by_role("button", name="Use this one").click()
         at.message("Model 0 is in use.")
         expect(at.page.get_by_role("article", name="Model 0", exact=True)).to_contain_text("in use")
+        at.press("Alt+2")
+        expect(at.page.get_by_role("article", name="Version 1", exact=True)).to_contain_text("Outlined by model 1")
         # The older weights take clicks, and it is they that answer.
         expect(at.page.locator("#tools [data-command=click]")).to_be_enabled()
         at.press("q", "c")
@@ -117,6 +119,7 @@ def test_an_earlier_model_is_used_again(visit, interactive_weights, weights, tmp
             at.click((64, 64))
         at.answered()
         assert own.about("phantom_000.png", at.submit())["model"] == 0
+        expect(at.page.get_by_role("article", name="Version 2", exact=True)).to_contain_text("Outlined by model 0")
         assert json.loads((own.studies / "annotations/models/active.json").read_text())["version"] == 0
     finally:
         own.kill()

@@ -107,7 +107,7 @@ export const COMMANDS = {
   ask: { group: "Model", label: "Ask the model again", keys: ["A"], run: (w) => w.askModel() },
   afresh: {
     group: "Model",
-    label: "Ask afresh, give up corrections",
+    label: "Start over, give up corrections",
     keys: ["Shift+A"],
     run: (w) => w.model.askAfresh(),
   },
