@@ -47,7 +47,7 @@ def test_everything_is_in_reach(visit, clicking, screen, theme):
     assert canvas["width"] * canvas["height"] >= share * width * height
     for name in ("submit", "skip", "flag", "next", "undo", "click", "brush", "polygon"):
         for button in page.locator(f"#tools [data-command={name}], #side [data-command={name}]").all():
-            assert button.bounding_box()["height"] >= COMFORT - 4, name
+            assert button.bounding_box()["height"] >= COMFORT, name
     for button in page.locator("#tools button:visible").all():
         button.click(trial=True)
 
