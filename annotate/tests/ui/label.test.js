@@ -58,6 +58,26 @@ test("an edit that changes nothing is no change, and a cancelled one leaves noth
   assert.equal(again.commit(), null);
 });
 
+test("clearing is one change, undone exactly", () => {
+  const mask = new LabelMask(600, 300);
+  const first = mask.edit();
+  first.fillSpan(120, 200, 400, 3);
+  first.commit();
+  const before = mask.labels.slice();
+  const edit = mask.edit();
+  edit.clear();
+  const change = edit.commit();
+  assert.ok(!mask.labels.includes(3) && !mask.hand.includes(0));
+  mask.apply(change, "before");
+  assert.deepEqual(mask.labels, before);
+  assert.equal(
+    mask.hand.reduce((sum, value) => sum + value, 0),
+    200,
+  );
+  mask.apply(change, "after");
+  assert.ok(!mask.labels.includes(3) && !mask.hand.includes(0));
+});
+
 test("a protected span leaves other classes alone", () => {
   const mask = new LabelMask(10, 1);
   const edit = mask.edit();
