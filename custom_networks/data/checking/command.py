@@ -48,7 +48,7 @@ def check_command(
     print(as_table(report))
     if json_file is not None:
         text = json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(Path(str(json_file)), lambda file: file.write(text.encode()))
+        write_atomically(Path(str(json_file)), lambda file: file.write(text.encode(errors="backslashreplace")))
     if sheet is not None:
         write_contact_sheet(Path(str(sheet)), report)
     if report.errors:
