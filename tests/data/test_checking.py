@@ -311,6 +311,30 @@ def test_sheet_is_bounded_and_shows_the_outline(folder: Folder, tmp_path: Path) 
     assert Image.open(tmp_path / "large.png").size[1] < 6 * 220
 
 
+@pytest.mark.parametrize("kind", ["classes", "instances"])
+def test_sheet_outlines_each_class_and_instance_in_its_colour(folder: Folder, tmp_path: Path, kind: str) -> None:
+    from custom_networks.data.checking.sheet import OUTLINES, write_contact_sheet
+
+    folder.content = {
+        "label_kind": kind,
+        "training": [],
+        **({"classes": {"1": "a", "2": "b"}} if kind == "classes" else {}),
+    }
+    numbers = (1, 2) if kind == "classes" else (1, 300)
+    label = square(numbers[0], 10, 40, np.uint16) + square(numbers[1], 50, 90, np.uint16)
+    folder.add("two", mask=label)
+    report = folder.check()
+    assert report.errors == []
+    write_contact_sheet(tmp_path / "sheet.png", report)
+    pixels = np.asarray(Image.open(tmp_path / "sheet.png"))
+    drawn = [(pixels == colour).all(2).sum() for colour in OUTLINES]
+    # borders of squares of 30 and of 40 pixels' side, in a sheet of the image's own size
+    expected = [0] * len(OUTLINES)
+    for number, side in zip(numbers, (30, 40), strict=True):
+        expected[(number - 1) % len(OUTLINES)] = 4 * (side - 1)
+    assert drawn == expected
+
+
 def test_command_on_folders_and_mistakes(sgdnet: Run, dataset: Path, tmp_path: Path) -> None:
     assert sgdnet("check", dataset, "--near_duplicates", "false")[0] == 0
     (tmp_path / "images").mkdir()
