@@ -48,7 +48,13 @@ class Folder:
         self.number += 1
         (image or picture(len(self.path.name) * 100 + self.number)).save(self.path / f"{name}.png")
         Image.fromarray(square() if mask is None else mask).save(self.path / f"{name}_mask.png")
-        item = {"id": name, "image": f"{name}.png", "label": f"{name}_mask.png", "fold": 0, **columns}
+        item = {
+            "id": name,
+            "image": f"{name}.png",
+            "label": f"{name}_mask.png",
+            "fold": (self.number - 1) % 2,
+            **columns,
+        }
         self.content.setdefault(split, []).append(item)
         return item
 
@@ -139,7 +145,7 @@ def test_undeclared_class(folder: Folder) -> None:
 
 
 def test_instances_and_their_types(folder: Folder) -> None:
-    folder.content |= {"label_kind": "instances", "classes": {"1": "a", "2": "b"}}
+    folder.content |= {"label_kind": "instances", "classes": {"1": "a", "2": "b"}, "training": []}
     for value, name in ((1, "fine"), (4, "bad")):
         folder.add(name, mask=square(70, dtype=np.uint16), types=f"{name}_types.png")
         types = square(value)
@@ -323,6 +329,7 @@ def test_sheet_outlines_each_class_and_instance_in_its_colour(folder: Folder, tm
     numbers = (1, 2) if kind == "classes" else (1, 300)
     label = square(numbers[0], 10, 40, np.uint16) + square(numbers[1], 50, 90, np.uint16)
     folder.add("two", mask=label)
+    folder.add("none", mask=square(0))
     report = folder.check()
     assert report.errors == []
     write_contact_sheet(tmp_path / "sheet.png", report)
