@@ -427,12 +427,20 @@ NAMES: dict[str, str | bytes] = {
     "of a tab and quotes": "a\t'\"b.png",
     "of a tilde": "~nouser.png",
     "of a percent sign": "100 %s {0} %d.png",
-    "of dots": "...a..png",
+    "of dots": "a...b..png",
     "of a leading hyphen": "--sheet.png",
     "of other scripts": "皮膚-ペイント-кожа.png",
     "of an emoji and a right-to-left mark": "🙂\u200f.png",
     "of capitals": "P2.PNG",
 }
+
+
+def renamed_and_emptied(name: str | bytes) -> Spoil:
+    def spoil(root: Path) -> None:
+        (root / "masks/p2.png").write_bytes(b"")
+        renamed(name)(root)
+
+    return spoil
 
 
 def columns(text: str) -> Spoil:
@@ -517,6 +525,7 @@ def _table() -> Iterator[Bad]:
     for name, (spoil, word) in FOLDERS.items():
         yield Bad(f"folder: {name}", "folder", spoil, word)
     for name, new in NAMES.items():
+        yield Bad(f"name {name}, an empty mask file", "folder", renamed_and_emptied(new), "masks")
         yield Bad(f"name {name}", "folder", renamed(new), works=True)
 
 

@@ -59,7 +59,7 @@ def prepare_dataset(
         UserError: for a data set in which something is wrong, or an output folder that holds other files of these names
             or the work of other settings.
     """
-    kind, output = kind_of(settings.kind), Path(output).expanduser()
+    kind, output = kind_of(settings.kind), Path(os.path.expanduser(output))  # noqa: PTH111  ~nouser stays as it is
     journal = Journal(output, settings.as_dict(), overwrite)
     cases = _find(kind, settings)
     jobs = [Job(case, output, settings.label_kind, settings.image_size, settings.fit) for case in cases]
