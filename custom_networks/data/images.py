@@ -148,21 +148,20 @@ def to_eight_bits(values: NDArray, depth: int, name: PathLike) -> NDArray[np.uin
     return np.rint(values * (255 / white)).astype(np.uint8)
 
 
-def to_rgb(image: Image.Image, depth: int | None = None) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """Convert an image of any mode to upright 8-bit RGB.
 
-    EXIF orientation is applied and transparency composited on white. Grey of more than 8 bits is scaled by its depth.
-    Floating-point grey may span 0..1 or 0..255.
+    EXIF orientation is applied and transparency composited on white. Grey of more than 8 bits is scaled by the
+    depth that its own values need. Floating-point grey may span 0..1 or 0..255.
 
     Args:
         image: a picture as opened by PIL, of size (W, H).
-        depth: bits of grey that is stored in 16; None takes the smallest of `DEPTHS` that holds its values.
 
     Returns:
         The RGB picture, of size (W, H), or (H, W) when EXIF turns it.
 
     Raises:
-        UserError: when 32-bit or floating-point values lie outside these ranges, or values exceed the depth.
+        UserError: when 32-bit or floating-point values lie outside these ranges.
     """
     name = _name(image)
     image = upright(image)
@@ -170,7 +169,7 @@ def to_rgb(image: Image.Image, depth: int | None = None) -> Image.Image:
         return _from_float(image, name).convert("RGB")
     if image.mode in WIDE_MODES:
         values = np.asarray(image)
-        return Image.fromarray(to_eight_bits(values, depth or needed_depth(values.max()), name)).convert("RGB")
+        return Image.fromarray(to_eight_bits(values, needed_depth(values.max()), name)).convert("RGB")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
