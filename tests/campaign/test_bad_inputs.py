@@ -28,7 +28,9 @@ def test_a_good_input_passes(good: dict[str, Path], tmp_path: Path, name: str) -
         assert (outcome.code, outcome.trace) == (0, ""), (verb, outcome)
 
 
-@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
+@pytest.mark.parametrize(
+    "bad", [pytest.param(bad, id=bad.name, marks=[pytest.mark.slow] if bad.slow else []) for bad in BAD]
+)
 def test_a_bad_input_is_one_sentence(good: dict[str, Path], tmp_path: Path, bad: Bad) -> None:
     folder, layout = tmp_path / "set", LAYOUTS[bad.layout]
     shutil.copytree(good[bad.layout], folder)

@@ -210,11 +210,13 @@ def test_a_nifti_volume_is_decoded_once(tmp_path: Path, monkeypatch: pytest.Monk
         trees.nifti(tmp_path / "in" / "masks" / f"v{number}.nii.gz", (values > 1).astype(np.uint8))
     decode, log = np.asanyarray, tmp_path / "log"
 
-    def counted(values: Any) -> Any:  # of the volumes alone; workers are forks of this process
+    def counted(
+        values: Any, *more: Any, **options: Any
+    ) -> Any:  # of the volumes alone; workers are forks of this process
         if type(values).__name__ == "ArrayProxy":
             with log.open("a") as file:
                 file.write(".")
-        return decode(values)
+        return decode(values, *more, **options)
 
     monkeypatch.setattr(nifti.np, "asanyarray", counted)
     nifti._volume.cache_clear()
