@@ -252,6 +252,8 @@ def test_masks_of_numbers_are_refused_with_the_kind_to_set(
     code, _, err = sgdnet("train", *words, "--output_dir", folder.path / "run")
     assert code == 1
     assert err.strip().splitlines()[-1] == f"Error: {finding.sentence}"
+    assert sgdnet("check", folder.write(), "--label_kind", "instances")[0] == 0
+    assert "did you mean 'classes'" in sgdnet("check", folder.write(), "--label_kind", "clases")[2]
     folder.content["label_kind"] = "instances"
     assert folder.check().errors == []
 
