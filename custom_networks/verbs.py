@@ -230,27 +230,26 @@ def predict(
 
 
 def compare(
-    run_a: str,
-    run_b: str,
+    *runs: str,
     output_dir: str = "comparison",
     metrics: str | None = None,
+    margin: str | None = None,
     resamples: int | None = None,
     seed: int | None = None,
 ) -> None:
-    """Compare two evaluated runs on the same images: paired tests, effect sizes, a table and a picture.
+    """Compare evaluated runs on the same images: paired tests, effect sizes, ranks, a table and a picture.
 
     Args:
-        run_a: folder of the first run, which holds per_image.csv.
-        run_b: folder of the second.
-        output_dir: new folder for comparison.csv, comparison.json and comparison.png.
-        metrics: names separated by commas; all that both runs hold by default.
+        runs: folders of two or more evaluations, which hold per_image.csv.
+        output_dir: new folder for comparison.csv, comparison.json, comparison.png and, of more than two, ranking.csv.
+        metrics: names separated by commas; all that the runs hold by default.
+        margin: of non-inferiority, such as dice=0.02,hd95=1: how much worse a later run may be than an earlier one.
         resamples: of the bootstrap.
         seed: of the bootstrap.
     """
     from custom_networks.statistics.compare_runs import compare_runs
 
-    options = given(metrics=metrics, resamples=resamples, seed=seed)
-    print(compare_runs(str(run_a), str(run_b), str(output_dir), **options))
+    print(compare_runs(runs, str(output_dir), **given(metrics=metrics, margin=margin, resamples=resamples, seed=seed)))
 
 
 def folds(*runs: str, output_dir: str = "folds", seed: int | None = None) -> None:
