@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from custom_networks.errors import UserError
+from custom_networks.files import sha256
 from custom_networks.network.interactive import FUSION
 from custom_networks.network.weights import read_checkpoint, read_state_dict
+from custom_networks.typed_files import read_model
 from custom_networks.weights.normalization import ISIC, Normalization
-from custom_networks.weights.record import BEST, KEY, LAST, WeightsRecord, parse_record
+from custom_networks.weights.record import BEST, FIX, KEY, LAST, LIMIT, WeightsRecord, parse_record
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,30 @@ def record_of(checkpoint: str | Path) -> WeightsRecord:
     return _read(best, *_stamp(best)) if path.name == LAST and best.is_file() else UNKNOWN
 
 
+def check_content(checkpoint: str | Path) -> None:
+    """Refuse weights whose bytes are not those that their record was written for: damaged, or of another training.
+
+    Args:
+        checkpoint: the weights; those without a record beside them, or one without a hash, pass.
+
+    Raises:
+        UserError: where the SHA-256 differs, or the record cannot be read.
+    """
+    path = Path(checkpoint)
+    beside = path.with_suffix(".json")
+    expected = record_of(path).sha256 if path.is_file() and beside.is_file() else None
+    if expected is not None and _content(path, *_stamp(path)) != expected:
+        raise UserError(
+            f"{path}: not the weights that {beside.name} beside it was written for (the sha256 differs), so they are "
+            "damaged or of another training; copy both files again from the run"
+        )
+
+
+@functools.lru_cache(maxsize=32)
+def _content(path: Path, modified: int, size: int) -> str:
+    return sha256(path)
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     stat = path.stat()
     return stat.st_mtime_ns, stat.st_size
@@ -52,13 +77,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=32)
 def _read(path: Path, modified: int, size: int) -> WeightsRecord:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}); put back the file that the training wrote beside the weights"
-        ) from None
-    return parse_record(content, path)
+    return read_model(path, WeightsRecord, fix=FIX, limit=LIMIT)
 
 
 @functools.lru_cache(maxsize=32)
@@ -92,6 +111,11 @@ def trained_normalization(checkpoint: str | Path) -> Normalization:
     if found is None and Path(checkpoint).is_file():  # the loader says that it is missing
         logger.warning("%s: no .json tells how images were normalised; ISIC's figures are used", checkpoint)
     return found or ISIC
+
+
+def trained_depth(checkpoint: str | Path) -> int | None:
+    """Return the bit depth of the grey images that weights were trained on; None where none was stored in 16 bits."""
+    return record_of(checkpoint).bit_depth
 
 
 def trained_outputs(checkpoint: str | Path) -> int:
