@@ -135,13 +135,40 @@ def train(tracking: bool = True, **knobs: Any) -> None:
 
 
 def evaluate(**knobs: Any) -> None:
-    """Measure trained weights on every image of a split, per image and in sum.
+    """Measure trained weights on every image of a split, or any masks (--predictions), per image and in sum.
 
     Args:
         knobs: see below.
     """
+    if "predictions" in knobs:
+        _evaluate_masks(knobs)
+        return
     interactive = ("evaluate_interactive.json",) if {"clicks", "scribbles"} & set(knobs) else ()
     run_config(("train.json", "evaluate.json", *interactive), "train", knobs)
+
+
+MASK_KNOBS = {
+    "predictions": "measures the masks of this folder, whoever made them; no weights are loaded",
+    "labels": "with predictions: folder of the true masks, of the same names; without it the datalist's",
+    "images": "with predictions: folder of the images, for thumbnails, contrast and skin tone",
+}
+
+
+def _evaluate_masks(knobs: dict[str, Any]) -> None:
+    """Measure masks that are there; see `evaluation.masks`."""
+    from custom_networks.errors import UserError, nearest
+    from custom_networks.evaluation.masks import evaluate_masks
+    from custom_networks.flags import flag
+
+    known = [*MASK_KNOBS, "datalist", "dataset_dir", "split", "fold", "seed", "label_kind", "classes", "subgroups"]
+    known += ["output_dir", "tolerance", "thumbnails", "detection_iou", "reader", "overwrite"]
+    for name in knobs:
+        if name not in known:
+            raise UserError(f"--{name}: no such setting with --predictions{nearest(name, known)}")
+    named = {"kind" if name == "label_kind" else name: flag(value) for name, value in knobs.items()}
+    folders = ("predictions", "labels", "images", "datalist", "dataset_dir", "output_dir", "reader")
+    named |= {name: str(named[name]) for name in folders if name in named}
+    evaluate_masks(**named)
 
 
 def predict(

@@ -75,9 +75,7 @@ def plot_ranking(frames: Mapping[str, pd.DataFrame], ranking: pd.DataFrame) -> F
     for (boxes, shares), name in zip(figure.subplots(len(chosen), 2, squeeze=False), chosen, strict=True):
         part = ranking.loc[name]
         runs, label = list(part.index), METRICS[name].label
-        boxes.boxplot(
-            [frames[run][name].dropna() for run in runs], showmeans=True, widths=0.6
-        )
+        boxes.boxplot([frames[run][name].dropna() for run in runs], showmeans=True, widths=0.6)
         boxes.set(ylabel=f"{label} (box: quartiles, triangle: mean)", title=f"{label}, each image")
         boxes.set_xticks(range(1, len(runs) + 1), runs)
         table = part[[f"rank {place}" for place in range(1, len(runs) + 1)]].to_numpy(float)
