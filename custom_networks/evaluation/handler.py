@@ -160,7 +160,7 @@ class Evaluation(Measurement):
         if self.resolution == "network":
             return [part.T.cpu().numpy().astype(np.int32) for part in torch.as_tensor(label)]
         paths = self.labels[path]
-        return [np.asarray(read(each, self.set.label_kind).image, np.int32) for each in ensure_tuple(paths)]
+        return [np.array(read(each, self.set.label_kind).image, np.int32) for each in ensure_tuple(paths)]
 
     def samples(self, indices: Sequence[int]) -> Iterator[tuple[int, Sample]]:
         """Run the network again over some images, one at a time; the inferer then holds the maps of each."""
@@ -179,7 +179,7 @@ class Evaluation(Measurement):
         self.drawn = []
         for index, sample in self.samples(list(chosen)):
             case = Case(self.rows[index]["id"], chosen[index], f"{CASES}/{index:06d}.npz")
-            original = np.asarray(read(sample.path, "image").image)
+original = np.asarray(read(sample.path, "image", self.set.bit_depth).image)
             masks = sample.truth > 0, sample.mask
             write_case_maps(self.folder / case.file, case_maps(original, *masks, self.inferer.maps))
             self.drawn.append(case)
