@@ -179,7 +179,7 @@ class Evaluation(Measurement):
         self.drawn = []
         for index, sample in self.samples(list(chosen)):
             case = Case(self.rows[index]["id"], chosen[index], f"{CASES}/{index:06d}.npz")
-original = np.asarray(read(sample.path, "image", self.set.bit_depth).image)
+            original = np.asarray(read(sample.path, "image", self.set.bit_depth).image)
             masks = sample.truth > 0, sample.mask
             write_case_maps(self.folder / case.file, case_maps(original, *masks, self.inferer.maps))
             self.drawn.append(case)
