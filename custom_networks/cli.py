@@ -15,7 +15,7 @@ import textwrap
 from typing import Any
 
 from custom_networks.bundle_run import default_bundle
-from custom_networks.verbs import VERBS
+from custom_networks.verbs import MASK_KNOBS, VERBS
 
 GOES_ON = dict.fromkeys(("prepare", "predict"), "the same command goes on where it was.")
 
@@ -47,6 +47,7 @@ def help_of(verb: str) -> str:
             described["tracking"] = "false switches MLflow off"
             config["tracking"] = True
         if verb == "evaluate":
+            described |= MASK_KNOBS
             described["clicks"] = "measures an interactive model after up to that many simulated clicks an image"
             described["scribbles"] = "the same with scribbles"
         described["config_file"] = "further JSON overlay, for what has no knob"
