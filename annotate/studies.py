@@ -14,8 +14,8 @@ from PIL import ExifTags, Image
 
 from annotate.errors import ClientError, Conflict, NotFound, TooLarge, Unfit
 from annotate.settings import Settings
-from custom_networks.data.folder import EXTENSIONS
 from custom_networks.data.images import WIDE_MODES, read_picture
+from custom_networks.data.pairing import EXTENSIONS
 from custom_networks.errors import UserError, nearest
 from custom_networks.files import write_atomically
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from custom_networks.data import folder as folder_module
-from custom_networks.data.folder import find_pairs, load_datalist, load_test_list
+from custom_networks.data.pairing import find_pairs
+from custom_networks.data.splitting import load_datalist, load_test_list
 from custom_networks.errors import UserError
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,10 @@ from monai.config import PathLike
 
 from custom_networks.data.checking.examine import Labels
 from custom_networks.data.checking.findings import Finding, Kind
-from custom_networks.data.folder import find_pairs, read_datalist
-from custom_networks.errors import UserError, nearest
-
-SPLITS = ("training", "validation", "test")
-LABEL_KINDS = ("mask", "instances", "classes")
+from custom_networks.data.datalist import SPLITS, Datalist, Split
+from custom_networks.data.pairing import Item, find_pairs
+from custom_networks.data.splitting import split_datalist
+from custom_networks.errors import UserError
 
 
 @dataclass
@@ -57,54 +55,31 @@ def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> Data
             if not path.is_dir():
                 raise
             return DataSet(path.resolve().name, {}, findings=[Finding(Kind.FILE, str(path), str(error))])
-    content = read_datalist(path)
-    data_set = DataSet(str(content.get("name") or path.stem), {}, _labels(content, path))
+    datalist = Datalist.read(path)
+    classes = frozenset(datalist.class_names()) if datalist.classes is not None else None
+    data_set = DataSet(datalist.name or path.stem, {}, Labels(datalist.label_kind, classes))
     for split in SPLITS:
-        listed = content.get(split) or []
-        if not isinstance(listed, list):
-            raise UserError(f'{path}: "{split}" must be a list; list image and label of each pair')
-        data_set.splits[split] = []
-        for number, item in enumerate(listed, start=1):
-            where = f'{path}: item {number} of "{split}"'
-            broken = next((key for key in ("image", "label") if not _is_name(item, key)), None)
-            if broken:
-                sentence = f'{where} has no "{broken}"; give one file name in quotes'
-                data_set.findings.append(Finding(Kind.FILE, str(path), sentence))
-            else:
-                data_set.splits[split].append(_located(item, path.parent, dataset_dir))
+        located = datalist.located(split, dataset_dir)
+        data_set.splits[split] = [
+            {**image.columns(), **files} for image, files in zip(datalist.listed(split), located, strict=True)
+        ]
+    try:
+        _try_to_train(datalist, dataset_dir)
+    except UserError as error:
+        data_set.findings.append(Finding(Kind.FILE, str(path), str(error)))
     data_set.findings += _repeated_ids(data_set, path)
     return data_set
 
 
-def _is_name(item: Any, key: str) -> bool:
-    return isinstance(item, Mapping) and isinstance(item.get(key), str) and bool(item[key])
+def _try_to_train(datalist: Datalist, dataset_dir: PathLike | None) -> None:
+    """Raise what a training would raise of the lists; the files are examined one by one."""
 
+    def items_of(split: Split) -> list[Item]:
+        datalist.require_labels(split)
+        return datalist.located(split, dataset_dir)
 
-def _located(item: Mapping[str, Any], beside: Path, dataset_dir: PathLike | None) -> dict[str, Any]:
-    """Copy an item with the paths of its files made whole: beside the datalist, or else in `dataset_dir`."""
-    located = dict(item)
-    for key in ("image", "label", "types"):
-        if _is_name(item, key):
-            name = os.path.normpath(beside / item[key])
-            if dataset_dir is not None and not os.path.isfile(name):  # noqa: PTH113
-                name = os.path.normpath(Path(dataset_dir) / item[key])
-            located[key] = name
-    return located
-
-
-def _labels(content: Mapping[str, Any], path: Path) -> Labels:
-    kind = content.get("label_kind", "mask")
-    if kind not in LABEL_KINDS:
-        raise UserError(
-            f'{path}: "label_kind" is {kind!r}; use one of {", ".join(LABEL_KINDS)}{nearest(str(kind), LABEL_KINDS)}'
-        )
-    classes = content.get("classes")
-    if classes is None:
-        return Labels(kind)
-    try:
-        return Labels(kind, frozenset(int(index) for index in classes))
-    except (TypeError, ValueError):
-        raise UserError(f'{path}: "classes" must name each class by its index, as in {{"1": "lesion"}}') from None
+    if datalist.training or not datalist.test:
+        split_datalist(datalist, items_of, fold=min((image.fold or 0 for image in datalist.training), default=0))
 
 
 def _repeated_ids(data_set: DataSet, path: Path) -> list[Finding]:

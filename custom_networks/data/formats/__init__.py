@@ -12,9 +12,9 @@ import numpy as np
 from monai.config import PathLike
 from PIL import Image
 
-from custom_networks.data.folder import EXTENSIONS
 from custom_networks.data.formats import dicom, nifti
 from custom_networks.data.images import read_picture, to_mask, to_rgb, upright
+from custom_networks.data.pairing import EXTENSIONS
 from custom_networks.errors import UserError
 
 __all__ = ["Opened", "Slice", "Spacing", "read_image", "read_labels", "read_mask", "stem"]

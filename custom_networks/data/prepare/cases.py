@@ -12,12 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from custom_networks.data.folder import EXTENSIONS
 from custom_networks.data.formats import Opened, Slice, read_image, read_labels, read_mask
+from custom_networks.data.pairing import EXTENSIONS
 from custom_networks.errors import UserError
-
-LABEL_KINDS = ("mask", "instances", "classes")
-SPLITS = ("training", "validation", "test")
 
 
 class Picture(Protocol):
@@ -144,7 +141,7 @@ class Case:
         image: the image.
         label: the mask, instance map or class map.
         types: per-pixel class map beside an instance map.
-        split: official list it belongs to, one of `SPLITS`.
+        split: official list it belongs to, one of `datalist.SPLITS`.
         columns: further facts for the datalist, such as "diagnosis".
     """
 

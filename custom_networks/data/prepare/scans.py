@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from custom_networks.data.folder import EXTENSIONS as PICTURES
-from custom_networks.data.folder import IMAGE_FOLDER, MASK_FOLDERS, MASK_SUFFIXES
 from custom_networks.data.formats import Slice, dicom, nifti, stem
+from custom_networks.data.pairing import EXTENSIONS as PICTURES
+from custom_networks.data.pairing import IMAGE_FOLDER, MASK_FOLDERS, MASK_SUFFIXES
 from custom_networks.data.prepare.cases import Case, Stored
 from custom_networks.data.prepare.kind import Kind
 from custom_networks.data.prepare.tree import image_key, join, key_of, list_pictures
@@ -26,7 +26,7 @@ def find_nifti(source: Path, axis: int = 2) -> list[Case]:
         axis: of volumes, along which their slices are counted.
 
     Returns:
-        The cases; those of a volume carry "volume" and "slice" as columns.
+        The cases, with "volume" and, where there are several, "slice" as columns.
 
     Raises:
         UserError: when there are no pairs, or a mask on another grid; and as `join`.
@@ -45,7 +45,7 @@ def find_nifti(source: Path, axis: int = 2) -> list[Case]:
             raise UserError(f"{mask.path}: not on the grid of its image {image.path}; resample it to the image")
         shape = nifti.volume_shape(image.path)
         if len(shape) == 2:
-            cases.append(Case(name, image, mask))
+            cases.append(Case(name, image, mask, columns={"volume": name}))
             continue
         for index in range(shape[axis] if len(shape) == 3 else 1):
             at = Slice(axis, index)
@@ -138,4 +138,5 @@ DICOM = Kind(
     layout="DICOM images of one frame, with DICOM SEG objects or masks/ of the same names",
     find=find_dicom,
     group_by="patient",
+    grouped_from="PatientID in the DICOM header",
 )

@@ -9,8 +9,8 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from custom_networks.data.folder import EXTENSIONS, MASK_SUFFIXES
 from custom_networks.data.formats import stem
+from custom_networks.data.pairing import EXTENSIONS, MASK_SUFFIXES
 from custom_networks.data.prepare.cases import Stored
 from custom_networks.errors import UserError
 

@@ -1,0 +1,205 @@
+"""Find the image and mask pairs of a folder, or its images alone."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.config import PathLike
+
+from custom_networks.errors import UserError, nearest
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+MASK_SUFFIXES = ("_segmentation", "_mask", "_lesion")
+IMAGE_FOLDER = "images"
+MASK_FOLDERS = ("masks", "labels")
+LAYOUT = "images/ and masks/ with files of the same name, or NAME.jpg beside NAME_mask.png"
+
+Item = dict[str, str]
+
+
+def find_pairs(dataset_dir: PathLike) -> list[Item]:
+    """Find the pairs of a data set folder.
+
+    Layout A: `images/` and `masks/` (or `labels/`); a mask is named as its image, or with a suffix of `MASK_SUFFIXES`.
+    Layout B: the masks lie beside the images and carry such a suffix. Extensions and suffixes may be in any case;
+    hidden files, folders and files of other kinds are passed over.
+
+    Args:
+        dataset_dir: the folder.
+
+    Returns:
+        `{"image": path, "label": path}` for each pair, with absolute paths, sorted by the image's file name.
+
+    Raises:
+        UserError: when there is no such folder or no pair in it, when an image or a mask lacks its partner, or when two
+            images or two masks share a name.
+    """
+    folder = existing_folder(dataset_dir)
+    subfolders, pictures = _scan(folder)
+    by_name = {name.lower(): folder / name for name in subfolders}
+    mask_folders = [by_name[name] for name in MASK_FOLDERS if name in by_name]
+    if IMAGE_FOLDER in by_name and mask_folders:
+        if len(mask_folders) > 1:
+            raise UserError(f"{folder}: both masks/ and labels/ are there; rename the one that is not to be used")
+        return _pairs_in_two_folders(by_name[IMAGE_FOLDER], mask_folders[0])
+    if any(_base(_stem(path)) for path in pictures):
+        return _pairs_in_one_folder(folder, pictures)
+    raise UserError(f"{folder}: no image and mask pairs; {_layout_fix(folder, subfolders)}")
+
+
+def find_images(dataset_dir: PathLike) -> list[Item]:
+    """Find the images of a folder to predict: those in `images/` where there is one, else its own, masks left out.
+
+    Args:
+        dataset_dir: the folder.
+
+    Returns:
+        `{"image": path}` for each, with absolute paths, sorted by file name.
+
+    Raises:
+        UserError: when there is no such folder or no image in it, or two images share a name.
+    """
+    folder = existing_folder(dataset_dir)
+    subfolders, pictures = _scan(folder)
+    inside = next((folder / name for name in subfolders if name.lower() == IMAGE_FOLDER), None)
+    if inside is not None:
+        folder, pictures = inside, _scan(inside)[1]
+    stems = {_stem(path) for path in pictures}
+    images = [path for path in pictures if _base(_stem(path)) not in stems]
+    if not images:
+        raise UserError(f"{folder}: no images in it; give a folder with {', '.join(EXTENSIONS)} files")
+    return [{"image": str(path)} for path in _unique([(_stem(path), path) for path in images], "images").values()]
+
+
+# ---------------------------------------------------------------------------------------------- folders
+
+
+def existing_folder(dataset_dir: PathLike) -> Path:
+    """Make the path of a data set absolute; raises UserError where it is no folder, with the nearest name."""
+    if not str(dataset_dir):
+        raise UserError(f"dataset_dir is empty; give the folder that holds {LAYOUT}")
+    # os.path: links stay as they are, and a closed folder on the way raises nothing
+    folder = Path(os.path.abspath(os.path.expanduser(dataset_dir)))  # noqa: PTH100, PTH111
+    if os.path.isdir(folder):  # noqa: PTH112
+        return folder
+    if os.path.exists(folder):  # noqa: PTH110
+        raise UserError(f"{folder}: this is a file; give the folder that holds {LAYOUT}")
+    siblings = _scan(folder.parent)[0] if os.path.isdir(folder.parent) else []  # noqa: PTH112
+    hint = nearest(folder.name, siblings) or f"; give the folder that holds {LAYOUT}"
+    raise UserError(f"{folder}: no such folder{hint}")
+
+
+def _scan(folder: Path) -> tuple[list[str], list[Path]]:
+    """List a folder's subfolders (names) and pictures (paths), sorted, without the hidden ones."""
+    subfolders, pictures = [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    subfolders.append(entry.name)
+                elif entry.name.lower().endswith(EXTENSIONS):
+                    pictures.append(entry.name)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from None
+    return sorted(subfolders), [folder / name for name in sorted(pictures)]
+
+
+def _layout_fix(folder: Path, subfolders: list[str]) -> str:
+    """Say what to do about a folder without pairs, from what else lies in and around it."""
+    inside = [name for name in subfolders if (folder / name / IMAGE_FOLDER).is_dir()]
+    if inside:
+        return f"did you mean {str(folder / inside[0])!r}?"
+    known = (IMAGE_FOLDER, *MASK_FOLDERS)
+    if folder.name.lower() in known:
+        return f"give the folder above it, {str(folder.parent)!r}"
+    present = [name.lower() for name in subfolders if name.lower() in known]
+    if not present:
+        return f"give a folder that holds {LAYOUT}"
+    missing = MASK_FOLDERS[0] if IMAGE_FOLDER in present else IMAGE_FOLDER
+    others = [name for name in subfolders if name.lower() not in known]
+    return f"{missing}/ is missing beside {present[0]}/; {_rename(missing, others)}"
+
+
+def _rename(wanted: str, present: Iterable[str]) -> str:
+    """Propose to rename what looks like a misspelt `wanted`, or else to add it."""
+    near = next((name for name in present if nearest(name.lower(), [wanted])), None)
+    return f"rename {near!r} to {wanted!r}" if near else f"add {wanted!r}"
+
+
+# ---------------------------------------------------------------------------------------------- pairs
+
+
+def _stem(path: Path) -> str:
+    """Name without extension, composed, since macOS writes accents decomposed."""
+    return unicodedata.normalize("NFC", path.stem)
+
+
+def _base(stem: str) -> str | None:
+    """Name of the image that a suffixed mask belongs to, or None without a suffix."""
+    suffix = next((suffix for suffix in MASK_SUFFIXES if stem.lower().endswith(suffix)), "")
+    return stem[: -len(suffix)] or None if suffix else None
+
+
+def _pairs_in_two_folders(image_folder: Path, mask_folder: Path) -> list[Item]:
+    images, masks = _scan(image_folder)[1], _scan(mask_folder)[1]
+    for folder, found in ((image_folder, images), (mask_folder, masks)):
+        if not found:
+            raise UserError(f"{folder}: no pictures in it; put {', '.join(EXTENSIONS)} files there")
+    image_stems = {_stem(path) for path in images}
+    keyed_masks = []
+    for path in masks:
+        stem = _stem(path)
+        keyed_masks.append((stem if stem in image_stems else _base(stem) or stem, path))
+    return _join([(_stem(path), path) for path in images], keyed_masks, mask_folder)
+
+
+def _pairs_in_one_folder(folder: Path, pictures: list[Path]) -> list[Item]:
+    bases = {_base(_stem(path)) for path in pictures}
+    images, masks = [], []
+    for path in pictures:
+        stem = _stem(path)
+        base = _base(stem)
+        if base is None or stem in bases:  # "left_lesion.jpg" is an image where "left_lesion_mask.png" exists
+            images.append((stem, path))
+        else:
+            masks.append((base, path))
+    return _join(images, masks, folder)
+
+
+def _join(images: list[tuple[str, Path]], masks: list[tuple[str, Path]], mask_folder: Path) -> list[Item]:
+    """Join images and masks, each a list of (key, path), on their keys."""
+    image_of, mask_of = _unique(images, "images"), _unique(masks, "masks")
+    lonely = [path for key, path in image_of.items() if key not in mask_of]
+    if lonely:
+        beside = mask_folder == lonely[0].parent
+        wanted = mask_folder / f"{lonely[0].stem}{'_mask' if beside else ''}.png"
+        raise UserError(
+            f"{lonely[0]}: no mask for this image{and_more(lonely)}; add it as {wanted} (its name may end in "
+            f"{', '.join(MASK_SUFFIXES)}), or remove the image"
+        )
+    lonely = [path for key, path in mask_of.items() if key not in image_of]
+    if lonely:
+        raise UserError(f"{lonely[0]}: no image for this mask{and_more(lonely)}; add the image, or remove the mask")
+    return [{"image": str(path), "label": str(mask_of[key])} for key, path in image_of.items()]
+
+
+def _unique(keyed: list[tuple[str, Path]], what: str) -> dict[str, Path]:
+    unique: dict[str, Path] = {}
+    for key, path in keyed:
+        if key in unique:
+            raise UserError(
+                f"{path}: {unique[key].name} has the same name, so two {what} would count as one; remove one"
+            )
+        unique[key] = path
+    return unique
+
+
+def and_more(found: Sequence[Any]) -> str:
+    """Say how many others there are of what a sentence names one of."""
+    return f" (and {len(found) - 1} more)" if len(found) > 1 else ""
