@@ -50,6 +50,16 @@ def _finite(value: Any) -> Any:
 Json = Annotated[JsonValue, AfterValidator(_finite)]
 """Anything that JSON can say, numbers finite."""
 
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("input should be a number")
+    return _finite(value)
+
+
+Number = Annotated[Any, AfterValidator(_number)]
+"""A finite number, whole or not, as it stands in the file."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -246,7 +256,9 @@ def _sentence(error: ErrorDetails, fix: str) -> str:
         return f"not valid JSON ({error['ctx']['error']}); {fix}"
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
     if kind == "missing":
-        return f'"{where}" is missing; {fix}'
+        wanted, present = str(error["loc"][-1]), error["input"]
+        near = next((key for key in present if nearest(key.lower(), [wanted])), None)
+        return f'"{where}" is missing; ' + (f"rename {near!r} to {wanted!r}" if near else fix)
     got = repr(error["input"])
     got = got if len(got) <= 40 else f"{got[:37]}..."
     if where == "version":

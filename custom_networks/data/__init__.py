@@ -1,19 +1,17 @@
 """Data: phantoms, pairs and folds, checks, reading, caches."""
 
 from custom_networks.data.caching import cached_dataset
-from custom_networks.data.images import StrictPILReader, to_labels, to_mask, to_rgb
 from custom_networks.data.labels import (
     class_count,
     class_names,
     foreground_channels,
-    label_converter,
     label_kind,
     last_channel,
-    to_binary,
     to_whole_numbers,
 )
 from custom_networks.data.on_device import training_loader
 from custom_networks.data.pairing import find_images, find_pairs
+from custom_networks.data.reader import PictureReader
 from custom_networks.data.resizing import Resized
 from custom_networks.data.sources import (
     checked_datalist,
@@ -24,8 +22,8 @@ from custom_networks.data.sources import (
 from custom_networks.data.splitting import load_datalist, load_test_list
 
 __all__ = [
+    "PictureReader",
     "Resized",
-    "StrictPILReader",
     "cached_dataset",
     "checked_datalist",
     "checked_images",
@@ -35,15 +33,10 @@ __all__ = [
     "find_images",
     "find_pairs",
     "foreground_channels",
-    "label_converter",
     "label_kind",
     "last_channel",
     "load_datalist",
     "load_test_list",
-    "to_binary",
-    "to_labels",
-    "to_mask",
-    "to_rgb",
     "to_uint8",
     "to_whole_numbers",
     "training_loader",

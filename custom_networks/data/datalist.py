@@ -85,6 +85,7 @@ class Datalist(FileModel):
         licence: of the data set.
         reference: to cite.
         label_kind: of the labels.
+        bit_depth: of images whose grey is stored in 16 bits.
         classes: names of the foreground classes by number, numbers as text.
         training: list, in folds or not; it may be empty where there is a test list.
         validation: list; None where folds are validated.
@@ -100,6 +101,7 @@ class Datalist(FileModel):
     licence: str | None = None
     reference: str | None = None
     label_kind: LabelKind = "mask"
+    bit_depth: Annotated[int, Field(ge=8, le=16)] | None = None
     classes: dict[ClassNumber, str] | None = None
     training: list[ListedImage]
     validation: list[ListedImage] | None = None

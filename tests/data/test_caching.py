@@ -14,6 +14,7 @@ import torch
 from monai.data import CacheDataset, DataLoader, Dataset
 from monai.data.utils import set_rnd
 from monai.transforms import Compose
+from PIL import Image
 from pipelines import compose, save, training_config
 
 from custom_networks import UserError
@@ -83,7 +84,6 @@ def test_images_are_kept_in_8_bits(items: list[dict[str, Any]], tmp_path: Path, 
     ("free", "disk", "processes", "kind", "words"),
     [
         (GIGA, GIGA, 1, CacheDataset, "kept in memory: 0.1 MB, 1.0 GB are free"),
-        (None, GIGA, 1, CacheDataset, "kept in memory: 0.1 MB, free memory unknown"),
         (1000, GIGA, 1, DiskCacheDataset, "kept on disk in "),
         (300_000, GIGA, 1, CacheDataset, "kept in memory"),
         (300_000, GIGA, 8, DiskCacheDataset, "in each of 8 processes, 0.3 MB are free, 1.0 GB on the disk"),
@@ -131,6 +131,35 @@ def test_another_size_or_a_changed_picture_is_another_file(items: list[dict[str,
     assert not torch.equal(after[0], before[0])
     assert torch.equal(after[2], before[2])
     assert len(list(folder.iterdir())) == 2 * len(items) + 1
+
+
+@pytest.mark.parametrize("package", ["sgdnet", "torch", "pillow", "nibabel"])
+def test_an_upgrade_is_another_file(
+    items: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    before = DiskCacheDataset(items, done_once(), tmp_path / "cache").keys
+    real = caching.installed
+    monkeypatch.setattr(caching, "installed", lambda names: {**real(names), package: "999"})
+    caching.decoders.cache_clear()
+    try:
+        assert not set(before) & set(DiskCacheDataset(items, done_once(), tmp_path / "cache").keys)
+    finally:
+        caching.decoders.cache_clear()
+
+
+@pytest.mark.parametrize("part", ["image", "label", "types"])
+def test_an_edit_of_any_file_is_another_file(items: list[dict[str, Any]], tmp_path: Path, part: str) -> None:
+    types = save(tmp_path / "types/0.png", np.eye(50, 70, dtype=np.uint8))
+    items[0]["label"] = [items[0]["label"], types]
+    path = {"image": items[0]["image"], "label": items[0]["label"][0], "types": types}[part]
+    before = DiskCacheDataset(items, done_once(label_kind="instances"), tmp_path / "cache").keys
+    status = Path(path).stat()
+    pixels = np.asarray(Image.open(path)).copy()
+    pixels[0, 0] = 1 - pixels[0, 0]
+    save(Path(path), pixels)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = DiskCacheDataset(items, done_once(label_kind="instances"), tmp_path / "cache").keys
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, True, True, True, True]
 
 
 def test_another_kind_of_label_is_another_file(items: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -200,5 +229,5 @@ def test_mistakes_are_one_sentence(items: list[dict[str, Any]], tmp_path: Path) 
     with pytest.raises((UserError, RuntimeError), match=r"cache: cannot be written .*--cache_dir"):
         content(dataset)
     Path(items[1]["image"]).unlink()
-    with pytest.raises(UserError, match=r"1\.png: cannot be read"):
+    with pytest.raises(UserError, match=r"1\.png: no such file"):
         cached_dataset(items, transform(), KEPT, "disk", tmp_path / "other")

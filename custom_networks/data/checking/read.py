@@ -12,6 +12,7 @@ from monai.config import PathLike
 from custom_networks.data.checking.examine import Labels
 from custom_networks.data.checking.findings import Finding, Kind
 from custom_networks.data.datalist import SPLITS, Datalist, Split
+from custom_networks.data.labels import with_classes
 from custom_networks.data.pairing import Item, find_pairs
 from custom_networks.data.splitting import split_datalist
 from custom_networks.errors import UserError
@@ -26,12 +27,14 @@ class DataSet:
         splits: the items of each split; a folder has one, "pairs".
         labels: what its labels should hold.
         findings: about the list itself.
+        bit_depth: declared for grey images that are stored in 16 bits; None where the files are to tell.
     """
 
     name: str
     splits: dict[str, list[dict[str, Any]]]
     labels: Labels = field(default_factory=Labels)
     findings: list[Finding] = field(default_factory=list)
+    bit_depth: int | None = None
 
 
 def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> DataSet:
@@ -57,7 +60,9 @@ def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> Data
             return DataSet(path.resolve().name, {}, findings=[Finding(Kind.FILE, str(path), str(error))])
     datalist = Datalist.read(path)
     classes = frozenset(datalist.class_names()) if datalist.classes is not None else None
-    data_set = DataSet(datalist.name or path.stem, {}, Labels(datalist.label_kind, classes))
+    data_set = DataSet(
+        datalist.name or path.stem, {}, Labels(datalist.label_kind, classes), bit_depth=datalist.bit_depth
+    )
     for split in SPLITS:
         located = datalist.located(split, dataset_dir)
         data_set.splits[split] = [
@@ -66,7 +71,7 @@ def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> Data
     try:
         _try_to_train(datalist, dataset_dir)
     except UserError as error:
-        data_set.findings.append(Finding(Kind.FILE, str(path), str(error)))
+        data_set.findings.append(Finding(Kind.LIST, str(path), str(error)))
     data_set.findings += _repeated_ids(data_set, path)
     return data_set
 
@@ -79,7 +84,10 @@ def _try_to_train(datalist: Datalist, dataset_dir: PathLike | None) -> None:
         return datalist.located(split, dataset_dir)
 
     if datalist.training or not datalist.test:
-        split_datalist(datalist, items_of, fold=min((image.fold or 0 for image in datalist.training), default=0))
+        fold = min((image.fold for image in datalist.training if image.fold is not None), default=0)
+        classes = len(datalist.class_names()) + 1 if datalist.label_kind != "mask" else 1
+        for listed in split_datalist(datalist, items_of, fold):
+            with_classes(listed, datalist.label_kind, classes)
 
 
 def _repeated_ids(data_set: DataSet, path: Path) -> list[Finding]:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from custom_networks.data.checking import check_items
 from custom_networks.data.checking.examine import Labels
 from custom_networks.data.datalist import PARTS, SPLITS, Datalist, ListedImage, Split
+from custom_networks.data.depth import decided_depth
 from custom_networks.data.prepare.cache import Facts, Job, copies, needs_copy, read_all, stamps
 from custom_networks.data.prepare.card import write_card
 from custom_networks.data.prepare.cases import Case
@@ -86,7 +87,7 @@ def _prepare(
     datalist, notices = _split(cases, facts, duplicates, settings, output)
     lists = {name: _examined(datalist, name) for name in SPLITS if getattr(datalist, name) is not None}
     labels = Labels(datalist.label_kind, frozenset(datalist.class_names()) or None)
-    notices += check_items(lists, labels, num_workers or None, leaks_are_errors=False)
+    notices += check_items(lists, labels, num_workers or None, False, datalist.bit_depth).notices
     card = write_card(kind, datalist, facts, settings.as_dict(), notices)
     content = datalist.model_dump(mode="json", exclude_none=True)
     for name, text in ((CARD, card), (DATALIST, json.dumps(content, indent=1, ensure_ascii=False) + "\n")):
@@ -190,6 +191,7 @@ def _split(
     content |= {name: value for name, value in about.items() if value}
     if kind.classes and settings.label_kind != "mask":
         content["classes"] = dict(kind.classes)
+    content["bit_depth"] = decided_depth(None, (facts[case.id].get("bit_depth") for case in cases))
     for name, entries in lists.items():
         content[name] = [_listed(*by_id[case], facts[case], fold, kind.name, output) for case, fold in entries]
     if settings.test_datalist:

@@ -51,6 +51,7 @@ class _Case(FileModel):
     share: float
     objects: int | None = None
     spacing: list[float] | None = None
+    bit_depth: int | None = None
     copied: bool
     stamps: list[list[int]]
 
