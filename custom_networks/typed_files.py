@@ -261,7 +261,7 @@ def _sentence(error: ErrorDetails, fix: str) -> str:
         return f'"{where}" is missing; ' + (f"rename {near!r} to {wanted!r}" if near else fix)
     got = repr(error["input"])
     got = got if len(got) <= 40 else f"{got[:37]}..."
-    if where == "version":
+    if where.endswith("version") and kind == "literal_error":
         known = error.get("ctx", {}).get("expected", "")
         return f"written in version {got} of this file; this sgdnet reads {known}; update the package, or {fix}"
     place = f'"{where}": ' if where else ""

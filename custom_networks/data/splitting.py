@@ -106,15 +106,15 @@ def _dealt(items: list[Item], groups: Sequence[str], fold: int, folds: int, seed
         raise UserError(f"{source}: fold is {fold}, but there are {folds} folds; set fold from 0 to {folds - 1}")
     if not 0 <= seed < 2**32:
         raise UserError(f"{source}: the seed of the folds is {seed}; set it from 0 to {2**32 - 1}")
-    count, what = len(set(groups)), "pair" if len(set(groups)) == len(items) else "group"
-    if count < folds:
-        fix = f"set folds to {count} or add {what}s" if count > 1 else f"add {what}s, 2 at least"
-        raise UserError(f"{source}: {count} {what}{'s' * (count != 1)} cannot be dealt into {folds} folds; {fix}")
     group_of: dict[str, str] = {}
     for item, group in zip(items, groups, strict=True):
         if item["image"] in group_of:
             raise UserError(f"{item['image']}: listed twice in {source}; list it once, so that it lands in one fold")
         group_of[item["image"]] = group
+    count, what = len(set(groups)), "pair" if len(set(groups)) == len(items) else "group"
+    if count < folds:
+        fix = f"set folds to {count} or add {what}s" if count > 1 else f"add {what}s, 2 at least"
+        raise UserError(f"{source}: {count} {what}{'s' * (count != 1)} cannot be dealt into {folds} folds; {fix}")
     part_of = deal(group_of, [1.0] * folds, seed)
     return _apart(items, [part_of[item["image"]] for item in items], fold)
 
