@@ -256,7 +256,7 @@ def _sentence(error: ErrorDetails, fix: str) -> str:
         return f"not valid JSON ({error['ctx']['error']}); {fix}"
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
     if kind == "missing":
-        wanted, present = str(error["loc"][-1]), error["input"]
+        wanted, present = str(error["loc"][-1]), error["input"] if isinstance(error["input"], dict) else {}
         near = next((key for key in present if nearest(key.lower(), [wanted])), None)
         return f'"{where}" is missing; ' + (f"rename {near!r} to {wanted!r}" if near else fix)
     got = repr(error["input"])

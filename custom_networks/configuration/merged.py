@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from monai.bundle import ConfigParser
-from pydantic import JsonValue, RootModel
+from pydantic import Field, JsonValue, RootModel
 
 from custom_networks.typed_files import read_model
 
 
-class _Content(RootModel[dict[str, JsonValue]]):
+class _Content(RootModel[dict[Annotated[str, Field(min_length=1)], JsonValue]]):
     """A configuration, whose keys are the bundle's own."""
 
 
