@@ -8,14 +8,7 @@ import stat
 from monai.config import PathLike
 
 from custom_networks.errors import UserError
-
-_KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
+from custom_networks.files import kind_of_file
 
 
 def check_regular(path: PathLike) -> os.stat_result:
@@ -39,6 +32,5 @@ def check_regular(path: PathLike) -> os.stat_result:
     except ValueError as error:  # a null byte
         raise UserError(f"{str(path)!r}: cannot be the name of a file ({error}); correct it") from None
     if not stat.S_ISREG(status.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no regular file")
-        raise UserError(f"{path}: this is {kind}; give an image file")
+        raise UserError(f"{path}: this is {kind_of_file(status.st_mode)}; give an image file")
     return status
