@@ -22,6 +22,7 @@ from torch import Tensor
 
 from custom_networks.data.formats import read
 from custom_networks.errors import UserError, nearest
+from custom_networks.evaluation.case_maps import CASES, case_maps, write_case_maps
 from custom_networks.evaluation.classes import class_row
 from custom_networks.evaluation.columns import add_classes, computed_columns, subgroup_names
 from custom_networks.evaluation.instances import PooledInstances, tune_watershed
@@ -37,14 +38,12 @@ from custom_networks.evaluation.maps import (
     to_picture,
 )
 from custom_networks.evaluation.pictures import (
-    CASES,
     THUMBNAILS,
     Case,
     choose_cases,
     resize_mask,
     resize_picture,
     small_size,
-    write_case,
     write_thumbnail,
 )
 from custom_networks.flags import flag
@@ -252,7 +251,7 @@ class Evaluation:
         if self.resolution == "network":
             return [part.T.cpu().numpy().astype(np.int32) for part in torch.as_tensor(label)]
         paths = self.labels[path]
-        return [np.asarray(read(each, self.set.label_kind).image, np.int32) for each in ensure_tuple(paths)]
+        return [np.array(read(each, self.set.label_kind).image, np.int32) for each in ensure_tuple(paths)]
 
     def samples(self, indices: Sequence[int]) -> Iterator[tuple[int, Sample]]:
         """Run the network again over some images, one at a time; the inferer then holds the maps of each."""
@@ -270,18 +269,13 @@ class Evaluation:
             raise RuntimeError(f"{len(self.rows)} of {len(self.set.items)} images were measured")
         self.seconds["all"] += time.perf_counter()
         chosen = choose_cases(self.frame(), self.cases, "pq" if self.counts_instances else "dice")
-        self.drawn = [
-            write_case(
-                self.folder,
-                index,
-                self.rows[index]["id"],
-                chosen[index],
-                sample.picture,
-                (sample.truth > 0, sample.probability >= THRESHOLD),
-                self.inferer.maps,
-            )
-            for index, sample in self.samples(list(chosen))
-        ]
+        self.drawn = []
+        for index, sample in self.samples(list(chosen)):
+            case = Case(self.rows[index]["id"], chosen[index], f"{CASES}/{index:06d}.npz")
+            original = np.asarray(read(sample.path, "image", self.set.bit_depth).image)
+            masks = sample.truth > 0, sample.probability >= THRESHOLD
+            write_case_maps(self.folder / case.file, case_maps(original, *masks, self.inferer.maps))
+            self.drawn.append(case)
 
     def frame(self) -> pd.DataFrame:
         """The table, indexed by id."""
