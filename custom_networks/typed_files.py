@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TextIO, TypeVar
@@ -254,7 +255,9 @@ def _sentence(error: ErrorDetails, fix: str) -> str:
     message = message[:1].lower() + message[1:]
     if kind == "json_invalid":
         return f"not valid JSON ({error['ctx']['error']}); {fix}"
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    where = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"] if part != "[key]"
+    ).lstrip(".")
     if kind == "missing":
         wanted, present = str(error["loc"][-1]), error["input"] if isinstance(error["input"], dict) else {}
         near = next((key for key in present if nearest(key.lower(), [wanted])), None)
@@ -264,5 +267,8 @@ def _sentence(error: ErrorDetails, fix: str) -> str:
     if where.endswith("version") and kind == "literal_error":
         known = error.get("ctx", {}).get("expected", "")
         return f"written in version {got} of this file; this sgdnet reads {known}; update the package, or {fix}"
+    if kind == "literal_error" and isinstance(error["input"], str):
+        known = re.findall("'(.+?)'", error["ctx"]["expected"])
+        fix = nearest(error["input"], known).removeprefix("; ") or fix
     place = f'"{where}": ' if where else ""
     return place + message + ("" if kind == "value_error" else f", got {got}") + f"; {fix}"

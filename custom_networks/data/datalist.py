@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from monai.config import PathLike
-from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from custom_networks.data.pairing import Item, and_more, existing_folder
 from custom_networks.errors import UserError, nearest
@@ -30,11 +31,17 @@ def _as_text(value: Any) -> Any:
     return str(value) if type(value) is int else value
 
 
+def _class_number(key: str) -> str:
+    if re.fullmatch("[0-9]{1,9}", key) is None:
+        raise ValueError('a class must be a whole number in quotes, as in {"1": "name"}')
+    return key
+
+
 Text = Annotated[str, BeforeValidator(_as_text)]
 """A name; a whole number is one, too."""
 FileName = Annotated[str, Field(min_length=1)]
 Millimetres = Annotated[float, Field(gt=0)]
-ClassNumber = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+ClassNumber = Annotated[str, AfterValidator(_class_number)]
 
 
 class ListedImage(FileModel):

@@ -85,7 +85,8 @@ def _try_to_train(datalist: Datalist, dataset_dir: PathLike | None) -> None:
 
     if datalist.training or not datalist.test:
         fold = min((image.fold for image in datalist.training if image.fold is not None), default=0)
-        classes = len(datalist.class_names()) + 1 if datalist.label_kind != "mask" else 1
+        with_types = datalist.label_kind == "instances" and any(image.types for image in datalist.training)
+        classes = 2 if with_types else 1
         for listed in split_datalist(datalist, items_of, fold):
             with_classes(listed, datalist.label_kind, classes)
 
