@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from monai.config import PathLike
 
@@ -19,6 +19,7 @@ MASK_FOLDERS = ("masks", "labels")
 LAYOUT = "images/ and masks/ with files of the same name, or NAME.jpg beside NAME_mask.png"
 
 Item = dict[str, str]
+P = TypeVar("P")
 
 
 def find_pairs(dataset_dir: PathLike) -> list[Item]:
@@ -46,7 +47,7 @@ def find_pairs(dataset_dir: PathLike) -> list[Item]:
         if len(mask_folders) > 1:
             raise UserError(f"{folder}: both masks/ and labels/ are there; rename the one that is not to be used")
         return _pairs_in_two_folders(by_name[IMAGE_FOLDER], mask_folders[0])
-    if any(_base(_stem(path)) for path in pictures):
+    if any(base_of(_stem(path)) for path in pictures):
         return _pairs_in_one_folder(folder, pictures)
     raise UserError(f"{folder}: no image and mask pairs; {_layout_fix(folder, subfolders)}")
 
@@ -69,10 +70,10 @@ def find_images(dataset_dir: PathLike) -> list[Item]:
     if inside is not None:
         folder, pictures = inside, _scan(inside)[1]
     stems = {_stem(path) for path in pictures}
-    images = [path for path in pictures if _base(_stem(path)) not in stems]
+    images = [path for path in pictures if base_of(_stem(path)) not in stems]
     if not images:
         raise UserError(f"{folder}: no images in it; give a folder with {', '.join(EXTENSIONS)} files")
-    return [{"image": str(path)} for path in _unique([(_stem(path), path) for path in images], "images").values()]
+    return [{"image": str(path)} for path in unique(((_stem(path), path) for path in images), "images").values()]
 
 
 # ---------------------------------------------------------------------------------------------- folders
@@ -135,15 +136,65 @@ def _rename(wanted: str, present: Iterable[str]) -> str:
 # ---------------------------------------------------------------------------------------------- pairs
 
 
+def base_of(mask: str) -> str | None:
+    """Return the name of the image that a mask belongs to by its suffix, or None without one; no extensions."""
+    suffix = next((suffix for suffix in MASK_SUFFIXES if mask.lower().endswith(suffix)), "")
+    return mask[: -len(suffix)] or None if suffix else None
+
+
+def composed(name: str) -> str:
+    """Return a name composed, since macOS writes accents decomposed."""
+    return unicodedata.normalize("NFC", name)
+
+
+def join(
+    images: Iterable[tuple[str, P]],
+    masks: Iterable[tuple[str, P]],
+    name: Callable[[P], str] = str,
+    fix: Callable[[P], str] = lambda image: "add it",
+) -> list[tuple[str, P, P]]:
+    """Join images and masks on their names, the mask's with or without one of `MASK_SUFFIXES`.
+
+    Args:
+        images: each with its name, without extension.
+        masks: likewise.
+        name: what messages call one.
+        fix: what to do where an image has no mask.
+
+    Returns:
+        (name, image, mask) of each pair in the order of the images.
+
+    Raises:
+        UserError: for an image or a mask without partner, and for two of one name.
+    """
+    image_of = unique(images, "images", name)
+    mask_of = unique(((key if key in image_of else base_of(key) or key, mask) for key, mask in masks), "masks", name)
+    lonely = [image for key, image in image_of.items() if key not in mask_of]
+    if lonely:
+        raise UserError(
+            f"{name(lonely[0])}: no mask for this image{and_more(lonely)}; {fix(lonely[0])}, or remove the image"
+        )
+    lonely = [mask for key, mask in mask_of.items() if key not in image_of]
+    if lonely:
+        raise UserError(
+            f"{name(lonely[0])}: no image for this mask{and_more(lonely)}; add the image, or remove the mask"
+        )
+    return [(key, image, mask_of[key]) for key, image in image_of.items()]
+
+
+def unique(keyed: Iterable[tuple[str, P]], what: str, name: Callable[[P], str] = str) -> dict[str, P]:
+    """Key what has names; raises UserError for two of one name."""
+    found: dict[str, P] = {}
+    for key, one in keyed:
+        if key in found:
+            other = Path(name(found[key])).name
+            raise UserError(f"{name(one)}: {other} has the same name, so two {what} would count as one; remove one")
+        found[key] = one
+    return found
+
+
 def _stem(path: Path) -> str:
-    """Name without extension, composed, since macOS writes accents decomposed."""
-    return unicodedata.normalize("NFC", path.stem)
-
-
-def _base(stem: str) -> str | None:
-    """Name of the image that a suffixed mask belongs to, or None without a suffix."""
-    suffix = next((suffix for suffix in MASK_SUFFIXES if stem.lower().endswith(suffix)), "")
-    return stem[: -len(suffix)] or None if suffix else None
+    return composed(path.stem)
 
 
 def _pairs_in_two_folders(image_folder: Path, mask_folder: Path) -> list[Item]:
@@ -151,53 +202,23 @@ def _pairs_in_two_folders(image_folder: Path, mask_folder: Path) -> list[Item]:
     for folder, found in ((image_folder, images), (mask_folder, masks)):
         if not found:
             raise UserError(f"{folder}: no pictures in it; put {', '.join(EXTENSIONS)} files there")
-    image_stems = {_stem(path) for path in images}
-    keyed_masks = []
-    for path in masks:
-        stem = _stem(path)
-        keyed_masks.append((stem if stem in image_stems else _base(stem) or stem, path))
-    return _join([(_stem(path), path) for path in images], keyed_masks, mask_folder)
+    return _joined(images, masks, lambda image: mask_folder / f"{image.stem}.png")
 
 
 def _pairs_in_one_folder(folder: Path, pictures: list[Path]) -> list[Item]:
-    bases = {_base(_stem(path)) for path in pictures}
+    bases = {base_of(_stem(path)) for path in pictures}
     images, masks = [], []
-    for path in pictures:
-        stem = _stem(path)
-        base = _base(stem)
-        if base is None or stem in bases:  # "left_lesion.jpg" is an image where "left_lesion_mask.png" exists
-            images.append((stem, path))
-        else:
-            masks.append((base, path))
-    return _join(images, masks, folder)
+    for path in pictures:  # "left_lesion.jpg" is an image where "left_lesion_mask.png" exists
+        (images if base_of(_stem(path)) is None or _stem(path) in bases else masks).append(path)
+    return _joined(images, masks, lambda image: folder / f"{image.stem}_mask.png")
 
 
-def _join(images: list[tuple[str, Path]], masks: list[tuple[str, Path]], mask_folder: Path) -> list[Item]:
-    """Join images and masks, each a list of (key, path), on their keys."""
-    image_of, mask_of = _unique(images, "images"), _unique(masks, "masks")
-    lonely = [path for key, path in image_of.items() if key not in mask_of]
-    if lonely:
-        beside = mask_folder == lonely[0].parent
-        wanted = mask_folder / f"{lonely[0].stem}{'_mask' if beside else ''}.png"
-        raise UserError(
-            f"{lonely[0]}: no mask for this image{and_more(lonely)}; add it as {wanted} (its name may end in "
-            f"{', '.join(MASK_SUFFIXES)}), or remove the image"
-        )
-    lonely = [path for key, path in mask_of.items() if key not in image_of]
-    if lonely:
-        raise UserError(f"{lonely[0]}: no image for this mask{and_more(lonely)}; add the image, or remove the mask")
-    return [{"image": str(path), "label": str(mask_of[key])} for key, path in image_of.items()]
+def _joined(images: list[Path], masks: list[Path], wanted: Callable[[Path], Path]) -> list[Item]:
+    def fix(image: Path) -> str:
+        return f"add it as {wanted(image)} (its name may end in {', '.join(MASK_SUFFIXES)})"
 
-
-def _unique(keyed: list[tuple[str, Path]], what: str) -> dict[str, Path]:
-    unique: dict[str, Path] = {}
-    for key, path in keyed:
-        if key in unique:
-            raise UserError(
-                f"{path}: {unique[key].name} has the same name, so two {what} would count as one; remove one"
-            )
-        unique[key] = path
-    return unique
+    named = ([(_stem(path), path) for path in paths] for paths in (images, masks))
+    return [{"image": str(image), "label": str(mask)} for _, image, mask in join(*named, fix=fix)]
 
 
 def and_more(found: Sequence[Any]) -> str:

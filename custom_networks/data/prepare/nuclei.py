@@ -9,7 +9,7 @@ import numpy as np
 from custom_networks.data.prepare.cases import ArrayEntry, Case
 from custom_networks.data.prepare.folders import user_table
 from custom_networks.data.prepare.kind import Kind
-from custom_networks.data.prepare.tree import join, list_pictures
+from custom_networks.data.prepare.tree import join_pictures, list_pictures
 from custom_networks.errors import UserError
 
 CONIC_CLASSES = ("neutrophil", "epithelial", "lymphocyte", "plasma", "eosinophil", "connective")
@@ -86,7 +86,7 @@ def find_consep(source: Path, axis: int = 2) -> list[Case]:
         The cases, with "tile" as a column.
 
     Raises:
-        UserError: when there is no such folder; and as `join`.
+        UserError: when there is no such folder; and as `join_pictures`.
     """
     cases = []
     for split, name in (("training", "train"), ("test", "test")):
@@ -94,8 +94,8 @@ def find_consep(source: Path, axis: int = 2) -> list[Case]:
         if not folder.is_dir():
             continue
         images, labels, types = (list_pictures(folder / part) for part in ("images", "labels", "types"))
-        type_of = {patch: classes for patch, _, classes in join(images, types, folder / "types")}
-        for patch, image, label in join(images, labels, folder / "labels"):
+        type_of = {patch: classes for patch, _, classes in join_pictures(images, types, folder / "types")}
+        for patch, image, label in join_pictures(images, labels, folder / "labels"):
             tile = patch.rpartition("_")[0] or patch
             cases.append(Case(patch, image, label, type_of[patch], split, {"tile": tile}))
     if not cases:

@@ -8,7 +8,7 @@ from pathlib import Path
 from custom_networks.data.prepare.cases import Case
 from custom_networks.data.prepare.folders import find_folder, has_pairs_layout, user_table
 from custom_networks.data.prepare.kind import Kind
-from custom_networks.data.prepare.tree import join, list_pictures
+from custom_networks.data.prepare.tree import join_pictures, list_pictures
 from custom_networks.errors import UserError
 
 DIAGNOSES = {"0": "common nevus", "1": "atypical nevus", "2": "melanoma"}
@@ -26,7 +26,7 @@ def find_ph2(source: Path, axis: int = 2) -> list[Case]:
         The cases, with "diagnosis" and the other columns of PH2_dataset.txt or .csv where it lies there.
 
     Raises:
-        UserError: when there are no such files; and as `join`.
+        UserError: when there are no such files; and as `join_pictures`.
     """
     if has_pairs_layout(source):
         cases = find_folder(source, axis)
@@ -37,7 +37,7 @@ def find_ph2(source: Path, axis: int = 2) -> list[Case]:
         masks = [picture for folder, picture in in_folder if folder.endswith("_lesion")]
         if not images:
             raise UserError(f"{source}: no IMD003/IMD003_Dermoscopic_Image/IMD003.bmp in it; give the folder of PH2")
-        cases = [Case(name, image, mask) for name, image, mask in join(images, masks, source)]
+        cases = [Case(name, image, mask) for name, image, mask in join_pictures(images, masks, source)]
     facts = _facts(source)
     return [Case(case.id, case.image, case.label, split="test", columns=facts.get(case.id, {})) for case in cases]
 
