@@ -31,6 +31,13 @@ def _as_text(value: Any) -> Any:
     return str(value) if type(value) is int else value
 
 
+def _as_group(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():  # pandas makes fractions of numbers beside gaps
+        value = int(value)
+    text = _as_text(value)
+    return (text.strip() or None) if isinstance(text, str) else text
+
+
 def _class_number(key: str) -> str:
     if re.fullmatch("[0-9]{1,9}", key) is None:
         raise ValueError('a class must be a whole number in quotes, as in {"1": "name"}')
@@ -67,7 +74,7 @@ class ListedImage(FileModel):
     label: FileName | None = None
     types: FileName | None = None
     fold: int | None = None
-    group: Text | None = None
+    group: Annotated[str | None, BeforeValidator(_as_group)] = None
     source: str | None = None
     sha256: str | None = None
     spacing: Annotated[list[Millimetres], Field(min_length=2, max_length=2)] | None = None

@@ -76,6 +76,50 @@ def find_images(dataset_dir: PathLike) -> list[Item]:
     return [{"image": str(path)} for path in unique(((_stem(path), path) for path in images), "images").values()]
 
 
+def find_partners(paths: Iterable[PathLike], folder: PathLike, what: str) -> dict[str, str]:
+    """Find for each file the picture of a folder that is of the same case.
+
+    Names are of one case where they are the same without extension, a suffix of `MASK_SUFFIXES` and nnU-Net's channel
+    number: `case_0000.png`, `case.png` and `case_mask.tif`. Pictures of other cases are passed over.
+
+    Args:
+        paths: files, such as labels.
+        folder: that holds their partners, such as predictions.
+        what: the partners are, for messages.
+
+    Returns:
+        Absolute paths of the partners by the files' own.
+
+    Raises:
+        UserError: when there is no such folder, a file has no partner, or two files are of one case.
+    """
+    given = {str(path): _case(Path(path)) for path in paths}
+    unique(((case, path) for path, case in given.items()), "files")
+    root = existing_folder(folder)
+    found = unique(((_case(path), path) for path in _scan(root)[1]), "files")
+    lonely = [path for path, case in given.items() if case not in found]
+    if lonely:
+        raise UserError(
+            f"{lonely[0]}: no {what} of this name in {root}{and_more(lonely)}; put {given[lonely[0]]}.png there"
+        )
+    return {path: str(found[case]) for path, case in given.items()}
+
+
+def find_pictures(folder: PathLike) -> list[str]:
+    """List the pictures of a folder; raises UserError when there is no such folder or none in it."""
+    root = existing_folder(folder)
+    pictures = _scan(root)[1]
+    if not pictures:
+        raise UserError(f"{root}: no pictures in it; put {', '.join(EXTENSIONS)} files there")
+    return [str(path) for path in pictures]
+
+
+def _case(path: Path) -> str:
+    """Name of the case that a file of an image, a label or a prediction belongs to."""
+    stem = _stem(path).removesuffix("_0000")
+    return base_of(stem) or stem
+
+
 # ---------------------------------------------------------------------------------------------- folders
 
 
@@ -102,13 +146,21 @@ def _scan(folder: Path) -> tuple[list[str], list[Path]]:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
+                if is_folder(entry):
                     subfolders.append(entry.name)
                 elif entry.name.lower().endswith(EXTENSIONS):
                     pictures.append(entry.name)
     except OSError as error:
         raise UserError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from None
     return sorted(subfolders), [folder / name for name in sorted(pictures)]
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry is a folder; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _layout_fix(folder: Path, subfolders: list[str]) -> str:

@@ -15,13 +15,14 @@ from custom_networks.data.checking.findings import Kind
 from custom_networks.data.checking.read import DataSet
 from custom_networks.data.checking.run import run_check
 from custom_networks.data.datalist import SPLITS, Datalist, ListedImage, Split
-from custom_networks.data.depth import checked_depth
+from custom_networks.data.depth import declared_depth
 from custom_networks.data.labels import with_classes
 from custom_networks.data.pairing import find_images, find_pairs
 from custom_networks.data.splitting import load_datalist, load_test_list
 from custom_networks.errors import UserError, nearest
 from custom_networks.evaluation.classes import class_columns
 from custom_networks.evaluation.trained import check_images, check_settings
+from custom_networks.metrics.detection import LESION_COLUMNS
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.statistics.per_image import MEASURED
 
@@ -34,9 +35,12 @@ COMPUTED = (
     "contrast",
     "ita",
     "skin_tone",
+    "skin_lightness",
     "width",
     "height",
     "thumbnail",
+    *LESION_COLUMNS,
+    *("area_true", "area_predicted"),
     *MEASURED,
 )
 
@@ -75,7 +79,7 @@ class EvaluationSet:
 def evaluation_set(
     dataset_dir: PathLike,
     datalist: PathLike | None,
-    checkpoint: PathLike,
+    checkpoint: PathLike | None,
     split: str = "validation",
     fold: int = 0,
     seed: int = 0,
@@ -89,7 +93,7 @@ def evaluation_set(
     Args:
         dataset_dir: see `load_datalist`.
         datalist: see `load_datalist`.
-        checkpoint: weights that will be evaluated; what they were trained on is compared.
+        checkpoint: weights that will be evaluated; what they were trained on is compared. None for masks of others.
         split: "validation" (the fold), "training", "test" (the datalist's test list) or "all" (every labelled pair of
             training and validation).
         fold: see `load_datalist`.
@@ -108,13 +112,16 @@ def evaluation_set(
     """
     if split not in CHOICES:
         raise UserError(f"--split {split}: must be one of {', '.join(CHOICES)}{nearest(str(split), CHOICES)}")
-    weights = str(checkpoint)
-    notes = check_settings(weights, {"label_kind": label_kind, "classes": classes, "image_size": image_size})
+    notes: list[str] = []
+    if checkpoint is not None:
+        notes = check_settings(checkpoint, {"label_kind": label_kind, "classes": classes, "image_size": image_size})
     content = Datalist.read(datalist) if datalist is not None else None
     _need_labels(dataset_dir, content, split)
     items = _listed(dataset_dir, datalist, content, split, fold, seed)
     settings = {"dataset_dir": dataset_dir, "datalist": datalist, "fold": fold, "seed": seed, "split": split}
-    notes += check_images(weights, items, settings, functools.partial(_listed, dataset_dir, datalist, content))
+    if checkpoint is not None:
+        others = functools.partial(_listed, dataset_dir, datalist, content)
+        notes += check_images(str(checkpoint), items, settings, others)
     lists: tuple[Split, ...] = ("test",) if split == "test" else ("training", "validation")
     listed = content.columns(dataset_dir, *lists) if content is not None else {}
     paths = Counter(item["image"] for item in items)
@@ -122,7 +129,7 @@ def evaluation_set(
     if twice:
         raise UserError(f"{twice}: listed more than once in {datalist}; list it once, so that it counts once")
     labels = Labels(label_kind, frozenset(range(1, classes)) if classes > 1 else None)
-    depth = _check_files(items, listed, labels, datalist, checked_depth(bit_depth))
+    depth = _check_files(items, listed, labels, datalist, declared_depth(datalist, bit_depth))
     spacing = {path: (found[0], found[1]) for path in paths if path in listed and (found := listed[path].spacing)}
     if spacing and len(spacing) < len(items):
         notes.append(

@@ -61,7 +61,7 @@ def prepare_dataset(
         UserError: for a data set in which something is wrong, or an output folder that holds other files of these names
             or the work of other settings.
     """
-    kind, output = kind_of(settings.kind), Path(output).expanduser()
+    kind, output = kind_of(settings.kind), Path(os.path.expanduser(output))  # noqa: PTH111  ~nouser stays as it is
     cases = _find(kind, settings)
     jobs = [Job(case, output, settings.label_kind, settings.image_size, settings.fit) for case in cases]
     inside = Path(settings.source).resolve() in (output.resolve(), *output.resolve().parents)
@@ -91,7 +91,7 @@ def _prepare(
     card = write_card(kind, datalist, facts, settings.as_dict(), notices)
     content = datalist.model_dump(mode="json", exclude_none=True)
     for name, text in ((CARD, card), (DATALIST, json.dumps(content, indent=1, ensure_ascii=False) + "\n")):
-        journal.write(name, text.encode())
+        journal.write(name, text.encode(errors="backslashreplace"))
     return datalist, notices
 
 
@@ -191,7 +191,8 @@ def _split(
     content |= {name: value for name, value in about.items() if value}
     if kind.classes and settings.label_kind != "mask":
         content["classes"] = dict(kind.classes)
-    content["bit_depth"] = decided_depth(None, (facts[case.id].get("bit_depth") for case in cases))
+    depths = (fact["bit_depth"] for case in cases if "bit_depth" in (fact := facts[case.id]))
+    content["bit_depth"] = decided_depth(None, depths)
     for name, entries in lists.items():
         content[name] = [_listed(*by_id[case], facts[case], fold, kind.name, output) for case, fold in entries]
     if settings.test_datalist:
