@@ -148,12 +148,10 @@ def test_undeclared_class(folder: Folder) -> None:
 def test_instances_and_their_types(folder: Folder) -> None:
     folder.content |= {"label_kind": "instances", "classes": {"1": "a", "2": "b"}, "training": []}
     for value, name in ((1, "fine"), (4, "bad")):
-        folder.add(name, mask=square(70, dtype=np.uint16), types=f"{name}_types.png")
+        folder.add(name, mask=square(70, dtype=np.uint16), types=f"{name}_types.png", fold=value // 4)
         types = square(value)
         types[30:32, 30:32] = 2
         Image.fromarray(types).save(folder.path / f"{name}_types.png")
-    for item in folder.content["training"][:2]:
-        item["types"] = "fine_types.png"
     report = folder.check()
     assert kinds(report)[0] is Kind.VALUES
     assert "bad_types.png: holds 4" in report.findings[0].sentence
