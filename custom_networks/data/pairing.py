@@ -259,7 +259,8 @@ def _pairs_in_two_folders(image_folder: Path, mask_folder: Path) -> list[Item]:
 
 def _pairs_in_one_folder(folder: Path, pictures: list[Path]) -> list[Item]:
     bases = {base_of(_stem(path)) for path in pictures}
-    images, masks = [], []
+    images: list[Path] = []
+    masks: list[Path] = []
     for path in pictures:  # "left_lesion.jpg" is an image where "left_lesion_mask.png" exists
         (images if base_of(_stem(path)) is None or _stem(path) in bases else masks).append(path)
     return _joined(images, masks, lambda image: folder / f"{image.stem}_mask.png")
@@ -269,8 +270,8 @@ def _joined(images: list[Path], masks: list[Path], wanted: Callable[[Path], Path
     def fix(image: Path) -> str:
         return f"add it as {wanted(image)} (its name may end in {', '.join(MASK_SUFFIXES)})"
 
-    named = ([(_stem(path), path) for path in paths] for paths in (images, masks))
-    return [{"image": str(image), "label": str(mask)} for _, image, mask in join(*named, fix=fix)]
+    pairs = join([(_stem(path), path) for path in images], [(_stem(path), path) for path in masks], fix=fix)
+    return [{"image": str(image), "label": str(mask)} for _, image, mask in pairs]
 
 
 def and_more(found: Sequence[Any]) -> str:

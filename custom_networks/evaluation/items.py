@@ -114,7 +114,9 @@ def evaluation_set(
         raise UserError(f"--split {split}: must be one of {', '.join(CHOICES)}{nearest(str(split), CHOICES)}")
     notes: list[str] = []
     if checkpoint is not None:
-        notes = check_settings(checkpoint, {"label_kind": label_kind, "classes": classes, "image_size": image_size})
+        notes = check_settings(
+            str(checkpoint), {"label_kind": label_kind, "classes": classes, "image_size": image_size}
+        )
     content = Datalist.read(datalist) if datalist is not None else None
     _need_labels(dataset_dir, content, split)
     items = _listed(dataset_dir, datalist, content, split, fold, seed)

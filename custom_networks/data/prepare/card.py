@@ -32,7 +32,7 @@ def write_card(
         Markdown: source, licence and citation, counts, sizes, foreground shares, checks, settings.
     """
     lists = {name: listed for name in SPLITS if (listed := datalist.listed(name))}
-    known = [facts[image.id] for image in datalist.listed() if image.id in facts]
+    known = [facts[image.id] for image in datalist.listed() if image.id is not None and image.id in facts]
     lines = [
         f"# {kind.title or settings['kind']}",
         "",
@@ -62,7 +62,7 @@ def _lists(lists: Mapping[Split, Sequence[ListedImage]], facts: Mapping[str, Map
 
 
 def _row(name: str, items: Sequence[ListedImage], facts: Mapping[str, Mapping[str, Any]]) -> str:
-    shares = [facts[item.id]["share"] for item in items if item.id in facts]
+    shares = [facts[item.id]["share"] for item in items if item.id is not None and item.id in facts]
     quartiles = ", ".join(f"{value:.1%}" for value in np.percentile(shares, (25, 50, 75))) if shares else "not read"
     groups = len({item.group for item in items})
     return f"| {name} | {len(items)} | {groups} | {quartiles} | {sum(share == 0 for share in shares)} |"

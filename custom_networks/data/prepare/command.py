@@ -85,7 +85,9 @@ def _prepare(
     facts = _read(jobs, journal, num_workers)
     duplicates = _near_duplicates(cases, facts, output, num_workers) if settings.near_duplicates else []
     datalist, notices = _split(cases, facts, duplicates, settings, output)
-    lists = {name: _examined(datalist, name) for name in SPLITS if getattr(datalist, name) is not None}
+    lists: dict[str, list[dict[str, Any]]] = {
+        name: _examined(datalist, name) for name in SPLITS if getattr(datalist, name) is not None
+    }
     labels = Labels(datalist.label_kind, frozenset(datalist.class_names()) or None)
     notices += check_items(lists, labels, num_workers or None, False, datalist.bit_depth).notices
     card = write_card(kind, datalist, facts, settings.as_dict(), notices)

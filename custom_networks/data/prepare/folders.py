@@ -16,7 +16,12 @@ from custom_networks.typed_files import read_table
 
 IMAGE_COLUMNS = ("image", "image_path", "input", "path", "file")
 LABEL_COLUMNS = ("label", "mask", "label_path", "mask_path", "segmentation")
-_SPLIT_NAMES = {"train": "training", "val": "validation", "valid": "validation", **{name: name for name in SPLITS}}
+_SPLIT_NAMES: dict[str, str] = {
+    "train": "training",
+    "val": "validation",
+    "valid": "validation",
+    **{name: name for name in SPLITS},
+}
 
 
 def has_pairs_layout(folder: Path) -> bool:

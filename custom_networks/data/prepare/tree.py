@@ -50,10 +50,13 @@ def join_pictures(images: Iterable[Stored], masks: Iterable[Stored], where: Path
     Raises:
         UserError: as `join`.
     """
-    named = ([(key_of(picture), picture) for picture in pictures] for pictures in (images, masks))
-    return sorted(
-        join(*named, name=lambda picture: picture.name, fix=lambda _: f"add it in {where}"), key=lambda pair: pair[0]
+    pairs = join(
+        [(key_of(image), image) for image in images],
+        [(key_of(mask), mask) for mask in masks],
+        name=lambda picture: picture.name,
+        fix=lambda _: f"add it in {where}",
     )
+    return sorted(pairs, key=lambda pair: pair[0])
 
 
 def key_of(picture: Stored) -> str:
