@@ -27,8 +27,8 @@ import requests
 from numpy.typing import NDArray
 from PIL import Image
 
-from custom_networks.data.folder import find_pairs
 from custom_networks.data.formats import read
+from custom_networks.data.pairing import find_pairs
 from custom_networks.files import write_json
 from custom_networks.interactive import InteractivePredictor
 from custom_networks.interactive.evaluation import evaluate_images

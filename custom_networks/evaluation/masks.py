@@ -11,9 +11,9 @@ import numpy as np
 from monai.utils import ensure_tuple
 from numpy.typing import NDArray
 
-from custom_networks.data.folder import find_partners, find_pictures
 from custom_networks.data.formats import read
 from custom_networks.data.labels import class_count, label_kind
+from custom_networks.data.pairing import find_partners, find_pictures
 from custom_networks.errors import UserError
 from custom_networks.evaluation.columns import subgroup_edges
 from custom_networks.evaluation.items import EvaluationSet, evaluation_set

@@ -13,8 +13,8 @@ import pandas as pd
 from monai.utils import ensure_tuple
 from numpy.typing import NDArray
 
-from custom_networks.data.folder import find_partners
 from custom_networks.data.formats import read
+from custom_networks.data.pairing import find_partners
 from custom_networks.errors import UserError
 from custom_networks.evaluation.case_maps import CASES
 from custom_networks.evaluation.classes import class_row

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from custom_networks.data.folder import read_datalist
+from custom_networks.data.datalist import Datalist
 from custom_networks.errors import UserError
 from custom_networks.report.collect import Run, Training
 from custom_networks.statistics.subgroups import weakness_sentences
@@ -29,12 +28,10 @@ def training_data(training: Training | None) -> list[str]:
     lines = []
     datalist = settings.get("datalist")
     try:
-        content: dict[str, Any] = read_datalist(datalist) if datalist else {}
+        facts = Datalist.read(datalist).facts() if datalist else {}
     except UserError:
-        content = {}
-    for name, what in FACTS.items():
-        if content.get(name):
-            lines.append(f"{what}: {content[name]}")
+        facts = {}
+    lines += [f"{what}: {facts[name]}" for name, what in FACTS.items() if name in facts]
     where = datalist or settings.get("dataset_dir")
     if where:
         lines.append(

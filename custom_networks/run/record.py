@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,10 +11,12 @@ from typing import IO, Any
 from filelock import FileLock
 
 from custom_networks.configuration.merged import Configuration
+from custom_networks.errors import UserError
 from custom_networks.files import remove_unfinished, write_atomically, write_json
 from custom_networks.flags import flag
 from custom_networks.processes import from_first, rank
 from custom_networks.run.folder import SETTINGS, claim_folder, folder_to_resume, lock_folder
+from custom_networks.typed_files import RESTORE, read_table
 from custom_networks.weights.record import BEST, LAST, WeightsRecord
 
 METRICS, CONFIG, DESCRIPTION = "metrics.csv", "config.json", "model.json"
@@ -133,11 +134,16 @@ class RunRecord:
 
 
 def read_metrics(path: Path) -> list[Row]:
-    """Read the rows of a `metrics.csv`; empty where there is none."""
-    if not path.is_file():
+    """Read the rows of a `metrics.csv`; empty where there is none; raises UserError naming a row that is damaged."""
+    if not path.exists():
         return []
-    with path.open(newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    rows = []
+    for number, row in enumerate(read_table(path, ["epoch"]), start=2):
+        try:
+            rows.append({name: float(value) for name, value in row.items() if value})
+        except ValueError as error:
+            raise UserError(f"{path}: row {number}: {error}; {RESTORE}") from None
+    return rows
 
 
 def _cell(value: Any) -> str:

@@ -80,7 +80,7 @@ def test_watershed_parameters_are_checked(tmp_path: Path) -> None:
         watershed_parameters({"edge_wait": 1})
     with pytest.raises(UserError, match="must be from 0 to 1"):
         watershed_parameters({"edge_weight": 2})
-    with pytest.raises(UserError, match=r"no\.json: not the watershed\.json of a tuning"):
+    with pytest.raises(UserError, match=r"no\.json: no such file; give the watershed\.json of a tuning"):
         watershed_parameters(str(tmp_path / "no.json"))
     with pytest.raises(UserError, match="tuned on the validation split alone"):
         tune_watershed([], WatershedParameters(), tmp_path, "test")

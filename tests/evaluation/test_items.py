@@ -111,7 +111,7 @@ def test_spacing_counts_where_every_image_has_it(weights: Path, tmp_path: Path) 
     assert found.spacing == {}
     assert any("5 of 6 images have no pixel spacing" in note for note in found.notes)
     rewrite(datalist, test=[{**items[0], "spacing": [0, 1]}, *items[1:]])
-    with pytest.raises(UserError, match='"spacing" is'):
+    with pytest.raises(UserError, match=r'"test\[0\]\.spacing\[0\]": input should be greater than 0'):
         evaluation_set(tmp_path, datalist, weights, "test")
 
 

@@ -36,5 +36,5 @@ def test_another_file_is_one_sentence(sgdnet: Run, checkpoint: Path, pictures: P
     words = ("--checkpoint", checkpoint, "--output", tmp_path / "out", "--watershed", tmp_path / "other.json")
     code, _, err = sgdnet("predict", pictures, *words)
     assert code == 1
-    assert "other.json: not the watershed.json of a tuning" in err
+    assert 'other.json: "parameters" is missing; give the watershed.json of a tuning' in err
     assert not (tmp_path / "out").exists()
