@@ -26,16 +26,13 @@ from custom_networks.files import write_atomically
 from custom_networks.flags import flag
 from custom_networks.metrics.detection import DETECTION_IOU, detect
 from custom_networks.metrics.image_metrics import measure
+from custom_networks.metrics.instances import INSTANCE_COLUMNS
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.metrics.probability import Calibration, border_band
 from custom_networks.statistics.lesion import lesion_size
 from custom_networks.statistics.per_image import PER_IMAGE
 
 THRESHOLD = 0.5  # a pixel is foreground from this probability up, as in training and inference
-INSTANCE_COLUMNS = {
-    **{name: f"instances_{name}" for name in ("tp", "fp", "fn", "iou_sum")},
-    **{name: name for name in ("aji_intersection", "aji_union")},
-}
 
 
 READER_METRICS = ("dice", "hd95")  # of another reader's masks

@@ -53,7 +53,7 @@ def test_masks_of_any_program(sgdnet: Run, tmp_path: Path, truths, scale: int, s
         assert frame.loc[name, ["dice", "hd95"]].tolist() == pytest.approx([expected["dice"], expected["hd95"]])
     assert "auroc" not in frame.columns
     assert about["detection"]["detected"] == int((frame["iou"] >= 0.5).sum())
-    assert "12 images of 12 groups" in out
+    assert "12 images (all labels)" in out
     assert (tmp_path / "eval" / "area.png").is_file()
 
 
@@ -71,7 +71,7 @@ def test_instances_and_classes(sgdnet: Run, tmp_path: Path) -> None:
     truth[:, 4:14, 4:14], truth[:, 20:30, 20:30] = 1, 2
     found = truth.copy()
     found[:6, 20:30, 20:30] = 0
-    arrays = [{f"{number}": each for number, each in enumerate(part)} for part in (truth, found)]
+    arrays = [{f"{number:02d}": each for number, each in enumerate(part)} for part in (truth, found)]
     folders = write(tmp_path / "labels", arrays[0], 1), write(tmp_path / "found", arrays[1], 1)
     words = ("--predictions", folders[1], "--labels", folders[0])
     frame, about, _ = evaluated(sgdnet, tmp_path / "a", *words, "--label_kind", "instances")
