@@ -6,6 +6,7 @@ Each verb refuses what it does not know, and tells a mistake in one sentence.
 from __future__ import annotations
 
 import inspect
+import io
 import itertools
 import json
 import os
@@ -131,6 +132,9 @@ def main(arguments: list[str] | None = None) -> None:
     from custom_networks.errors import nearest
     from custom_networks.messages import find_user_error
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name of a file may be no UTF-8
+            stream.reconfigure(errors="backslashreplace")
     words = sys.argv[1:] if arguments is None else arguments
     if not words or words[0] in ("--help", "-h", "help"):
         print(general_help())

@@ -103,6 +103,7 @@ def check(
     near_duplicates: bool = True,
     num_workers: int | None = None,
     dataset_dir: str | None = None,
+    label_kind: str | None = None,
 ) -> None:
     """Check data sets: every file, every label, duplicates within and across them.
 
@@ -113,11 +114,12 @@ def check(
         near_duplicates: false leaves out the search for pictures that are nearly the same.
         num_workers: threads; one for each core by default, 8 at most.
         dataset_dir: where a datalist's files lie that are not beside it.
+        label_kind: mask, instances or classes, of the labels; what a datalist says by default, else mask.
     """
     from custom_networks.data.checking.command import check_command
     from custom_networks.flags import flag
 
-    check_command(data, json, sheet, flag(near_duplicates) is not False, num_workers, dataset_dir)
+    check_command(data, json, sheet, flag(near_duplicates) is not False, num_workers, dataset_dir, label_kind)
 
 
 def train(tracking: bool = True, **knobs: Any) -> None:

@@ -13,6 +13,7 @@ from monai.config import PathLike
 from monai.data import partition_dataset, select_cross_validation_folds
 
 from custom_networks.errors import UserError, nearest
+from custom_networks.files import open_regular
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MASK_SUFFIXES = ("_segmentation", "_mask", "_lesion")
@@ -239,13 +240,21 @@ def _scan(folder: Path) -> tuple[list[str], list[Path]]:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
+                if is_folder(entry):
                     subfolders.append(entry.name)
                 elif entry.name.lower().endswith(EXTENSIONS):
                     pictures.append(entry.name)
     except OSError as error:
         raise UserError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from None
     return sorted(subfolders), [folder / name for name in sorted(pictures)]
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry is a folder; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _layout_fix(folder: Path, subfolders: list[str]) -> str:
@@ -359,7 +368,10 @@ def read_datalist(datalist: PathLike) -> dict[str, Any]:
     """
     source = Path(os.path.expanduser(datalist))  # noqa: PTH111
     try:
-        content = json.loads(source.read_text(encoding="utf-8-sig"))
+        with open_regular(source) as file:
+            content = json.loads(file.read().decode("utf-8-sig"))
+    except RecursionError:
+        raise UserError(f"{source}: nested too deeply for a datalist; correct it") from None
     except FileNotFoundError:
         siblings = [path.name for path in source.parent.glob("*.json")]
         hint = nearest(source.name, siblings) or "; give a MONAI datalist, or none to use the folder's own pairs"
@@ -373,6 +385,8 @@ def read_datalist(datalist: PathLike) -> dict[str, Any]:
     if not isinstance(content, dict) or "training" not in content:
         keys = list(content) if isinstance(content, dict) else []
         raise UserError(f'{source}: no list of pairs under the key "training"; {_rename("training", keys)}')
+    if not isinstance(content["training"], list):
+        raise UserError(f'{source}: "training" must be a list; list image and label of each pair')
     return content
 
 

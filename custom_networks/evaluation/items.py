@@ -14,7 +14,7 @@ from custom_networks.data.checking.examine import Labels
 from custom_networks.data.checking.findings import Kind
 from custom_networks.data.checking.read import DataSet
 from custom_networks.data.checking.run import run_check
-from custom_networks.data.depth import checked_depth
+from custom_networks.data.depth import declared_depth
 from custom_networks.data.folder import find_images, find_pairs, listed_columns, load_datalist, load_test_list
 from custom_networks.data.folder import read_datalist as read_list
 from custom_networks.data.labels import with_classes
@@ -132,7 +132,7 @@ def evaluation_set(
     if twice:
         raise UserError(f"{twice}: listed more than once in {datalist}; list it once, so that it counts once")
     labels = Labels(label_kind, frozenset(range(1, classes)) if classes > 1 else None)
-    depth = _check_files(items, listed, labels, datalist, checked_depth(bit_depth))
+    depth = _check_files(items, listed, labels, datalist, declared_depth(datalist, bit_depth))
     spacing = {path: found for path in paths if (found := _spacing(listed.get(path, {}), path))}
     if spacing and len(spacing) < len(items):
         notes.append(
