@@ -61,6 +61,7 @@ def test_cases_are_failures_and_ranks() -> None:
     assert choose_cases(frame, 0, "dice") == {}
     frame.loc[5, "both_empty"] = 1
     assert choose_cases(frame, 1, "dice")[0] == ["best"], "a blank image is no best case"
+    frame["both_empty"] = 0
     every = choose_cases(frame, 9, "dice")
     assert set(every) == {0, 1, 2, 3, 4, 5}
     assert next(iter(every)) == 1

@@ -66,6 +66,18 @@ def test_probability_maps_have_the_metrics_of_probabilities(sgdnet: Run, tmp_pat
     assert "those near the border" in out
 
 
+def test_a_wide_map_on_which_nothing_is_likely_finds_nothing(sgdnet: Run, tmp_path: Path, truths) -> None:
+    """Values up to 200 of 65535 are no probability of 0.8, whatever the largest value of their own file."""
+    labels, maps = write(tmp_path / "labels", truths), tmp_path / "maps"
+    maps.mkdir()
+    for number, (name, mask) in enumerate(truths.items()):
+        values = np.where(mask, 60000 if number else 200, 3).astype(np.uint16)
+        Image.fromarray(values).save(maps / f"{name}.png")
+    frame, _, _ = evaluated(sgdnet, tmp_path / "eval", "--predictions", maps, "--labels", labels)
+    assert frame["missed"].tolist() == [1] + [0] * 11
+    assert frame["dice"].tolist() == [0] + [1] * 11
+
+
 def test_instances_and_classes(sgdnet: Run, tmp_path: Path) -> None:
     truth = np.zeros((12, 40, 48), int)
     truth[:, 4:14, 4:14], truth[:, 20:30, 20:30] = 1, 2
@@ -83,7 +95,7 @@ def test_instances_and_classes(sgdnet: Run, tmp_path: Path) -> None:
     assert {row["class"] for row in about["per_class"]} == {"1", "2"}
     code, _, error = sgdnet("evaluate", *words, "--output_dir", tmp_path / "c")
     assert code == 1
-    assert "--label_kind classes or instances" in error
+    assert "none above 2; if these are classes or instances" in error
 
 
 def test_a_second_reader_is_the_ceiling(sgdnet: Run, tmp_path: Path, truths) -> None:
