@@ -11,6 +11,7 @@ import numpy as np
 from monai.utils import ensure_tuple
 from numpy.typing import NDArray
 
+from custom_networks.configuration.checking import check_values
 from custom_networks.data.folder import find_partners, find_pictures
 from custom_networks.data.formats import read
 from custom_networks.data.images import WIDE_MODES
@@ -64,6 +65,7 @@ def evaluate_masks(
     Raises:
         UserError: for folders that do not pair, masks that cannot be read, sizes that differ, impossible settings.
     """
+    check_values({"fold": fold, "seed": seed})
     what = label_kind(kind, datalist)
     count = class_count(datalist, classes) if what == "classes" else 1
     if (labels is None) == (datalist is None):
@@ -154,7 +156,8 @@ def _probability_scale(paths: list[str]) -> int | None:
         wide = wide or (opened.mode in WIDE_MODES and np.asarray(read(path, "instances").image).max() > 255)
     if 0 < largest < FEW_LEVELS:
         raise UserError(
-            f"{Path(paths[0]).parent}: the masks hold other numbers than 0 and 255 or 0 and 1, and none above {largest}; "
+            f"{Path(paths[0]).parent}: the masks hold other numbers than 0 and 255 or 0 and 1, none above "
+            f"{largest}; "
             "if these are classes or instances, add --label_kind classes or --label_kind instances"
         )
     return (65535 if wide else 255) if largest else None

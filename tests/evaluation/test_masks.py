@@ -147,6 +147,7 @@ def test_rows_are_there_before_any_statistics(sgdnet: Run, tmp_path: Path, truth
         ((), "needs either --labels"),
         (("--labels", "labels", "--lables", "x"), "did you mean 'labels'?"),
         (("--labels", "nowhere"), "no such folder"),
+        (("--labels", "labels", "--seed", "soon"), "--seed soon: must be a whole number"),
         (("--labels", "labels", "--detection_iou", "0"), "--detection_iou 0"),
         (("--labels", "labels", "--subgroups", "sise"), "did you mean 'size'?"),
     ],
