@@ -117,7 +117,9 @@ def evaluation_set(
         raise UserError(f"--split {split}: must be one of {', '.join(SPLITS)}{nearest(str(split), SPLITS)}")
     notes: list[str] = []
     if checkpoint is not None:
-        notes = check_settings(checkpoint, {"label_kind": label_kind, "classes": classes, "image_size": image_size})
+        notes = check_settings(
+            str(checkpoint), {"label_kind": label_kind, "classes": classes, "image_size": image_size}
+        )
     content = read_list(datalist) if datalist is not None else {}
     _need_labels(dataset_dir, datalist, content, split)
     items = _listed(dataset_dir, datalist, content, split, fold, seed)

@@ -62,7 +62,7 @@ class Sample:
 
     path: str
     size: tuple[int, int]
-    prediction: NDArray[np.float32] | NDArray[np.bool_]
+    prediction: NDArray[Any]
     truth: NDArray[np.int32]
     instances: NDArray[np.integer] | None
     class_map: NDArray[np.integer] | None
@@ -72,7 +72,7 @@ class Sample:
     @property
     def mask(self) -> NDArray[np.bool_]:
         """The predicted foreground, (H, W)."""
-        return self.prediction if self.prediction.dtype == bool else self.prediction >= THRESHOLD
+        return np.asarray(self.prediction if self.prediction.dtype == bool else self.prediction >= THRESHOLD)
 
 
 class Measurement:
@@ -165,7 +165,7 @@ class Measurement:
         row |= computed_columns(sample.picture, true_small, self.subgroups)
         row["lesion_size"] = lesion_size(true)  # at full size, where no small lesion vanishes
         figures = measure(sample.prediction, sample.truth, spacing, tolerance=self.tolerance, threshold=THRESHOLD)
-        objects = (mask, true) if sample.instances is None else (sample.instances, sample.truth)
+        found, there = (mask, true) if sample.instances is None else (sample.instances, sample.truth)
         if sample.instances is not None:
             counts = self.pooled.add(sample.instances, sample.truth, sample.class_map, sample.types)
             figures |= counts.row()
@@ -173,7 +173,7 @@ class Measurement:
         row |= {name: figures[name] for name in (*METRICS, *FLAGS) if name in figures}
         if self.readers:
             row |= self._of_reader(self.readers[path], true, spacing)
-        row |= detect(*objects, self.detection_iou)
+        row |= detect(found, there, self.detection_iou)
         pixel = spacing[0] * spacing[1] if spacing else 1
         row |= {"area_true": np.count_nonzero(true) * pixel, "area_predicted": np.count_nonzero(mask) * pixel}
         if sample.class_map is not None and sample.types is not None:
