@@ -46,7 +46,7 @@ class TrainingData(FileModel):
     """
 
     images: list[str]
-    earlier: list[str] | None = []
+    earlier: list[str] | None = Field(default_factory=list)
     labels: str | None = None
     datalist: str | None = None
 
