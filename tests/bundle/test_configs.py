@@ -15,7 +15,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from custom_networks import SGDNet
 from custom_networks.data.phantoms import write_phantoms
-from custom_networks.evaluation.handler import THRESHOLD
+from custom_networks.evaluation.measuring import THRESHOLD
 from custom_networks.weights import trained_size
 
 PLAIN = ("in_channels", "out_channels", "dropout")
