@@ -15,7 +15,7 @@ from custom_networks.configuration.merged import Configuration
 from custom_networks.evaluation.classes import CLASS_METRICS, summarise_classes
 from custom_networks.evaluation.columns import limits_text
 from custom_networks.evaluation.handler import THRESHOLD, Evaluation
-from custom_networks.evaluation.trained import training_folder
+from custom_networks.evaluation.trained import keep_training
 from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.processes import rank
@@ -84,6 +84,7 @@ def conclude(
         of_classes = summarise_classes(frame, evaluation.set.classes, seed)
         about["per_class"] = _keyed_rows(of_classes, "class")
         _write_csv(folder / CLASSES_CSV, of_classes.reset_index("metric"), "class")
+    keep_training(checkpoint, folder)
     _write_csv(folder / SUMMARY_CSV, table, "metric")
     write_json(folder / SUMMARY_JSON, about)
     _write_csv(folder / PER_IMAGE, frame, "id")
@@ -122,12 +123,10 @@ def description(evaluation: Evaluation, frame: pd.DataFrame) -> dict[str, Any]:
 def checkpoint_facts(checkpoint: str | Path) -> dict[str, Any]:
     """Path, SHA-256 and training of the weights."""
     path = Path(checkpoint)
-    folder = training_folder(path)
     return {
         "path": str(path),
         "sha256": sha256(path),
         "training": record_of(path).summary(),
-        "training_folder": str(folder) if folder else None,
     }
 
 

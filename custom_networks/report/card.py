@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from pathlib import PurePath
 
 import pandas as pd
 
-from custom_networks.data.folder import read_datalist
-from custom_networks.errors import UserError
-from custom_networks.report.collect import Run, Training, number
+from custom_networks.evaluation.summary_file import Summary
+from custom_networks.report.collect import Run, number
 
 POOR_DICE = 0.5
-FACTS = {"name": "Data set", "description": "Description", "licence": "Licence", "reference": "Cite"}
 FEW = 5  # a subgroup of fewer images is not judged
 INTENDED = (
     "Research on the segmentation of lesions or nuclei in 2D colour images like those it was trained on. "
@@ -21,47 +18,44 @@ INTENDED = (
 )
 
 
-def training_data(training: Training | None) -> list[str]:
-    """Say what the weights were trained on."""
+def training_data(run: Run) -> list[str]:
+    """Say what the weights were trained on, as their record has it."""
+    training = run.training
     if training is None:
         return ["Not known: no .json beside the weights tells how they were trained."]
-    settings = training.settings
-    lines = []
-    datalist = settings.get("datalist")
-    try:
-        content: dict[str, Any] = read_datalist(datalist) if datalist else {}
-    except UserError:
-        content = {}
-    for name, what in FACTS.items():
-        if content.get(name):
-            lines.append(f"{what}: {content[name]}")
-    where = datalist or settings.get("dataset_dir")
+    settings, lines = training.settings, []
+    where = settings.get("datalist") or settings.get("dataset_dir")
     if where:
-        lines.append(
-            f"Files: {where}, fold {settings.get('fold', 'unknown')} held out, seed {settings.get('seed', 'unknown')}"
-        )
-    encoder = settings.get("pretrained_encoder")
-    lines.append(f"Encoder weights before training: {Path(encoder).name if encoder else 'random numbers'}")
+        lines.append(f"Images: {where}")
+    if run.summary and run.summary.data.name and where and where == run.summary.data.datalist:
+        lines.append(f"The same data set as the images of this report: {run.summary.data.name}")
+    if training.images is not None:
+        lines.append(f"Training images: {training.images}")
+    if "fold" in settings:
+        lines.append(f"Fold {settings['fold']} was held out for validation, seed {settings.get('seed', 'unknown')}")
+    if "pretrained_encoder" in settings:
+        encoder = settings["pretrained_encoder"]
+        lines.append(f"Encoder weights before training: {PurePath(str(encoder)).name if encoder else 'random numbers'}")
     size = settings.get("image_size")
     if size:
-        lines.append(f"Images resized to {size} x {size} pixels")
-    return lines
+        lines.append(f"Images were resized to {size} x {size} pixels")
+    return lines or ["Not known: the record of the weights does not tell."]
 
 
 def known_failures(run: Run) -> list[str]:
     """Say what went wrong in the evaluation; of a training alone, what its validation counted."""
-    if run.frame is None:
+    if run.summary is None:
         best = run.training.best if run.training else {}
         if "val_misses" not in best:
             return ["Not measured yet: evaluate the weights on a test set, then make the report of that."]
         return [
-            f"On the validation images of the best epoch {int(best['val_misses'])} lesions were missed altogether.",
+            f"On the validation images of the best epoch {number(best["val_misses"], 6)} lesions were missed.",
             "Nothing else is known: evaluate the weights on a test set, then make the report of that.",
         ]
-    frame, counts = run.frame, run.about["counts"]
+    frame, counts = run.frame, run.summary.counts
     lines = [
-        f"{counts['missed']} of {len(frame)} images: the object was missed altogether.",
-        f"{counts['false_alarm']} of {len(frame)} images: something was found where there is nothing.",
+        f"{counts.missed} of {len(frame)} images: the object was missed altogether.",
+        f"{counts.false_alarm} of {len(frame)} images: something was found where there is nothing.",
     ]
     poor = frame[frame["dice"] < POOR_DICE].sort_values("dice")
     if len(poor):
@@ -69,9 +63,7 @@ def known_failures(run: Run) -> list[str]:
         lines.append(
             f"{len(poor)} of {len(frame)} images have a Dice below {POOR_DICE:g}: {names}{' ...' * (len(poor) > 5)}"
         )
-    lines += tendency(frame)
-    lines += weak_subgroups(run.about)
-    return lines
+    return [*lines, *tendency(frame), *weak_subgroups(run.summary)]
 
 
 def tendency(frame: pd.DataFrame) -> list[str]:
@@ -87,20 +79,19 @@ def tendency(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def weak_subgroups(about: dict[str, Any]) -> list[str]:
+def weak_subgroups(summary: Summary) -> list[str]:
     """Say for each column which subgroup of enough images fares worst, if it lies below the interval of all."""
     lines = []
-    whole = about["metrics"]["dice"]
-    for column, table in about.get("subgroups", {}).items():
-        rows = [
-            row for row in table["rows"] if row["metric"] == "dice" and row["images"] >= FEW and row["mean"] is not None
-        ]
-        if not rows:
+    whole = summary.metrics.get("dice")
+    for column, table in summary.subgroups.items():
+        rows = [row for row in table.rows if row.metric == "dice" and row.images >= FEW]
+        known = [(row.mean, row) for row in rows if row.mean is not None]
+        if not known or whole is None or whole.ci_low is None:
             continue
-        worst = min(rows, key=lambda row: row["mean"])
-        if whole["ci_low"] is not None and worst["mean"] < whole["ci_low"]:
+        mean, worst = min(known, key=lambda each: each[0])
+        if mean < whole.ci_low:
             lines.append(
-                f"{column} {worst['subgroup']}: mean Dice {number(worst['mean'], 3)} in {worst['images']} images, "
-                f"below the interval of all ({number(whole['ci_low'], 3)} to {number(whole['ci_high'], 3)})."
+                f"{column} {worst.subgroup}: mean Dice {number(mean, 3)} in {worst.images} images, below the interval "
+                f"of all ({number(whole.ci_low, 3)} to {number(whole.ci_high, 3)})."
             )
     return lines
