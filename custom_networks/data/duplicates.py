@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import fft, ndimage
 
-from custom_networks.data.images import read_picture, to_rgb
+from custom_networks.data.formats import read
 from custom_networks.data.registration import correlation, register
 from custom_networks.data.threads import available_cores
 
@@ -59,7 +59,7 @@ def find_near_duplicates(
         UserError: for a file that cannot be read.
     """
     with ThreadPoolExecutor(num_workers or available_cores()) as threads:
-        thumbnails = list(threads.map(lambda path: thumbnail(to_rgb(read_picture(path))), paths))
+        thumbnails = list(threads.map(lambda path: thumbnail(read(path, "image").image), paths))
     stacked = np.stack(thumbnails) if thumbnails else np.zeros((0, THUMBNAIL, THUMBNAIL), np.uint8)
     return near_duplicate_thumbnails(stacked, threshold)
 

@@ -16,10 +16,11 @@ from monai.data import decollate_batch
 from monai.data.dataset import Dataset
 from monai.engines.utils import IterationEvents
 from monai.engines.workflow import Workflow
+from monai.utils import ensure_tuple
 from numpy.typing import NDArray
 from torch import Tensor
 
-from custom_networks.data.formats import read_image
+from custom_networks.data.formats import read
 from custom_networks.errors import UserError, nearest
 from custom_networks.evaluation.case_maps import CASES, case_maps, write_case_maps
 from custom_networks.evaluation.classes import class_row
@@ -34,7 +35,6 @@ from custom_networks.evaluation.maps import (
     class_probabilities,
     foreground,
     original_size,
-    read_label,
     to_picture,
 )
 from custom_networks.evaluation.pictures import (
@@ -251,7 +251,7 @@ class Evaluation:
         if self.resolution == "network":
             return [part.T.cpu().numpy().astype(np.int32) for part in torch.as_tensor(label)]
         paths = self.labels[path]
-        return [read_label(each, self.set.label_kind) for each in ([paths] if isinstance(paths, str) else paths)]
+        return [np.array(read(each, self.set.label_kind).image, np.int32) for each in ensure_tuple(paths)]
 
     def samples(self, indices: Sequence[int]) -> Iterator[tuple[int, Sample]]:
         """Run the network again over some images, one at a time; the inferer then holds the maps of each."""
@@ -272,7 +272,7 @@ class Evaluation:
         self.drawn = []
         for index, sample in self.samples(list(chosen)):
             case = Case(self.rows[index]["id"], chosen[index], f"{CASES}/{index:06d}.npz")
-            original = np.asarray(read_image(sample.path).image)
+            original = np.asarray(read(sample.path, "image", self.set.bit_depth).image)
             masks = sample.truth > 0, sample.probability >= THRESHOLD
             write_case_maps(self.folder / case.file, case_maps(original, *masks, self.inferer.maps))
             self.drawn.append(case)
