@@ -25,7 +25,7 @@ NO_ESTIMATE = "no estimate of quality on new ones"
 
 
 def training_folder(checkpoint: str | Path) -> Path | None:
-    """Folder of the run that trained a checkpoint: its own, or the one its record names where that is of the same run."""
+    """Folder of the run that trained a checkpoint: its own, or the one that its record names, if it is the same run."""
     own = Path(checkpoint).parent
     if (own / METRICS).is_file():
         return own

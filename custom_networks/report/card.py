@@ -49,7 +49,7 @@ def known_failures(run: Run) -> list[str]:
         if "val_misses" not in best:
             return ["Not measured yet: evaluate the weights on a test set, then make the report of that."]
         return [
-            f"On the validation images of the best epoch {number(best["val_misses"], 6)} lesions were missed.",
+            f"On the validation images of the best epoch {number(best['val_misses'], 6)} lesions were missed.",
             "Nothing else is known: evaluate the weights on a test set, then make the report of that.",
         ]
     frame, counts = run.frame, run.summary.counts
