@@ -84,7 +84,8 @@ def choose_cases(frame: pd.DataFrame, count: int, key: str) -> dict[int, list[st
     Args:
         frame: the per-image table.
         count: how many missed, false alarms, worst, median and best, each.
-        key: metric that ranks them; of equals the first in the table.
+        key: metric that ranks them; of equals the first in the table. Images on which truth and prediction agree that
+            nothing is there are no best cases: they are left out of the ranking.
 
     Returns:
         Reasons by row number: missed objects and false alarms first, then worst, median, best.
@@ -99,7 +100,7 @@ def choose_cases(frame: pd.DataFrame, count: int, key: str) -> dict[int, list[st
         take(reason, np.flatnonzero(frame[flag].to_numpy() > 0))
     values = frame[key].to_numpy(float)
     ranked = np.argsort(values if METRICS[key].better == "higher" else -values, kind="stable")
-    ranked = ranked[~np.isnan(values[ranked])]
+    ranked = ranked[~np.isnan(values[ranked]) & ~(frame["both_empty"].to_numpy()[ranked] > 0)]
     middle = max(0, (len(ranked) - count) // 2)
     take("worst", ranked)
     take("median", ranked[middle : middle + count])

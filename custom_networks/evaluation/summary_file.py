@@ -60,6 +60,63 @@ class Subgroups(FileModel):
     rows: list[SubgroupRow]
 
 
+class SubgroupDifference(FileModel):
+    """A subgroup against the rest of the images."""
+
+    column: str
+    subgroup: str
+    metric: MetricName
+    images: Count
+    groups: Count
+    mean: float
+    difference: float
+    ci_low: float | None = None
+    ci_high: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    weaker: bool
+
+
+class Estimate(FileModel):
+    """A figure with its 95 % interval, over so many groups."""
+
+    value: float | None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    groups: Count = 0
+
+
+class Detection(FileModel):
+    """Lesions that were detected, and what was found beside them."""
+
+    iou: Share
+    lesions: Count
+    detected: Count
+    false: Count
+    sensitivity: Estimate
+    false_per_image: Estimate
+
+
+class Area(FileModel):
+    """Predicted against true areas."""
+
+    unit: str
+    mean_difference: float | None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    limits_of_agreement: Annotated[list[float | None], Field(min_length=2, max_length=2)]
+    relative_error: float | None = None
+
+
+class ReaderFigure(FileModel):
+    """Agreement of a second reader with the labels in one metric."""
+
+    mean: float | None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    groups: Count = 0
+
+
 class DataFacts(FileModel):
     """What is known of the images."""
 
@@ -86,8 +143,8 @@ class TrainingFacts(FileModel):
 class Weights(FileModel):
     """The weights that were evaluated."""
 
-    path: str
-    sha256: str
+    path: str = ""
+    sha256: str = ""
     training: TrainingFacts | None = None
 
 
@@ -113,6 +170,7 @@ class CalibrationFacts(FileModel):
     """Calibration over all pixels."""
 
     ece: float | None = None
+    border_ece: float | None = None
     curve: list[Bin] = Field(default_factory=list)
 
 
@@ -137,6 +195,7 @@ class Summary(FileModel):
 
     version: Literal[1] = 1
     images: Annotated[int, Field(ge=1)]
+    groups: Count | None = None
     counts: Counts
     split: str
     label_kind: str
@@ -152,6 +211,10 @@ class Summary(FileModel):
     made: Made = Made()
     metrics: Annotated[dict[MetricName, MetricSummary], Field(min_length=1)]
     subgroups: dict[str, Subgroups] = Field(default_factory=dict)
+    subgroup_differences: list[SubgroupDifference] = Field(default_factory=list)
+    detection: Detection | None = None
+    area: Area | None = None
+    reader: dict[str, ReaderFigure | str] = Field(default_factory=dict)
     per_class: list[SubgroupRow] = Field(default_factory=list)
     calibration: CalibrationFacts | None = None
     instances: Instances | None = None

@@ -46,20 +46,25 @@ def anonymised(run: Run) -> Run:
         training=_training(run.training) if run.training else None,
         examples=[Example(ids[each.id], each.reasons, each.maps) for each in run.examples],
         thumbnails={ids[name]: picture for name, picture in run.thumbnails.items()},
+        areas=run.areas,
     )
 
 
 def _summary(summary: Summary, ids: Mapping[str, str]) -> Summary:
+    names: dict[tuple[str, str | None], tuple[str, str | None]] = {}
     subgroups = {}
-    for number, (name, stored) in enumerate(summary.subgroups.items(), start=1):
-        if name in COMPUTED:
-            subgroups[name] = stored
-            continue
-        values = {
-            value: f"value {index}" for index, value in enumerate(_unique(row.subgroup for row in stored.rows), 1)
-        }
-        rows = [row.model_copy(update={"subgroup": values[row.subgroup]}) for row in stored.rows]
-        subgroups[f"column {number}"] = Subgroups(rows=rows)
+    for number, (column, stored) in enumerate(summary.subgroups.items(), start=1):
+        own = column in COMPUTED
+        shown = column if own else f"column {number}"
+        for index, value in enumerate(_unique(row.subgroup for row in stored.rows), start=1):
+            names[column, value] = (shown, value if own else f"value {index}")
+        rows = [row.model_copy(update={"subgroup": names[column, row.subgroup][1]}) for row in stored.rows]
+        subgroups[shown] = Subgroups(meaning=stored.meaning if own else None, rows=rows)
+    differences = [
+        row.model_copy(update=dict(zip(("column", "subgroup"), names[row.column, row.subgroup], strict=True)))
+        for row in summary.subgroup_differences
+        if (row.column, row.subgroup) in names
+    ]
     weights = summary.checkpoint
     training = weights.training if weights else None
     facts = TrainingFacts(settings=_settings(training.settings), metrics=training.metrics) if training else None
@@ -74,6 +79,8 @@ def _summary(summary: Summary, ids: Mapping[str, str]) -> Summary:
             "config": {},
             "made": Made(at=summary.made.at, commit=summary.made.commit, versions=summary.made.versions),
             "subgroups": subgroups,
+            "subgroup_differences": differences,
+            "reader": {name: each for name, each in summary.reader.items() if not isinstance(each, str)},
             "cases": [CaseEntry(id=ids[case.id], reasons=case.reasons, file="") for case in summary.cases],
         }
     )

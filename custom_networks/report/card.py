@@ -6,11 +6,10 @@ from pathlib import PurePath
 
 import pandas as pd
 
-from custom_networks.evaluation.summary_file import Summary
 from custom_networks.report.collect import Run, number
+from custom_networks.statistics.subgroups import weakness_sentences
 
 POOR_DICE = 0.5
-FEW = 5  # a subgroup of fewer images is not judged
 INTENDED = (
     "Research on the segmentation of lesions or nuclei in 2D colour images like those it was trained on. "
     "Not a medical device: not for diagnosis, treatment or any decision about a patient. Quality on other devices, "
@@ -63,7 +62,11 @@ def known_failures(run: Run) -> list[str]:
         lines.append(
             f"{len(poor)} of {len(frame)} images have a Dice below {POOR_DICE:g}: {names}{' ...' * (len(poor) > 5)}"
         )
-    return [*lines, *tendency(frame), *weak_subgroups(run.summary)]
+    return [
+        *lines,
+        *tendency(frame),
+        *weakness_sentences([row.model_dump() for row in run.summary.subgroup_differences]),
+    ]
 
 
 def tendency(frame: pd.DataFrame) -> list[str]:
@@ -77,21 +80,3 @@ def tendency(frame: pd.DataFrame) -> list[str]:
     return [
         f"Predictions are larger than the truth in {larger} and smaller in {smaller} of {len(known)} images ({means})."
     ]
-
-
-def weak_subgroups(summary: Summary) -> list[str]:
-    """Say for each column which subgroup of enough images fares worst, if it lies below the interval of all."""
-    lines = []
-    whole = summary.metrics.get("dice")
-    for column, table in summary.subgroups.items():
-        rows = [row for row in table.rows if row.metric == "dice" and row.images >= FEW]
-        known = [(row.mean, row) for row in rows if row.mean is not None]
-        if not known or whole is None or whole.ci_low is None:
-            continue
-        mean, worst = min(known, key=lambda each: each[0])
-        if mean < whole.ci_low:
-            lines.append(
-                f"{column} {worst.subgroup}: mean Dice {number(mean, 3)} in {worst.images} images, below the interval "
-                f"of all ({number(whole.ci_low, 3)} to {number(whole.ci_high, 3)})."
-            )
-    return lines

@@ -13,7 +13,7 @@ from pydantic import RootModel
 
 from custom_networks.errors import UserError
 from custom_networks.evaluation.case_maps import CaseMaps, read_case_maps
-from custom_networks.evaluation.results import SUMMARY_JSON
+from custom_networks.evaluation.results import AREA_PNG, SUMMARY_JSON
 from custom_networks.evaluation.summary_file import Summary, TrainingFacts
 from custom_networks.evaluation.trained import TRAINING
 from custom_networks.metrics.policies import FLAGS
@@ -23,7 +23,7 @@ from custom_networks.run.folder import SETTINGS
 from custom_networks.run.record import DESCRIPTION, METRICS, Row, read_metrics
 from custom_networks.run.summary import SHEET
 from custom_networks.run.tracking import RUN_ID
-from custom_networks.statistics.per_image import PER_IMAGE, metric_columns, read_per_image
+from custom_networks.statistics.per_image import PER_IMAGE, read_per_image
 from custom_networks.typed_files import Json, parse_model, read_model, read_text
 from custom_networks.weights.reading import record_of
 
@@ -94,6 +94,7 @@ class Run:
         training: behind it, where known.
         examples: the images that are shown in full.
         thumbnails: data URIs by id.
+        areas: data URI of the plot of predicted against true areas; empty where there is none.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Run:
     training: Training | None = None
     examples: list[Example] = field(default_factory=list)
     thumbnails: dict[str, str] = field(default_factory=dict)
+    areas: str = ""
 
     @property
     def groups(self) -> int | None:
@@ -140,7 +142,9 @@ def collect(run: str | Path) -> Run:
             Example(case.id, list(case.reasons), _maps(folder, case.file, case.id, frame)) for case in summary.cases
         ]
         training = _training(folder / TRAINING, stored) if stored or (folder / TRAINING).is_dir() else None
-        return Run(name, summary, frame, training, examples, _thumbnails(folder, frame))
+        areas = file_in(folder, AREA_PNG)
+        plot = jpeg_of(areas) if areas else ""
+        return Run(name, summary, frame, training, examples, _thumbnails(folder, frame), plot)
     if file_in(folder, METRICS) or file_in(folder, SETTINGS):
         record = record_of(folder / DESCRIPTION) if file_in(folder, DESCRIPTION) else None
         text = json.dumps(record.summary()) if record else "{}"
@@ -175,11 +179,6 @@ def _table(path: Path, summary: Summary) -> pd.DataFrame:
     for column in ("dice", "sensitivity", "precision", *FLAGS):
         if column not in frame.columns:
             raise UserError(f"{path}: no column {column!r}; evaluate again")
-        if not pd.api.types.is_numeric_dtype(frame[column]):
-            raise UserError(f"{path}: the column {column} holds something else than numbers; evaluate again")
-    for column in metric_columns(frame):
-        if frame[column].map(math.isinf).any():
-            raise UserError(f"{path}: the column {column} holds an infinite number; evaluate again")
     if len(frame) != summary.images:
         raise UserError(
             f"{path}: has {len(frame)} images, and {SUMMARY_JSON} beside it tells of {summary.images}; they are not of "

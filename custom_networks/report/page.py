@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from custom_networks.evaluation.pictures import REASONS
 from custom_networks.evaluation.results import resolution_text
-from custom_networks.evaluation.summary_file import SubgroupRow, Summary
+from custom_networks.evaluation.summary_file import Area, Estimate, ReaderFigure, SubgroupRow, Summary
 from custom_networks.metrics.policies import METRICS
 from custom_networks.report import card, claim, svg
 from custom_networks.report.collect import Run, Training, finite, number
@@ -76,6 +76,7 @@ def render(run: Run, anonymous: bool = False) -> str:
         subgroups=_subgroups(summary),
         classes=_by_metric(summary, summary.per_class) if summary else {"rows": {}},
         pooled=_pooled(summary),
+        agreement=_agreement(summary),
         table=_table(run),
         intended=card.INTENDED,
         training_data=card.training_data(run),
@@ -217,6 +218,37 @@ def _pooled(summary: Summary | None) -> list[tuple[str, str]]:
     named["classes_absent"] = "classes that never occur"
     pooled = summary.instances.pooled if summary and summary.instances else {}
     return [(named.get(key, key.replace("pq_plus_", "PQ+ ", 1)), number(value)) for key, value in pooled.items()]
+
+
+def _agreement(summary: Summary | None) -> list[tuple[str, str]]:
+    """Detection of lesions, areas, and a second reader: what is said of each."""
+    if summary is None:
+        return []
+    found = []
+    if summary.detection is not None:
+        each = summary.detection
+        found += [
+            (f"lesions detected (IoU from {number(each.iou)} up)", f"{each.detected} of {each.lesions}"),
+            ("sensitivity, lesion by lesion", _with_interval(each.sensitivity.value, each.sensitivity)),
+            ("false detections an image", _with_interval(each.false_per_image.value, each.false_per_image)),
+        ]
+    if summary.area is not None:
+        area = summary.area
+        low, high = area.limits_of_agreement
+        found += [
+            (f"predicted minus true area ({area.unit})", _with_interval(area.mean_difference, area)),
+            (f"limits of agreement ({area.unit})", f"{number(low, 3)} to {number(high, 3)}"),
+            ("mean relative error of the area", number(area.relative_error, 3)),
+        ]
+    readers = [(name, each) for name, each in summary.reader.items() if not isinstance(each, str)]
+    labels = {name: metric.label for name, metric in METRICS.items()}
+    return found + [
+        (f"second reader, {labels.get(name, name)}", _with_interval(each.mean, each)) for name, each in readers
+    ]
+
+
+def _with_interval(value: float | None, row: Estimate | Area | ReaderFigure) -> str:
+    return f"{number(value, 3)} (95 % interval {number(row.ci_low, 3)} to {number(row.ci_high, 3)})"
 
 
 def _by_metric(summary: Summary, stored: Sequence[SubgroupRow]) -> dict[str, Any]:

@@ -168,13 +168,14 @@ class Checkpoints:
         return True
 
     def check_data(self, stored: WeightsRecord) -> None:
-        """Refuse other training images than the run's; the same ones may lie elsewhere."""
+        """Refuse other training images or labels than the run's; the same ones may lie elsewhere."""
         if stored.data is not None and self.about.data is not None:
-            if stored.data.images != self.about.data.images:
-                raise UserError(
-                    f"{self.last}: the training images are not those that this run was started with; "
-                    "give it the same ones, or start a new run"
-                )
+            for part in ("images", "labels"):
+                if getattr(stored.data, part) not in (None, getattr(self.about.data, part)):
+                    raise UserError(
+                        f"{self.last}: the training {part} are not those that this run was started with; "
+                        "give it the same ones, or start a new run"
+                    )
         else:
             check_settings(stored.settings, self.record.settings, self.last, names=DATA)
 
