@@ -22,6 +22,8 @@ from PIL import Image
 
 from custom_networks.errors import UserError
 from custom_networks.report import write_report
+from custom_networks.report.collect import collect
+from custom_networks.report.page import render
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)></title></style>{{ 7*7 }}]]>"
 SECRET = "a-secret-that-lies-outside"
@@ -301,7 +303,9 @@ def test_hundreds_of_malformed_files_are_one_sentence_each(received: Path) -> No
     (received / "training" / "settings.json").write_text(json.dumps(settings))
     (received / "training" / "metrics.csv").write_text("epoch,loss,val_mean_dice\n1,2,0.5\n2,1,nan\n")
     original = json.loads((received / "summary.json").read_text())
-    original["config"] = {}
+    original |= {"config": {}, "cases": original["cases"][:1]}  # fast
+    (received / "summary.json").write_text(json.dumps(original))
+    shutil.rmtree(received / "thumbnails")
     generator = np.random.default_rng(0)
     texts: list[tuple[str, bytes]] = []
     count = len(list(numbers(original)))
@@ -341,7 +345,7 @@ def test_hundreds_of_malformed_files_are_one_sentence_each(received: Path) -> No
     for name, content in texts:
         (received / name).write_bytes(content)
         try:
-            page_of(received)
+            render(collect(received))  # what `report` does before it writes
         except UserError as error:
             refused.append(str(error))
         finally:
