@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import shlex
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from custom_networks.evaluation.pictures import REASONS
@@ -44,19 +45,11 @@ def render(run: Run, anonymous: bool = False) -> str:
     Returns:
         HTML that needs no other file and no network.
     """
-    templates = Environment(
-        loader=PackageLoader("custom_networks.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["number"] = number
     folder = files("custom_networks.report") / "templates"
     css, script = ((folder / f"report.{end}").read_text(encoding="utf-8") for end in ("css", "js"))
     summary, training = run.summary, run.training
     curve = summary.calibration.curve if summary and summary.calibration else []
-    return templates.get_template("report.html").render(
+    return _template().render(
         run=run,
         about=summary,
         training=training,
@@ -86,6 +79,19 @@ def render(run: Run, anonymous: bool = False) -> str:
         open=claim.OPEN,
         command=command_line(summary.made.command) if summary else "",
     )
+
+
+@functools.cache
+def _template() -> Template:
+    templates = Environment(
+        loader=PackageLoader("custom_networks.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["number"] = number
+    return templates.get_template("report.html")
 
 
 def _hash(text: str) -> str:
@@ -248,7 +254,8 @@ def _agreement(summary: Summary | None) -> list[tuple[str, str]]:
 
 
 def _with_interval(value: float | None, row: Estimate | Area | ReaderFigure) -> str:
-    return f"{number(value, 3)} (95 % interval {number(row.ci_low, 3)} to {number(row.ci_high, 3)})"
+    interval = f" (95 % interval {number(row.ci_low, 3)} to {number(row.ci_high, 3)})"
+    return number(value, 3) + (interval if row.ci_low is not None else "")
 
 
 def _by_metric(summary: Summary, stored: Sequence[SubgroupRow]) -> dict[str, Any]:
