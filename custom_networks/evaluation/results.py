@@ -18,7 +18,7 @@ from custom_networks.evaluation.classes import CLASS_METRICS, summarise_classes
 from custom_networks.evaluation.columns import limits_text
 from custom_networks.evaluation.handler import Evaluation
 from custom_networks.evaluation.measuring import READER_METRICS, THRESHOLD, Measurement
-from custom_networks.evaluation.trained import training_folder
+from custom_networks.evaluation.trained import keep_training
 from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.processes import rank
@@ -106,6 +106,8 @@ def conclude(
         of_classes = summarise_classes(frame, evaluation.set.classes, seed)
         about["per_class"] = _keyed_rows(of_classes, "class")
         _write_csv(folder / CLASSES_CSV, of_classes.reset_index("metric"), "class")
+    if checkpoint is not None:
+        keep_training(checkpoint, folder)
     _write_csv(folder / SUMMARY_CSV, table, "metric")
     write_json(folder / SUMMARY_JSON, about)
     picture = plot_areas(frame, evaluation.unit)
@@ -152,12 +154,10 @@ def description(evaluation: Measurement, frame: pd.DataFrame) -> dict[str, Any]:
 def checkpoint_facts(checkpoint: str | Path) -> dict[str, Any]:
     """Path, SHA-256 and training of the weights."""
     path = Path(checkpoint)
-    folder = training_folder(path)
     return {
         "path": str(path),
         "sha256": sha256(path),
         "training": record_of(path).summary(),
-        "training_folder": str(folder) if folder else None,
     }
 
 
