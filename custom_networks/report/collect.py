@@ -161,7 +161,11 @@ def _training(folder: Path, record: TrainingFacts | None) -> Training:
     at = "" if root == folder else f"{TRAINING}/"
     settings, metrics, identity, sheet = (file_in(root, at + name) for name in (SETTINGS, METRICS, RUN_ID, SHEET))
     rows = read_metrics(metrics) if metrics else []
-    known = {name: value for name, value in (record.metrics if record else {}).items() if finite(value)}
+    known = {
+        name: float(value)
+        for name, value in (record.metrics if record else {}).items()
+        if value is not None and finite(value)
+    }
     images = (record.data or {}).get("images") if record else None
     return Training(
         settings=read_model(settings, Settings).root if settings else (record.settings if record else {}),

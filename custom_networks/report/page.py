@@ -171,9 +171,11 @@ def _curves(training: Training | None) -> list[tuple[str, Markup]]:
 
 
 def _distributions(run: Run) -> list[tuple[str, Markup]]:
-    charts = []
-    for name in metric_columns(run.frame) if run.summary else []:
-        label = _label(name, run.summary)
+    summary, charts = run.summary, []
+    if summary is None:
+        return []
+    for name in metric_columns(run.frame):
+        label = _label(name, summary)
         values = run.frame[name].astype(float).tolist()
         charts.append((label, svg.histogram(f"Distribution of {label}", values, label, name in UNIT_RANGE)))
     return [(label, chart) for label, chart in charts if chart]
@@ -281,7 +283,9 @@ def _table(run: Run) -> dict[str, Any]:
     rows = []
     for name, row in frame.iterrows():
         values = [float(row[metric]) for metric in metrics]
-        cells = [{"text": number(value, 3), "sort": repr(value) if finite(value) else ""} for value in values]
+        cells: list[dict[str, str | None]] = [
+            {"text": number(value, 3), "sort": repr(value) if finite(value) else ""} for value in values
+        ]
         cells += [{"text": "unknown" if pd.isna(row[group]) else str(row[group]), "sort": None} for group in groups]
         thumbnail = run.thumbnails.get(str(name), "")
         rows.append({"id": name, "thumbnail": thumbnail, "cells": cells, "remark": _remark(row)})
