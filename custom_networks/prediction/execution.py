@@ -15,7 +15,7 @@ from tqdm import tqdm
 from custom_networks.data.threads import available_cores
 from custom_networks.errors import UserError
 from custom_networks.files import write_atomically
-from custom_networks.prediction.inputs import Source, find_sources, inside, refuse_same_names
+from custom_networks.prediction.inputs import Source, find_sources, inside, refuse_same_names, refuse_sources_as_targets
 from custom_networks.prediction.journal import Journal, Record
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.outputs import TABLE_OUTPUTS, Case, Volume, image_output
@@ -76,7 +76,8 @@ def make_plan(inputs: Sequence[str], output: Path, outputs: tuple[str, ...], **m
         The plan.
 
     Raises:
-        UserError: as `find_sources`, and where two images would write the same file.
+        UserError: as `find_sources`, where two images would write the same file, and where a file would be written
+            over an image.
     """
     plan = Plan(find_sources(inputs, output), output, outputs, **more)
     refuse_same_names((source, file) for source in plan.sources for file in plan.files(source).values())
@@ -85,6 +86,8 @@ def make_plan(inputs: Sequence[str], output: Path, outputs: tuple[str, ...], **m
         clash = next((file for file in plan.files(source).values() if file in tables), None)
         if clash:
             raise UserError(f"{source.path}: would be written as {clash}, the name of a table; rename it")
+    files = [file for source in plan.sources for file in plan.files(source).values()]
+    refuse_sources_as_targets(plan.sources, [output / file for file in (*files, *tables)])
     return plan
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import unicodedata
@@ -48,6 +49,8 @@ def find_sources(inputs: Sequence[str], output: Path) -> list[Source]:
     for text in inputs:
         path = Path(os.path.expanduser(text))  # noqa: PTH111
         if path.is_dir():
+            if os.path.realpath(path) == os.path.realpath(output):
+                raise UserError(f"{text}: is the output folder, which is not searched; give another --output")
             images = list(_in_folder(path, output))
         elif path.exists():
             images = [Source(path, stem(path))]
@@ -75,6 +78,29 @@ def refuse_same_names(paths: Iterable[tuple[Source, str]]) -> None:
                 "two folders"
             )
         taken[key] = source
+
+
+def refuse_sources_as_targets(sources: Iterable[Source], targets: Iterable[Path]) -> None:
+    """Raise UserError where a result would replace an image, whichever link or other name leads to it.
+
+    Args:
+        sources: all images.
+        targets: all files that will be written.
+    """
+    images = {identity for source in sources for identity in _identities(source.path)}
+    for target in targets:
+        if not images.isdisjoint(_identities(target)):
+            raise UserError(f"{target}: is an image that is to be predicted; give another --output")
+
+
+def _identities(path: Path) -> set[tuple[int, int]]:
+    """Device and inode of a path and, for a symlink, of what it leads to; none where nothing is there."""
+    found = set()
+    for look in (os.lstat, os.stat):
+        with contextlib.suppress(OSError):
+            status = look(path)
+            found.add((status.st_dev, status.st_ino))
+    return found
 
 
 def inside(output: Path, file: str) -> Path:
