@@ -13,7 +13,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, TextIO, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, ValidationError
@@ -60,6 +60,17 @@ def _number(value: Any) -> Any:
 
 Number = Annotated[Any, AfterValidator(_number)]
 """A finite number, whole or not, as it stands in the file."""
+
+
+def _inside(name: str) -> str:
+    path = PurePath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError("a file outside the folder")
+    return name
+
+
+Inside = Annotated[str, AfterValidator(_inside)]
+"""Path of a file below the folder of the journal that names it."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -187,12 +198,22 @@ class JournalWriter:
         """Whether it was started and not closed."""
         return self._file is not None
 
-    def add(self, line: Mapping[str, Any]) -> None:
-        """Append a line to a journal that was started; raises UserError where the disk is full."""
+    def add(self, line: Mapping[str, Any], durable: bool = False) -> None:
+        """Append a line to a journal that was started.
+
+        Args:
+            line: to append.
+            durable: whether it must be on the disk before what comes next, which a power failure would show.
+
+        Raises:
+            UserError: where the disk is full.
+        """
         assert self._file is not None
         try:
             self._file.write(f"{json.dumps(line)}\n")
             self._file.flush()
+            if durable:
+                os.fsync(self._file.fileno())
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written ({error.strerror or error}); {self.fix}") from error
 

@@ -196,6 +196,7 @@ def predict(
     watershed: str | None = None,
     dry_run: bool | None = None,
     overwrite: bool | None = None,
+    part: str | None = None,
     bundle_root: str | None = None,
     dataset_dir: str | None = None,
     output_dir: str | None = None,
@@ -225,6 +226,7 @@ def predict(
         watershed: watershed.json of `sgdnet evaluate --tune_watershed true`, for instances.
         dry_run: true says what would be done, and writes nothing.
         overwrite: true replaces results that are there.
+        part: 2/4 is the second of four processes that share the images, on one machine or several.
         bundle_root: folder of the bundle, the one that holds configs/.
         dataset_dir: a folder to predict, its images/ where it has one.
         output_dir: the same as output.
@@ -259,6 +261,7 @@ def predict(
         watershed=watershed,
         dry_run=flag(dry_run),
         overwrite=flag(overwrite),
+        part=part,
     )
     folder = Path(output or output_dir or root / "predictions")
     request = Request(inputs=inputs, output=folder, bundle_root=root, options=options, **more)

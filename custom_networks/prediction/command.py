@@ -18,9 +18,12 @@ from custom_networks.files import sha256
 from custom_networks.messages import readable_errors
 from custom_networks.metrics.watershed import watershed_parameters
 from custom_networks.precision import MixedPrecisionInferer
-from custom_networks.prediction.execution import describe, execute, make_plan, settings_of
+from custom_networks.prediction.execution import describe, execute
+from custom_networks.prediction.journal import INSTANCES, has_instances
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.outputs import chosen_outputs
+from custom_networks.prediction.parts import Part
+from custom_networks.prediction.plan import make_plan, settings_of
 from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.weights.reading import trained_classes, trained_depth, trained_size
 
@@ -48,6 +51,7 @@ class Request:
     watershed: str | None = None
     dry_run: bool = False
     overwrite: bool = False
+    part: str | None = None
 
 
 def predict_images(request: Request) -> int:
@@ -64,6 +68,7 @@ def predict_images(request: Request) -> int:
     """
     readable_errors()
     _check(request)
+    part = Part.parse(request.part)
     config = read_config([request.bundle_root / "configs" / "inference.json"])
     checkpoint = Path(request.checkpoint or request.bundle_root / "models" / "model.pt")
     if not checkpoint.is_file():
@@ -80,13 +85,16 @@ def predict_images(request: Request) -> int:
     device = request.device or ("cuda" if torch.cuda.is_available() else "cpu")
     options = replace(options, amp=MixedPrecisionInferer(options.amp, device).amp)  # what is used is recorded
     names = trained_classes(checkpoint)
-    outputs = chosen_outputs(request.outputs, options.tta, names)
-    inputs = [*request.inputs, *([_image_folder(request.dataset_dir)] if request.dataset_dir else [])]
     output = Path(os.path.expanduser(request.output))  # noqa: PTH111  ~nouser stays as it is
+    outputs = chosen_outputs(request.outputs, options.tta, names)
+    if has_instances(output, part) and INSTANCES not in outputs:  # further images get theirs too
+        outputs = chosen_outputs([*outputs, INSTANCES], options.tta, names)
+    inputs = [*request.inputs, *([_image_folder(request.dataset_dir)] if request.dataset_dir else [])]
     settings = settings_of(options, sha256(checkpoint), outputs, request.spacing, request.axis)
     more = {name: getattr(request, name) for name in ("spacing", "overwrite", "axis")} | {
         "settings": settings,
         "names": names,
+        "part": part,
     }
     plan = make_plan(inputs, output, outputs, **more)
     if request.dry_run:

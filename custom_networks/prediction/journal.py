@@ -1,21 +1,33 @@
-"""What `predict` did in a folder, a line for each image: it goes on from there and overwrites nothing else."""
+"""What `predict` did in a folder, a line for each image: it resumes from there and overwrites nothing else.
+
+A file is recorded, with the hash of its content, before it is written. A run that is killed at any moment leaves files
+that the next run knows as its own, and replaces without being asked.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue, RootModel
 
 from custom_networks.errors import UserError
+from custom_networks.files import printable, sha256, write_bytes
 from custom_networks.prediction.inputs import Source, inside
+from custom_networks.prediction.outputs import follows_objects
+from custom_networks.prediction.parts import Part
 from custom_networks.prediction.reading import Stamp, stamp
-from custom_networks.typed_files import FileModel, JournalWriter, read_lines
+from custom_networks.prediction.storage import StorageError, of_storage
+from custom_networks.typed_files import FileModel, Inside, JournalWriter, read_lines
 
-NAME = "predict.jsonl"
 Record = dict[str, Any]
+Settings = dict[str, Any]
+INSTANCES = "instances"  # setting: how instances are cut out, None where objects are connected regions
 
 
 class _Settings(FileModel):
@@ -26,56 +38,149 @@ class _Tables(FileModel):
     tables_written: list[str]
 
 
+class _Write(FileModel):
+    write: Inside
+    image: str
+    sha256: str
+
+
+class _Failure(FileModel):
+    failed: str
+    image: str
+    error: str
+
+
 class _Image(FileModel):
     name: str
     source: str
     stamp: list[int]
-    files: dict[str, str]
+    files: dict[str, Inside]
     tables: dict[str, list[dict[str, JsonValue]]]
     row: dict[str, JsonValue]
+    objects: str
 
 
-class _Line(RootModel[_Settings | _Tables | _Image]):
+class _Line(RootModel[_Settings | _Tables | _Write | _Failure | _Image]):
     pass
 
 
+@dataclass
+class Content:
+    """What a journal holds.
+
+    Attributes:
+        settings: of the run; None where there is no journal.
+        tables: files for all images that were written.
+        writes: for each file of an image, the image's name and the hashes of what was written there, the last one last.
+        failures: for each image that failed, its path and why.
+        records: of the images that are complete, by name.
+    """
+
+    settings: Settings | None = None
+    tables: set[str] = field(default_factory=set)
+    writes: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
+    failures: dict[str, tuple[str, str]] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> Content:
+        """Read a journal; raises UserError where it cannot be read."""
+        content = cls()
+        for line in (each.root for each in read_lines(path, _Line)):
+            if isinstance(line, _Settings):
+                content.settings = dict(line.settings)
+            elif isinstance(line, _Tables):
+                content.tables |= set(line.tables_written)
+            elif isinstance(line, _Write):
+                content.add_write(line.image, line.write, line.sha256)
+            elif isinstance(line, _Failure):
+                content.failures[line.failed] = (line.image, line.error)
+            else:
+                content.add_record(line.model_dump())
+        return content
+
+    def add_write(self, image: str, file: str, digest: str) -> None:
+        """Add the hash of what is about to be written."""
+        self.writes.setdefault(file, (image, []))[1].append(digest)
+
+    def add_record(self, record: Record) -> None:
+        """Add an image that is complete."""
+        self.records[record["name"]] = record
+        self.failures.pop(record["name"], None)
+        for file in record["files"].values():
+            if file in self.writes:
+                del self.writes[file][1][:-1]  # what is there now is the last
+
+    def lines(self) -> list[Mapping[str, Any]]:
+        """Lines of a journal of this content."""
+        writes = [
+            {"write": file, "image": image, "sha256": digest}
+            for file, (image, digests) in self.writes.items()
+            for digest in digests
+        ]
+        failures = [{"failed": name, "image": image, "error": error} for name, (image, error) in self.failures.items()]
+        first = ({"settings": self.settings}, {"tables_written": sorted(self.tables)})
+        return [*first, *writes, *failures, *self.records.values()]
+
+
+def changes(earlier: Settings | None, now: Settings) -> list[str]:
+    """Name the settings that differ; instances may be added to an earlier run."""
+    if earlier is None:
+        return []
+    added = INSTANCES in earlier and earlier[INSTANCES] is None
+    return [name for name in now if earlier.get(name) != now[name] and not (name == INSTANCES and added)]
+
+
+def has_instances(folder: Path, part: Part) -> bool:
+    """Tell whether a folder, or a part of it, was predicted with instances."""
+    return bool((Content.read(folder / part.journal).settings or {}).get(INSTANCES))
+
+
 class Journal:
-    """The record of an output folder.
+    """The record of an output folder, or of one part of its images.
 
     Args:
-        folder: output folder; made when the first image is recorded.
+        folder: output folder; made when the journal is started.
         settings: of this run, which decide whether the work of an earlier one counts.
         overwrite: whether files that are there may be replaced.
+        part: whose journal it is.
 
     Raises:
         UserError: when the folder is a file, or was predicted with other settings and `overwrite` is False.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any], overwrite: bool = False) -> None:
-        self.folder, self.path, self.overwrite = folder, folder / NAME, overwrite
-        self.settings = json.loads(json.dumps(settings))
-        self.tables: set[str] = set()
+    def __init__(self, folder: Path, settings: Settings, overwrite: bool = False, part: Part | None = None) -> None:
+        self.part = part or Part()
+        self.folder, self.path, self.overwrite = folder, folder / self.part.journal, overwrite
+        self.settings: Settings = json.loads(json.dumps(settings))
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder}: this is a file; give a folder as --output")
-        lines = [line.root for line in read_lines(self.path, _Line)]
-        earlier = next((line.settings for line in lines if isinstance(line, _Settings)), self.settings)
-        changed = [name for name in self.settings if earlier.get(name) != self.settings[name]]
-        if changed and not overwrite:
-            was = ", ".join(f"{name} {earlier.get(name)!r} (now {self.settings[name]!r})" for name in changed)
-            raise UserError(
-                f"{folder}: was predicted with {was}; give another --output, or replace its results by --overwrite true"
-            )
-        self.records: dict[str, Record] = {}
-        for line in lines if not changed else ():
-            if isinstance(line, _Tables):
-                self.tables |= set(line.tables_written)
-            elif isinstance(line, _Image):
-                self.records[line.name] = line.model_dump()
+        self.content = Content.read(self.path)
+        others = [Content.read(folder / one.journal).settings for one in self.part.all if one != self.part]
+        for earlier in (self.content.settings, *others):
+            changed = changes(earlier, self.settings)
+            if changed and earlier and not overwrite:
+                was = ", ".join(f"{name} {earlier.get(name)!r} (now {self.settings[name]!r})" for name in changed)
+                raise UserError(
+                    f"{folder}: was predicted with {was}; give another --output, or replace its results by "
+                    "--overwrite true"
+                )
+        if changes(self.content.settings, self.settings):
+            self.content.records.clear()
+        self.had_failures = bool(self.content.failures)
+        self.content.failures.clear()  # they are tried again
+        self.content.settings = self.settings
         self._writer = JournalWriter(self.path, "free some space or give another --output")
+        self._mutex = threading.Lock()
+
+    @property
+    def objects(self) -> str:
+        """What the objects of this run are: instances or regions."""
+        return "regions" if self.settings.get(INSTANCES) is None else "instances"
 
     def done(self, source: Source, outputs: Sequence[str]) -> bool:
         """Tell whether an image, as its file is now, has all of some outputs."""
-        record = self.records.get(source.name)
+        record = self.content.records.get(source.name)
         if record is None or self.missing(source.name, outputs):
             return False
         try:
@@ -84,67 +189,155 @@ class Journal:
             return False
 
     def missing(self, name: str, outputs: Sequence[str]) -> list[str]:
-        """Outputs that an image lacks, or whose files are gone."""
-        record = self.records.get(name, {"files": {}, "tables": {}})
+        """Outputs that an image lacks: not made, gone, or, of those that it has, made of other objects than now."""
+        record = self.content.records.get(name)
+        if record is None:
+            return list(outputs)
         files = record["files"]
-        return [
-            kind
-            for kind in outputs
-            if kind not in record["tables"] and not (kind in files and (self.folder / files[kind]).is_file())
-        ]
+        made = [*record["tables"], *(kind for kind in files if (self.folder / files[kind]).is_file())]
+        if record["objects"] == self.objects:
+            return [kind for kind in outputs if kind not in made]
+        outdated = [kind for kind in (*record["tables"], *files) if follows_objects(kind)]
+        return list(dict.fromkeys([*(kind for kind in outputs if kind not in made), *outdated]))
 
-    def refuse(self, source: Source, found: Stamp, files: Mapping[str, str]) -> None:
+    def refuse(self, source: Source, found: Stamp, files: Iterable[str]) -> None:
         """Raise UserError where an image's files would replace others, unless that is asked for.
 
         Args:
             source: the image.
             found: stamp of its file.
-            files: what is to be written, by output.
+            files: that are to be written.
         """
         if self.overwrite:
             return
-        record = self.records.get(source.name)
+        record = self.content.records.get(source.name)
         if record is not None and not _is_of(record, source, found):
             raise UserError(
                 f"{source.path}: {self.folder / source.name} was predicted from another file, or before it changed; "
                 "add --overwrite true, or give another --output"
             )
-        for kind, file in files.items():
-            known = record is not None and record["files"].get(kind) == file
-            if not known and inside(self.folder, file).exists():
-                raise UserError(
-                    f"{self.folder / file}: is there already; add --overwrite true, or give another --output"
-                )
+        for file in files:
+            self._refuse_file(file)
 
     def refuse_table(self, file: str) -> None:
         """Raise UserError where a table is there that `predict` did not write, unless it may be replaced."""
         path = self.folder / file
-        if path.exists() and file not in self.tables and not self.overwrite:
-            raise UserError(f"{path}: not written by `sgdnet predict`; rename it, or add --overwrite true")
+        if path.exists() and not self.overwrite:
+            known = set().union(*(Content.read(self.folder / one.journal).tables for one in self.part.all))
+            if file not in known:
+                raise UserError(f"{path}: not written by `sgdnet predict`; rename it, or add --overwrite true")
+
+    def refuse_mixed_objects(self, names: Iterable[str]) -> None:
+        """Raise UserError where other images than these would keep measurements of other objects in the tables."""
+        mine = set(names)
+        for name, record in self.content.records.items():
+            if name not in mine and record["objects"] != self.objects and record["tables"] and not self.overwrite:
+                raise UserError(
+                    f"{self.folder}: {name} was measured without instances and is not among these images; predict all "
+                    "of them again, or give another --output"
+                )
+
+    def start(self, sources: Iterable[Source]) -> None:
+        """Write the journal anew: with the settings of this run, without what it is going to replace.
+
+        Args:
+            sources: that will be predicted; records of what their files were before they changed go.
+        """
+        for source in sources if self.overwrite else ():
+            record = self.content.records.get(source.name)
+            if record is not None and not _is_current(record, source):
+                del self.content.records[source.name]
+        try:
+            self._writer.start(self.content.lines())
+        except UserError as error:
+            raise StorageError(str(error)) from error
+
+    def write(self, name: str, file: str, data: bytes) -> None:
+        """Write a file of an image, recorded first.
+
+        Args:
+            name: of the image.
+            file: below the folder.
+            data: its content.
+
+        Raises:
+            StorageError: where the disk is full, read-only or gone.
+            UserError: where the file would replace one that is not a result, leave the folder or cannot be written.
+        """
+        path = inside(self.folder, file)
+        if not self.overwrite:
+            self._refuse_file(file)
+        digest = hashlib.sha256(data).hexdigest()
+        if not self.path.is_file():
+            raise StorageError(f"{self.folder}: is gone, or its {self.path.name}; bring it back and start again")
+        with self._mutex:
+            self.content.add_write(name, file, digest)
+        self._append({"write": file, "image": name, "sha256": digest}, durable=True)
+        try:
+            write_bytes(path, data)
+        except UserError as error:
+            raise StorageError(str(error)) if of_storage(error) else error from error
 
     def add(self, record: Record) -> None:
-        """Record an image whose files are complete, keeping what was recorded of it before."""
-        before = self.records.get(record["name"])
+        """Record an image whose files are complete, keeping what was recorded of it before.
+
+        Files of it that an earlier run with other settings left are removed, so that no results are mixed.
+        """
+        before = self.content.records.get(record["name"])
         if before is not None and before["stamp"] == record["stamp"] and before["source"] == record["source"]:
             record = {**record, "files": {**before["files"], **record["files"]}}
             record["tables"] = {**before["tables"], **record["tables"]}
-        self.records[record["name"]] = record
+        with self._mutex:
+            kept = set(record["files"].values())
+            for file in [file for file, (name, _) in self.content.writes.items() if name == record["name"]]:
+                if file not in kept:
+                    if self._is_own(file):
+                        (self.folder / file).unlink(missing_ok=True)
+                    del self.content.writes[file]
+            self.content.add_record(record)
         self._append(record)
 
-    def add_tables(self, files: Sequence[str]) -> None:
+    def fail(self, source: Source, error: str) -> None:
+        """Record an image that failed."""
+        image = printable(source.path)
+        self.content.failures[source.name] = (image, error)
+        self._append({"failed": printable(source.name), "image": image, "error": printable(error)})
+
+    def add_tables(self, files: Iterable[str]) -> None:
         """Record the tables that are about to be written."""
-        self.tables |= set(files)
-        self._append({"tables_written": sorted(self.tables)})
+        self.content.tables |= set(files)
+        if not self._writer.is_open:
+            self.start(())
+        else:
+            self._append({"tables_written": sorted(self.content.tables)}, durable=True)
 
     def close(self) -> None:
         """Close the file."""
         self._writer.close()
 
-    def _append(self, line: Mapping[str, Any]) -> None:
-        if not self._writer.is_open:  # anew, with the settings of this run and the images that still count
-            first = ({"settings": self.settings}, {"tables_written": sorted(self.tables)})
-            self._writer.start([*first, *self.records.values()])
-        self._writer.add(line)
+    def _append(self, line: Mapping[str, Any], durable: bool = False) -> None:
+        with self._mutex:
+            try:
+                self._writer.add(line, durable)
+            except UserError as error:
+                raise StorageError(str(error)) from error
+
+    def _refuse_file(self, file: str) -> None:
+        if inside(self.folder, file).exists() and not self._is_own(file):
+            raise UserError(f"{self.folder / file}: is there already; add --overwrite true, or give another --output")
+
+    def _is_own(self, file: str) -> bool:
+        """Tell whether a file is what this journal says was written there."""
+        path = self.folder / file
+        _, digests = self.content.writes.get(file, ("", []))
+        return bool(digests) and path.is_file() and sha256(path) in digests
+
+
+def _is_current(record: Record, source: Source) -> bool:
+    try:
+        return _is_of(record, source, stamp(source.path))
+    except UserError:
+        return True  # told when it is read
 
 
 def _is_of(record: Record, source: Source, found: Stamp) -> bool:

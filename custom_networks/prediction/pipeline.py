@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-from custom_networks.errors import UserError
+from custom_networks.prediction.storage import StorageError
 
 Job = TypeVar("Job")
 
@@ -62,10 +62,11 @@ def run(
         clock: takes the times.
 
     Yields:
-        Each job with what `write` gave, or the UserError that ended it; nearly in order.
+        Each job with what `write` gave, or the exception that ended it, whichever; nearly in order. Where a batch
+        fails, as for want of memory, its jobs are computed one by one.
 
     Raises:
-        OSError: as a UserError's cause, when results cannot be written: the other jobs would fail too.
+        StorageError: when no result can be written: the other jobs would fail too.
     """
     start = time.perf_counter()
     readers, writers = ThreadPoolExecutor(num_workers, "read"), ThreadPoolExecutor(num_workers, "write")
@@ -82,16 +83,19 @@ def run(
             while waiting and len(batch) < batch_size:
                 job, future = waiting.popleft()
                 result = future.result()
-                if isinstance(result, UserError):
+                if isinstance(result, Exception):
                     yield job, result
                 else:
                     batch.append((job, result))
             if batch:
                 began = time.perf_counter()
-                computed = stages.compute([item for _, item in batch])
+                computed = _computed(stages.compute, [item for _, item in batch])
                 clock.network += time.perf_counter() - began
                 for (job, item), maps in zip(batch, computed, strict=True):
-                    pending.append((job, writers.submit(_guarded, stages.write, job, item, maps)))
+                    if isinstance(maps, Exception):
+                        yield job, maps
+                    else:
+                        pending.append((job, writers.submit(_guarded, stages.write, job, item, maps)))
                 del batch, computed
             while pending and (len(pending) > ahead or pending[0][1].done()):
                 job, future = pending.popleft()
@@ -105,11 +109,22 @@ def run(
         writers.shutdown(cancel_futures=True)
 
 
+def _computed(compute: Callable[[list[Any]], list[Any]], items: list[Any]) -> list[Any]:
+    """Compute a batch; where it fails, each item alone, so that only those are lost that fail alone."""
+    found = _guarded(compute, items)
+    if not isinstance(found, Exception):
+        return list(found)
+    if len(items) == 1:
+        return [found]
+    alone = [_guarded(compute, [item]) for item in items]
+    return [one if isinstance(one, Exception) else one[0] for one in alone]
+
+
 def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return a user's mistake instead of raising it, unless nothing can be written at all."""
+    """Return an exception instead of raising it, unless nothing can be written at all."""
     try:
         return function(*arguments)
-    except UserError as error:
-        if isinstance(error.__cause__, OSError):
-            raise
-        return error
+    except StorageError:
+        raise
+    except Exception as error:
+        return error.with_traceback(None)  # it would keep the image in memory

@@ -22,8 +22,9 @@ from prediction_fixtures import variant
 from custom_networks.data import formats
 from custom_networks.errors import UserError
 from custom_networks.prediction import SGDNetPredictor, reading
-from custom_networks.prediction.execution import Outcome, Plan, describe, execute, make_plan, settings_of
+from custom_networks.prediction.execution import Outcome, describe, execute
 from custom_networks.prediction.outputs import chosen_outputs
+from custom_networks.prediction.plan import Plan, make_plan, settings_of
 
 Run = Callable[..., Outcome]
 
@@ -86,7 +87,7 @@ def test_all_outputs_of_all_images(run: Run, tmp_path: Path) -> None:
     coco = json.loads((out / "coco.json").read_text())
     assert len(coco["images"]) == 3
     assert len(coco["annotations"]) == len(rows(out, "measurements.csv"))
-    assert not [name for name in state(out) if Path(name).name.startswith(".")]
+    assert [name for name in state(out) if Path(name).name.startswith(".")] == [".predict.lock"]
 
 
 def test_batches_do_not_matter(run: Run, tmp_path: Path) -> None:

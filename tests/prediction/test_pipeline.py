@@ -10,6 +10,7 @@ import pytest
 
 from custom_networks.errors import UserError
 from custom_networks.prediction.pipeline import Clock, Stages, run
+from custom_networks.prediction.storage import StorageError
 
 
 def stages(**more: Any) -> Stages[int]:
@@ -44,14 +45,30 @@ def test_mistakes_end_their_own_job_alone() -> None:
     assert results[19] == 190
 
 
+def test_any_exception_ends_its_own_job_alone() -> None:
+    def compute(items: list[int]) -> list[int]:
+        if 3 in items:
+            raise MemoryError
+        return [10 * item for item in items]
+
+    def write(job: int, item: int, result: int) -> int:
+        if job == 5:
+            raise OSError(36, "File name too long")
+        return result
+
+    results = dict(run(range(9), stages(compute=compute, write=write), 4, 2, 2, Clock()))
+    assert {job: type(one) for job, one in results.items() if isinstance(one, Exception)} == {
+        3: MemoryError,
+        5: OSError,
+    }
+    assert results[2] == 20
+
+
 def test_a_full_disk_ends_the_run() -> None:
     def write(job: int, item: int, result: int) -> None:
-        try:
-            raise OSError(28, "No space left on device")
-        except OSError as error:
-            raise UserError("cannot be written") from error
+        raise StorageError("cannot be written")
 
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(StorageError, match="cannot be written"):
         list(run(range(20), stages(write=write), 1, 2, 2, Clock()))
 
 

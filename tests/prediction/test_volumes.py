@@ -16,9 +16,10 @@ from prediction_fixtures import variant
 from custom_networks.data.formats import Slice, read
 from custom_networks.errors import UserError
 from custom_networks.prediction import SGDNetPredictor
-from custom_networks.prediction.execution import Outcome, execute, make_plan, settings_of
+from custom_networks.prediction.execution import Outcome, execute
 from custom_networks.prediction.outputs import chosen_outputs
 from custom_networks.prediction.outputs.families import nifti_like
+from custom_networks.prediction.plan import make_plan, settings_of
 
 AFFINE = np.array([[-0.3, 0, 0, 4], [0, 0.2, 0.1, -7], [0, 0, 5, 1], [0, 0, 0, 1.0]])
 RGB24 = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])

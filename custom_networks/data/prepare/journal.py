@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePath
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Any
 
-from pydantic import AfterValidator, JsonValue, RootModel
+from pydantic import JsonValue, RootModel
 
 from custom_networks.errors import UserError
 from custom_networks.files import lock_file, remove_unfinished, write_atomically
-from custom_networks.typed_files import FileModel, JournalWriter, read_lines
+from custom_networks.typed_files import FileModel, Inside, JournalWriter, read_lines
 
 NAME, LOCK = "prepare.jsonl", ".prepare.lock"
 PATIENCE = 10.0
 """Seconds to wait for the lock: the processes of a killed run hold it until they notice."""
 OF_THE_PICTURES = ("kind", "source", "label_kind", "image_size", "fit", "axis")  # the others concern the lists alone
-
-
-def _inside(name: str) -> str:
-    path = PurePath(name)
-    if path.is_absolute() or ".." in path.parts:
-        raise ValueError("a file outside the folder")
-    return name
-
-
-Inside = Annotated[str, AfterValidator(_inside)]
 
 
 class _Settings(FileModel):

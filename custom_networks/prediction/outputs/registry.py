@@ -40,11 +40,13 @@ class ImageOutput:
         ending: of the file, after the image's name.
         encode: makes its bytes.
         encode_volume: makes them of a volume.
+        of_objects: whether it lists objects, which are others once instances are asked for.
     """
 
     ending: Callable[[Path], str]
     encode: Callable[[Case], bytes]
     encode_volume: Callable[[Volume], bytes]
+    of_objects: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ IMAGE_OUTPUTS: dict[str, ImageOutput] = {
     "overlay": ImageOutput(
         lambda path: "_overlay.tif" if is_volume(path) else "_overlay.jpg", overlay_file, overlay_volume
     ),
-    "geojson": ImageOutput(lambda path: ".geojson", geojson_file, geojson_volume),
+    "geojson": ImageOutput(lambda path: ".geojson", geojson_file, geojson_volume, of_objects=True),
 }
 TABLE_OUTPUTS: dict[str, TableOutput] = {
     "coco": TableOutput("coco.json", coco_rows, coco_file),
@@ -123,6 +125,12 @@ def image_output(name: str) -> ImageOutput | None:
         number = int(name.removeprefix(OF_CLASS))
         return _grid(name, lambda case: case.prediction.class_probability[number])
     return IMAGE_OUTPUTS.get(name)
+
+
+def follows_objects(name: str) -> bool:
+    """Tell whether an output lists objects: the tables and the polygons."""
+    output = image_output(name)
+    return output is None or output.of_objects
 
 
 def chosen_outputs(names: str | Sequence[str], tta: str, classes: Iterable[int] = ()) -> tuple[str, ...]:

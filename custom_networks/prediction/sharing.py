@@ -1,0 +1,133 @@
+"""An output folder that several processes may want: a lock for each part, and the tables of all parts together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from filelock import FileLock
+
+from custom_networks.errors import UserError
+from custom_networks.files import lock_file, remove_unfinished, write_bytes
+from custom_networks.prediction.journal import Content, Journal
+from custom_networks.prediction.outputs import TABLE_OUTPUTS
+from custom_networks.prediction.outputs.tables import csv_file
+from custom_networks.prediction.parts import WHOLE_LOCK, refuse_other_division
+from custom_networks.prediction.plan import TABLE, Plan
+
+BUSY = "another `sgdnet predict` works in this folder; wait for its end, or give another --output"
+BUSY_PART = "another `sgdnet predict` works on part {} of this folder; give another part, or wait for its end"
+PATIENCE = 10.0
+"""Seconds to wait while another part begins or joins the tables."""
+
+
+@contextmanager
+def claimed(plan: Plan) -> Iterator[Journal]:
+    """Hold an output folder, or the share of one part, against other processes.
+
+    Args:
+        plan: of the run.
+
+    Yields:
+        The journal, started where there is something to predict.
+
+    Raises:
+        UserError: while another process works on it, and as `Journal`.
+    """
+    folder, part = plan.output, plan.part
+    with ExitStack() as held:
+        with _gate(folder, 0.0 if part.count == 1 else PATIENCE) as gate:
+            refuse_other_division(folder, part)
+            if part.count > 1:
+                _keep(held, lock_file(folder / part.lock, BUSY_PART.format(part)))
+            elif gate is not None:  # once more, until the end of the run
+                gate.acquire()
+                _keep(held, gate)
+            journal = Journal(folder, plan.settings, plan.overwrite, part)
+            held.callback(journal.close)
+            to_do = [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs)]
+            if to_do or journal.had_failures or part.count > 1:
+                journal.start(to_do)
+            if part.count == 1:
+                _remove_unfinished(plan)
+        yield journal
+
+
+def join(plan: Plan, journal: Journal) -> int:
+    """Write the tables of all parts, as far as they are: a row for each image of the folder and each failure.
+
+    Args:
+        plan: of the run.
+        journal: of this part.
+
+    Returns:
+        Images of other parts that are still to be predicted.
+    """
+    with ExitStack() as held:
+        if plan.part.count > 1:
+            held.enter_context(_gate(plan.output, None))
+        contents = [journal.content]
+        for other in (one for one in plan.part.all if one != plan.part):
+            content = Content.read(plan.output / other.journal)
+            if content.settings == journal.settings:
+                contents.append(content)
+        records = {name: record for content in contents for name, record in content.records.items()}
+        failures = {name: told for content in contents for name, told in content.failures.items()}
+        for file, data in _tables(plan, [records[name] for name in sorted(records)], sorted(failures.values())).items():
+            journal.add_tables([file])
+            write_bytes(plan.output / file, data)
+        waiting = sum(one.name not in records and one.name not in failures for one in plan.sources)
+        if plan.part.count > 1 and not waiting:
+            _remove_unfinished_of_parts(plan)
+    return waiting
+
+
+def _tables(plan: Plan, records: list[dict[str, Any]], failures: list[tuple[str, str]]) -> dict[str, bytes]:
+    """Content of each table, by its file."""
+    rows = [record["row"] for record in records] + [{"image": image, "error": error} for image, error in failures]
+    contents = {TABLE: csv_file(rows)}
+    for name, file in plan.tables.items():
+        having = [record for record in records if name in record["tables"]]
+        contents[file] = TABLE_OUTPUTS[name].encode([(one["row"], one["tables"][name]) for one in having], plan.names)
+    return contents
+
+
+@contextmanager
+def _gate(folder: Path, patience: float | None) -> Iterator[FileLock | None]:
+    """Hold the lock of the folder: a whole run for all its time, a part while it begins and while it joins."""
+    lock = lock_file(folder / WHOLE_LOCK, BUSY if patience is not None else None, patience or 0.0)
+    try:
+        yield lock
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _keep(held: ExitStack, lock: FileLock | None) -> None:
+    """Release a lock, which is held, when the stack is left."""
+    if lock is not None:
+        held.callback(lock.release)
+
+
+def _remove_unfinished(plan: Plan) -> None:
+    """Remove what killed runs left half written; no other process may write the folder meanwhile."""
+    names: dict[str, set[str]] = {"": {*plan.tables.values(), TABLE, *(one.journal for one in plan.part.all)}}
+    for source in plan.sources:
+        for file in plan.files(source).values():
+            path = PurePosixPath(file)
+            names.setdefault("" if path.parent == PurePosixPath() else str(path.parent), set()).add(path.name)
+    for below, files in names.items():
+        remove_unfinished(plan.output / below, files)
+
+
+def _remove_unfinished_of_parts(plan: Plan) -> None:
+    """Remove what killed processes of the parts left, unless one of them is at work again."""
+    with ExitStack() as held:
+        for other in (one for one in plan.part.all if one != plan.part):
+            try:
+                _keep(held, lock_file(plan.output / other.lock, "busy"))
+            except UserError:
+                return
+        _remove_unfinished(plan)

@@ -1,0 +1,164 @@
+"""Killed with SIGKILL at random moments, a run ends like one that never was; so do parts, and an overwriting run."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from export_fixtures import BUNDLE
+from PIL import Image
+from prediction_process import request_of, results, start
+
+from custom_networks.prediction.command import Request
+
+ALL = "mask,probability,instances,overlay,geojson,coco,measurements"
+COUNT = 6
+PARTS = 3
+LIMIT = 60.0
+
+
+@dataclass
+class Scene:
+    """Images, and what uninterrupted runs make of them."""
+
+    folder: Path
+    checkpoint: Path
+    whole: dict[str, bytes]
+    lower: dict[str, bytes]
+    seconds: float
+
+    def request(self, output: Path, **more: Any) -> Request:
+        return request_of(self.folder / "in", output, self.checkpoint, BUNDLE, outputs=ALL, **more)
+
+
+def complete(request: Request, expected: int = 2) -> str:
+    """Run to the end; returns what was printed."""
+    errors = request.output.with_suffix(".txt")
+    process = start(request, errors)
+    process.join(LIMIT)
+    assert process.exitcode == expected, errors.read_text()
+    return errors.read_text()
+
+
+def await_journal(output: Path, before: int, process: BaseProcess) -> None:
+    """Wait until a process has begun a journal other than that of inode `before`."""
+    end = time.monotonic() + LIMIT
+    while process.is_alive() and time.monotonic() < end:
+        if any(path.stat().st_ino != before for path in output.glob("predict*.jsonl")):
+            return
+        time.sleep(0.001)
+
+
+@pytest.fixture(scope="module")
+def scene(pictures: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    folder = tmp_path_factory.mktemp("kills")
+    (folder / "in" / "deep").mkdir(parents=True)
+    files = sorted(pictures.iterdir())
+    for number in range(COUNT):
+        name = f"deep/i{number}.png" if number % 2 else f"i{number}.png"
+        Image.open(files[number % len(files)]).rotate(20 * number).save(folder / "in" / name)
+    (folder / "in" / "bad.png").write_text("no picture")
+    made = Scene(folder, checkpoint, {}, {}, 0.0)
+    complete(made.request(folder / "whole"))
+    made.whole = results(folder / "whole")
+    errors = folder / "lower.txt"
+    process = start(made.request(folder / "lower", options={"threshold": 0.4}), errors)
+    await_journal(folder / "lower", 0, process)
+    began = time.monotonic()
+    process.join(LIMIT)
+    made.seconds = time.monotonic() - began
+    assert process.exitcode == 2, errors.read_text()
+    made.lower = results(folder / "lower")
+    assert made.whole.keys() == made.lower.keys()
+    assert made.whole != made.lower
+    return made
+
+
+def kill_at_random(request: Request, chance: random.Random, seconds: float) -> bool:
+    """Start a run and kill it, mostly within the time that it works; returns whether it was still running."""
+    journal = request.output / "predict.jsonl"
+    before = journal.stat().st_ino if journal.exists() else 0
+    process = start(request, request.output.with_suffix(".txt"))
+    if chance.random() < 0.85:  # else it may be killed before it begins
+        await_journal(request.output, before, process)
+    time.sleep(chance.uniform(0, seconds))
+    running = process.is_alive()
+    process.kill()
+    process.join(LIMIT)
+    return running
+
+
+def new_run(scene: Scene, output: Path, chance: random.Random) -> int:
+    request = scene.request(output)
+    kills = sum(kill_at_random(request, chance, scene.seconds) for _ in range(chance.randint(1, 3)))
+    complete(request)
+    assert results(output) == scene.whole
+    return kills
+
+
+def overwriting_run(scene: Scene, output: Path, chance: random.Random) -> int:
+    """Other settings over a complete run that had one more output; continued without `--overwrite`."""
+    earlier = request_of(scene.folder / "in", output, scene.checkpoint, BUNDLE, outputs=f"{ALL},edge")
+    complete(earlier)
+    before = results(output)
+    lower = {"options": {"threshold": 0.4}}
+    kills = int(kill_at_random(scene.request(output, overwrite=True, **lower), chance, scene.seconds))
+    errors = output.with_suffix(".txt")
+    process = start(scene.request(output, **lower), errors)
+    process.join(LIMIT)
+    if process.exitcode == 1:  # killed before it replaced anything
+        assert "was predicted with threshold 0.5 (now 0.4)" in errors.read_text()
+        assert results(output) == before
+        complete(scene.request(output, overwrite=True, **lower))
+    assert results(output) == scene.lower
+    return kills
+
+
+def parts(scene: Scene, output: Path, chance: random.Random) -> int:
+    """All parts at once, each killed; then again in any order."""
+    requests = [scene.request(output, part=f"{number}/{PARTS}") for number in range(1, PARTS + 1)]
+    running = [start(one, output.with_name(f"{output.name}-{i}.txt")) for i, one in enumerate(requests)]
+    await_journal(output, 0, running[0])
+    kills = 0
+    for process in chance.sample(running, PARTS):
+        time.sleep(chance.uniform(0, scene.seconds / PARTS))
+        kills += process.is_alive()
+        process.kill()
+        process.join(LIMIT)
+    again = [
+        start(one, output.with_name(f"{output.name}-{i}.txt"))
+        for i, one in enumerate(chance.sample(requests, len(requests)))
+    ]
+    for process in again:
+        process.join(LIMIT)
+        assert process.exitcode in (0, 2)
+    assert results(output) == scene.whole
+    return kills
+
+
+KINDS = (new_run, overwriting_run, parts)
+
+
+def rounds(scene: Scene, count: int, tmp_path: Path) -> tuple[int, int]:
+    """Run rounds of every kind by turns; returns rounds and kills."""
+    kills = 0
+    for number in range(count):
+        kills += KINDS[number % len(KINDS)](scene, tmp_path / f"out{number}", random.Random(number))
+    return count, kills
+
+
+def test_a_killed_run_ends_like_an_uninterrupted_one(scene: Scene, tmp_path: Path) -> None:
+    _, kills = rounds(scene, len(KINDS), tmp_path)
+    assert kills
+
+
+@pytest.mark.slow
+def test_fifty_killed_runs_end_like_uninterrupted_ones(scene: Scene, tmp_path: Path) -> None:
+    done, kills = rounds(scene, 50, tmp_path)
+    print(f"{done} rounds, {kills} kills, {done} ended equal")
+    assert kills > done / 2
