@@ -20,7 +20,7 @@ from custom_networks.errors import UserError
 from custom_networks.files import printable, sha256, write_bytes
 from custom_networks.prediction.inputs import Source, inside
 from custom_networks.prediction.outputs import follows_objects
-from custom_networks.prediction.parts import Part
+from custom_networks.prediction.parts import Part, refuse_other_division
 from custom_networks.prediction.reading import Stamp, stamp
 from custom_networks.prediction.storage import StorageError, of_storage
 from custom_networks.typed_files import FileModel, Inside, JournalWriter, read_lines
@@ -146,7 +146,8 @@ class Journal:
         part: whose journal it is.
 
     Raises:
-        UserError: when the folder is a file, or was predicted with other settings and `overwrite` is False.
+        UserError: when the folder is a file, was predicted in another number of parts, or with other settings and
+            `overwrite` is False.
     """
 
     def __init__(self, folder: Path, settings: Settings, overwrite: bool = False, part: Part | None = None) -> None:
@@ -155,6 +156,7 @@ class Journal:
         self.settings: Settings = json.loads(json.dumps(settings))
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder}: this is a file; give a folder as --output")
+        refuse_other_division(folder, self.part)
         self.content = Content.read(self.path)
         others = [Content.read(folder / one.journal).settings for one in self.part.all if one != self.part]
         for earlier in (self.content.settings, *others):

@@ -14,7 +14,7 @@ from custom_networks.files import lock_file, remove_unfinished, write_bytes
 from custom_networks.prediction.journal import Content, Journal
 from custom_networks.prediction.outputs import TABLE_OUTPUTS
 from custom_networks.prediction.outputs.tables import csv_file
-from custom_networks.prediction.parts import WHOLE_LOCK, refuse_other_division
+from custom_networks.prediction.parts import WHOLE_LOCK
 from custom_networks.prediction.plan import TABLE, Plan
 
 BUSY = "another `sgdnet predict` works in this folder; wait for its end, or give another --output"
@@ -39,7 +39,6 @@ def claimed(plan: Plan) -> Iterator[Journal]:
     folder, part = plan.output, plan.part
     with ExitStack() as held:
         with _gate(folder, 0.0 if part.count == 1 else PATIENCE) as gate:
-            refuse_other_division(folder, part)
             if part.count > 1:
                 _keep(held, lock_file(folder / part.lock, BUSY_PART.format(part)))
             elif gate is not None:  # once more, until the end of the run
