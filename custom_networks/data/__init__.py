@@ -7,6 +7,7 @@ from custom_networks.data.labels import (
     foreground_channels,
     label_kind,
     last_channel,
+    segment_codes,
     to_whole_numbers,
 )
 from custom_networks.data.on_device import training_loader
@@ -37,6 +38,7 @@ __all__ = [
     "last_channel",
     "load_datalist",
     "load_test_list",
+    "segment_codes",
     "to_uint8",
     "to_whole_numbers",
     "training_loader",

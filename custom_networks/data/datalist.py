@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Private
 from custom_networks.data.pairing import Item, and_more, existing_folder
 from custom_networks.errors import UserError, nearest
 from custom_networks.typed_files import FileModel, Json, read_model
+from custom_networks.weights.segments import SegmentCode
 
 LabelKind = Literal["mask", "instances", "classes"]
 LABEL_KINDS: tuple[LabelKind, ...] = get_args(LabelKind)
@@ -101,6 +102,7 @@ class Datalist(FileModel):
         label_kind: of the labels.
         bit_depth: of images whose grey is stored in 16 bits.
         classes: names of the foreground classes by number, numbers as text.
+        segments: DICOM codes of the classes by number, for the DICOM SEG objects of predictions.
         training: list, in folds or not; it may be empty where there is a test list.
         validation: list; None where folds are validated.
         test: list, of which labels may be missing.
@@ -117,6 +119,7 @@ class Datalist(FileModel):
     label_kind: LabelKind = "mask"
     bit_depth: Annotated[int, Field(ge=8, le=16)] | None = None
     classes: dict[ClassNumber, str] | None = None
+    segments: dict[ClassNumber, SegmentCode] | None = None
     training: list[ListedImage]
     validation: list[ListedImage] | None = None
     test: Annotated[list[ListedImage] | None, BeforeValidator(_test_images)] = None

@@ -78,6 +78,12 @@ def class_names(datalist: PathLike | None, classes: int) -> dict[str, str]:
     return {str(number): known.get(number, str(number)) for number in range(1, classes)}
 
 
+def segment_codes(datalist: PathLike | None) -> dict[str, Any]:
+    """Return the DICOM codes of classes that a datalist names, for the record beside the weights."""
+    known = Datalist.read(datalist).segments if datalist is not None else None
+    return {number: code.as_dict() for number, code in (known or {}).items()}
+
+
 def with_classes(items: list[Item], kind: str, classes: int = 1) -> list[dict[str, Any]]:
     """Give instances their class maps where classes are told apart, and leave the maps out elsewhere.
 

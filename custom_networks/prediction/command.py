@@ -25,7 +25,7 @@ from custom_networks.prediction.outputs import chosen_outputs
 from custom_networks.prediction.parts import Part
 from custom_networks.prediction.plan import make_plan, settings_of
 from custom_networks.prediction.predictor import SGDNetPredictor
-from custom_networks.weights.reading import trained_classes, trained_depth, trained_size
+from custom_networks.weights.reading import trained_classes, trained_codes, trained_depth, trained_size
 
 SOME_FAILED = 2
 
@@ -94,6 +94,7 @@ def predict_images(request: Request) -> int:
     more = {name: getattr(request, name) for name in ("spacing", "overwrite", "axis")} | {
         "settings": settings,
         "names": names,
+        "codes": trained_codes(checkpoint),
         "part": part,
     }
     plan = make_plan(inputs, output, outputs, **more)

@@ -43,12 +43,13 @@ def instances(prediction: Prediction, parameters: WatershedParameters) -> NDArra
     return split_instances(prediction.probability, prediction.edge, parameters)
 
 
-def objects(labels: NDArray[np.integer], classes: NDArray[np.uint8] | None = None) -> Iterator[Object]:
+def objects(labels: NDArray[np.integer], classes: NDArray[np.uint8] | None = None, before: int = 0) -> Iterator[Object]:
     """List the objects of a label map.
 
     Args:
         labels: (H, W), 0 being background.
         classes: (H, W); an object is of the class that most of its pixels have.
+        before: number after which those of the objects go on.
 
     Yields:
         The objects, all of class 1 without `classes`.
@@ -57,4 +58,4 @@ def objects(labels: NDArray[np.integer], classes: NDArray[np.uint8] | None = Non
         if box is not None:
             mask = labels[box] == number
             category = 1 if classes is None else int(np.bincount(classes[box][mask]).argmax())
-            yield Object(number, box[0].start, box[1].start, mask, category)
+            yield Object(before + number, box[0].start, box[1].start, mask, category)

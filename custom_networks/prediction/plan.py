@@ -13,6 +13,7 @@ from custom_networks.prediction.journal import INSTANCES
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.outputs import TABLE_OUTPUTS, image_output
 from custom_networks.prediction.parts import Part
+from custom_networks.weights.segments import SegmentCode
 
 TABLE = "predictions.csv"
 
@@ -30,6 +31,7 @@ class Plan:
         overwrite: whether results that are there are replaced.
         axis: of NIfTI volumes, along which their slices are counted.
         names: of the classes, where there are several.
+        codes: of the classes in DICOM.
         part: which of the images this process predicts.
     """
 
@@ -41,6 +43,7 @@ class Plan:
     overwrite: bool = False
     axis: int = 2
     names: Mapping[int, str] = field(default_factory=dict)
+    codes: Mapping[int, SegmentCode] = field(default_factory=dict)
     part: Part = field(default_factory=Part)
 
     @property

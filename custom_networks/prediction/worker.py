@@ -76,10 +76,11 @@ class Worker:
         """Write the files of an image or a volume that are not there; returns its line of the journal."""
         plan, options = self.plan, self.predictor.options
         watershed = replace(options.watershed, threshold=options.threshold) if "instances" in plan.outputs else None
-        cases = [
-            Case(source.path, source.name, self.predictor.finish(*pair), watershed, plan.names)
-            for pair in zip(item.pictures, maps, strict=True)
-        ]
+        cases: list[Case] = []
+        for pair in zip(item.pictures, maps, strict=True):
+            above = cases[-1] if cases else None
+            prediction = self.predictor.finish(*pair)
+            cases.append(Case(source.path, source.name, prediction, watershed, plan.names, plan.codes, above))
         volume = Volume(source.path, source.name, cases, plan.axis)
         missing = self._missing(source)
         files = self._files(source, missing)

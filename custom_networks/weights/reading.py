@@ -15,6 +15,7 @@ from custom_networks.network.weights import read_checkpoint, read_state_dict
 from custom_networks.typed_files import read_model
 from custom_networks.weights.normalization import ISIC, Normalization
 from custom_networks.weights.record import BEST, FIX, KEY, LAST, LIMIT, WeightsRecord, parse_record
+from custom_networks.weights.segments import SegmentCode, segment_codes
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +152,12 @@ def takes_clicks(checkpoint: str | Path) -> bool:
     """
     state = read_state_dict(checkpoint, mapped=True) if Path(checkpoint).is_file() else {}
     return any(name.startswith(FUSION) for name in state)
+
+
+def trained_codes(checkpoint: str | Path) -> dict[int, SegmentCode]:
+    """Tell the DICOM code of each class of weights; raises as `trained_classes`."""
+    record = record_of(checkpoint)
+    return segment_codes(trained_classes(checkpoint), record.label_kind, record.segments)
 
 
 def trained_classes(checkpoint: str | Path) -> dict[int, str]:

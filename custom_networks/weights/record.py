@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from custom_networks.typed_files import FileModel, parse_model
 from custom_networks.weights.normalization import Normalization
+from custom_networks.weights.segments import SegmentCode
 
 BEST, LAST = "model.pt", "last.pt"
 """Files of a run: the best weights, and what is needed to resume."""
@@ -65,6 +66,8 @@ class WeightsRecord(FileModel):
         normalization: of the images; None where it is not known.
         bit_depth: of grey images stored in 16 bits; None where none was trained on.
         classes: names of the foreground classes by number, numbers as text; empty for one class.
+        label_kind: of the labels: mask, instances or classes; None where it is not known.
+        segments: DICOM codes of the classes that the datalist names, numbers as text.
         metrics: row of the best epoch.
         last_metrics: row of the last epoch that was validated, which was not chosen by its figures.
         run_id: of the run that trained them; None where it is not known.
@@ -81,6 +84,8 @@ class WeightsRecord(FileModel):
     normalization: Normalization | None = None
     bit_depth: Annotated[int, Field(ge=8, le=16)] | None = None
     classes: dict[str, str] = Field(default_factory=dict)
+    label_kind: str | None = None
+    segments: dict[str, SegmentCode] = Field(default_factory=dict)
     metrics: dict[str, float | None] = Field(default_factory=dict)
     last_metrics: dict[str, float | None] = Field(default_factory=dict)
     run_id: str | None = None

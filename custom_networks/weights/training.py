@@ -20,6 +20,7 @@ from custom_networks.weights.network import network_arguments
 from custom_networks.weights.normalization import Normalization
 from custom_networks.weights.reading import record_of
 from custom_networks.weights.record import VERSION, Software, TrainingData, WeightsRecord, plain
+from custom_networks.weights.segments import SegmentCode
 
 THREADS = 8
 
@@ -35,6 +36,8 @@ class About:
         datalist: that lists it; None for a folder.
         bit_depth: of its grey images stored in 16 bits; None where there are none.
         started_from: weights whose training this one continues; None for random numbers.
+        label_kind: of the labels.
+        segments: DICOM codes of the classes, as a datalist has them.
     """
 
     normalization: Normalization | None = None
@@ -43,6 +46,8 @@ class About:
     datalist: str | Path | None = None
     bit_depth: int | None = None
     started_from: str | Path | None = None
+    label_kind: str | None = None
+    segments: Mapping[str, Any] = field(default_factory=dict)
 
     @functools.cached_property
     def data(self) -> TrainingData | None:
@@ -75,6 +80,8 @@ class About:
             normalization=self.normalization,
             bit_depth=self.bit_depth,
             classes={str(number): str(name) for number, name in self.classes.items()},
+            label_kind=self.label_kind,
+            segments={number: SegmentCode.model_validate(code) for number, code in self.segments.items()},
             metrics={name: float(value) for name, value in metrics.items()},
             settings=plain(dict(settings)),
             data=self.data,

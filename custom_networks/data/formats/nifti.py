@@ -102,9 +102,13 @@ def read_nifti_labels(path: PathLike, at: Slice | None = None) -> tuple[np.ndarr
 def _open(path: PathLike) -> Any:
     check_regular(path)
     try:
-        return nib.load(path)
+        opened: Any = nib.load(path)
+        shape = tuple(opened.shape)
     except Exception as error:  # nibabel and gzip raise many kinds on damaged bytes
         raise _damaged(path, error) from None
+    if 0 in shape:
+        raise UserError(f"{path}: an array of {' x '.join(map(str, shape))}, which holds no picture; export it again")
+    return opened
 
 
 def _damaged(path: PathLike, error: Exception) -> UserError:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from custom_networks.metrics.watershed import WatershedParameters
 from custom_networks.prediction.objects import Object, components, instances, objects
 from custom_networks.prediction.result import Prediction, confidence
+from custom_networks.weights.segments import SegmentCode
 
 
 @dataclass
@@ -25,6 +26,8 @@ class Case:
         prediction: of it.
         watershed: how its objects are cut out as instances; None makes connected regions its objects.
         names: of the classes, where there are several.
+        codes: of the classes in DICOM; a class without one is a lesion.
+        above: the slice before it in a volume, from which the numbers of objects go on.
     """
 
     source: Path
@@ -32,10 +35,28 @@ class Case:
     prediction: Prediction
     watershed: WatershedParameters | None = None
     names: Mapping[int, str] = field(default_factory=dict)
+    codes: Mapping[int, SegmentCode] = field(default_factory=dict)
+    above: Case | None = None
 
     @cached_property
+    def last(self) -> int:
+        """Number of the last object of this slice and those above; 0 where there is none."""
+        return self._before + int(self._own_labels.max(initial=0))
+
+    @property
     def labels(self) -> NDArray[np.integer]:
         """Number of the object at each pixel (H, W), 0 for background."""
+        labels = self._own_labels
+        return np.where(labels > 0, labels.astype(np.int64) + self._before, 0) if self._before else labels
+
+    @property
+    def _before(self) -> int:
+        """Number of the last object above."""
+        return self.above.last if self.above is not None else 0
+
+    @cached_property
+    def _own_labels(self) -> NDArray[np.integer]:
+        """Number of the object at each pixel (H, W), from 1 in each slice."""
         if self.watershed is not None:
             return instances(self.prediction, self.watershed)
         classes = self.prediction.classes
@@ -50,7 +71,7 @@ class Case:
     @cached_property
     def objects(self) -> list[Object]:
         """The objects."""
-        return list(objects(self.labels, self.prediction.classes))
+        return list(objects(self._own_labels, self.prediction.classes, self._before))
 
 
 @dataclass

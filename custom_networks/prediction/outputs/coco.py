@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from custom_networks.prediction.objects import Object
 from custom_networks.prediction.outputs.case import Case
 from custom_networks.prediction.polygons import rings
+from custom_networks.prediction.result import Prediction
 
 Row = dict[str, Any]
 LESION = {1: "lesion"}  # where weights have no names of classes
@@ -34,10 +35,18 @@ def coco_rows(case: Case) -> list[Row]:
                 "area": int(found.mask.sum()),
                 "bbox": [found.column, found.row, width, height],
                 "iscrowd": 0,
-                "score": round(case.prediction.confidence, 4),
+                "score": round(score(found, case.prediction), 4),
             }
         )
     return rows
+
+
+def score(found: Object, prediction: Prediction) -> float:
+    """Mean probability within an object: of its class, or of the foreground where there is one class."""
+    height, width = found.mask.shape
+    box = np.s_[found.row : found.row + height, found.column : found.column + width]
+    probability = prediction.class_probability.get(found.category, prediction.probability)
+    return float(np.mean(probability[box], where=found.mask, dtype=np.float64))
 
 
 def run_lengths(found: Object, shape: tuple[int, ...]) -> list[int]:

@@ -63,9 +63,15 @@ def nifti_like(source: Path, values: NDArray, axis: int = 0) -> bytes:
     return gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
 
 
-def numbers(source: Path, labels: NDArray[np.integer]) -> NDArray[np.uint16]:
-    """Store a label map (H, W), 0 being background, in 16 bits; raises UserError for more objects than they hold."""
+def numbers(source: Path, labels: NDArray[np.integer]) -> NDArray[np.uint16] | NDArray[np.int32]:
+    """Store a label map (H, W), 0 being background, in 16 bits, in 32 bits of NIfTI for more objects than they hold.
+
+    Raises:
+        UserError: for more objects than 16 bits hold in a picture.
+    """
     if labels.max(initial=0) > LARGEST:
+        if family(source) == NIFTI:
+            return labels.astype(np.int32)
         raise UserError(f"{source}: {labels.max()} instances, more than 16 bits hold; cut the image into parts")
     return labels.astype(np.uint16)
 

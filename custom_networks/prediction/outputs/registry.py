@@ -72,7 +72,7 @@ def encode_mask(case: Case) -> bytes:
     """
     kind = family(case.source)
     if kind == DICOM:
-        return segmentation_file(case.source, case.classes, case.names)
+        return segmentation_file(case.source, case.classes, case.names, codes=case.codes)
     if kind == NIFTI:
         return nifti_like(case.source, case.classes)
     return png(case.classes if case.names else np.where(case.prediction.mask, np.uint8(255), np.uint8(0)))

@@ -13,12 +13,17 @@ from numpy.typing import NDArray
 
 from custom_networks.errors import UserError
 from custom_networks.prediction.outputs.coco import LESION
+from custom_networks.weights.segments import LESION_CODE, SegmentCode
 
 ALGORITHM = "SGD-Net"
 
 
 def segmentation_file(
-    source: Path, classes: NDArray[np.uint8], names: Mapping[int, str], algorithm_type: str = "AUTOMATIC"
+    source: Path,
+    classes: NDArray[np.uint8],
+    names: Mapping[int, str],
+    algorithm_type: str = "AUTOMATIC",
+    codes: Mapping[int, SegmentCode] | None = None,
 ) -> bytes:
     """Encode a mask as DICOM SEG, binary, with a segment for each class.
 
@@ -26,6 +31,7 @@ def segmentation_file(
         source: the DICOM image.
         classes: (H, W), of its rows and columns, 0 being background.
         names: of the classes; empty for one without a name.
+        codes: what the classes are; one that is not named is a lesion.
         algorithm_type: AUTOMATIC, SEMIAUTOMATIC (a prediction corrected by hand) or MANUAL.
 
     Returns:
@@ -36,7 +42,7 @@ def segmentation_file(
     """
     import highdicom as hd
     from pydicom import dcmread
-    from pydicom.sr.codedict import codes
+    from pydicom.sr.codedict import codes as known
     from pydicom.uid import generate_uid
 
     try:
@@ -44,18 +50,20 @@ def segmentation_file(
     except PackageNotFoundError:  # run from a bundle archive
         release = "unknown"
     algorithm = hd.AlgorithmIdentificationSequence(
-        name=ALGORITHM, version=release, family=codes.DCM.ArtificialIntelligence
+        name=ALGORITHM, version=release, family=known.DCM.ArtificialIntelligence
     )
+    segments_of = names or LESION
+    of_class = {number: (codes or {}).get(number, LESION_CODE) for number in segments_of}
     segments = [
         hd.seg.SegmentDescription(
             segment_number=number,
             segment_label=name[:64],
-            segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
-            segmented_property_type=codes.SCT.Lesion,
+            segmented_property_category=hd.sr.CodedConcept(*of_class[number].category),
+            segmented_property_type=hd.sr.CodedConcept(*of_class[number].type),
             algorithm_type=algorithm_type,
             algorithm_identification=None if algorithm_type == "MANUAL" else algorithm,
         )
-        for number, name in (names or LESION).items()
+        for number, name in segments_of.items()
     ]
     buffer = io.BytesIO()
     try:
