@@ -34,7 +34,7 @@ from custom_networks.interactive import InteractivePredictor
 from custom_networks.interactive.evaluation import evaluate_images
 from custom_networks.interactive.simulation import click_in, largest_error
 from custom_networks.metrics.overlap import confusion, iou
-from custom_networks.statistics.bca import bootstrap_interval
+from custom_networks.statistics.bootstrap import bootstrap_interval
 
 CONTENT = 0.85  # IoU at which the user submits what the model has; below it after the last click he draws the truth
 SHOWN = (0, 1)  # clicks after which Dice is told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -134,15 +135,27 @@ class RunRecord:
 
 
 def read_metrics(path: Path) -> list[Row]:
-    """Read the rows of a `metrics.csv`; empty where there is none; raises UserError naming a row that is damaged."""
-    if not path.exists():
+    """Read the rows of a `metrics.csv`; empty where there is none.
+
+    Raises:
+        UserError: naming the row and column of what is no number, and of an epoch that is no whole one.
+    """
+    if not path.is_file():
         return []
     rows = []
-    for number, row in enumerate(read_table(path, ["epoch"]), start=2):
-        try:
-            rows.append({name: float(value) for name, value in row.items() if value})
-        except ValueError as error:
-            raise UserError(f"{path}: row {number}: {error}; {RESTORE}") from None
+    for number, cells in enumerate(read_table(path, ["epoch"]), start=2):
+        row = {}
+        for name, cell in cells.items():
+            try:
+                value = float(cell) if cell else None
+            except ValueError:
+                raise UserError(f"{path}: row {number}, {name!r}: {cell[:40]!r} is not a number; {RESTORE}") from None
+            if value is not None:
+                row[name] = value
+        epoch = row.get("epoch", math.nan)
+        if not (math.isfinite(epoch) and epoch == int(epoch) >= 0):
+            raise UserError(f"{path}: row {number}, 'epoch': must be a whole number from 0 up; {RESTORE}")
+        rows.append(row)
     return rows
 
 

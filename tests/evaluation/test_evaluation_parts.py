@@ -56,8 +56,12 @@ def test_a_mask_keeps_its_own_size(mask: np.ndarray) -> None:
 def test_cases_are_failures_and_ranks() -> None:
     dice = [0.9, 0.0, 0.8, 0.3, 0.7, 0.95, np.nan]
     frame = pd.DataFrame({"dice": dice, "missed": [0, 1, 0, 0, 0, 0, 0], "false_alarm": [0] * 7})
+    frame["both_empty"] = 0
     assert choose_cases(frame, 1, "dice") == {1: ["missed", "worst"], 4: ["median"], 5: ["best"]}
     assert choose_cases(frame, 0, "dice") == {}
+    frame.loc[5, "both_empty"] = 1
+    assert choose_cases(frame, 1, "dice")[0] == ["best"], "a blank image is no best case"
+    frame["both_empty"] = 0
     every = choose_cases(frame, 9, "dice")
     assert set(every) == {0, 1, 2, 3, 4, 5}
     assert next(iter(every)) == 1
