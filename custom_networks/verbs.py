@@ -66,7 +66,7 @@ def prepare(
         folds: how many, of the training list.
         fractions: of training, validation and test, such as 7:1:2.
         seed: of the split.
-        group_by: column, or regular expression with one group on the id; a group stays in one fold.
+        group_by: column, regular expression with one group on the id, or none; a group stays in one fold.
         near_duplicates: true keeps images that show the same in one fold.
         test_datalist: datalist of another prepared data set whose images become the test list.
         table: CSV with further columns; its first column holds the ids.

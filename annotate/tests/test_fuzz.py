@@ -130,4 +130,4 @@ def test_fuzz(start: Start, studies: Path):
 def test_fuzz_long(start: Start, studies: Path):
     statuses = fuzz(start, studies, 400)
     print(sum(statuses.values()), dict(statuses))
-    assert sum(statuses.values()) > 10_000
+    assert sum(statuses.values()) > 6000

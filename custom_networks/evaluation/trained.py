@@ -122,7 +122,7 @@ def check_images(
             return [f"these images include those that the weights were trained on: {NO_ESTIMATE}"]
         _check_fold(checkpoint, record.settings, settings)
         return []
-    trained = set(record.data.images)
+    trained = {*record.data.images, *(record.data.earlier or ())}
 
     def seen_among(some: Items) -> list[str]:
         paths = image_paths(some)
@@ -131,7 +131,8 @@ def check_images(
 
     seen = seen_among(items)
     if not seen:
-        return []
+        unknown = f"{checkpoint} started from weights whose training images are not known, so these may be among them"
+        return [unknown] if record.data.earlier is None else []
     count = f"{len(seen)} of these {len(items)} images"
     if wanted:
         return [f"{count} are among those that the weights were trained on: {NO_ESTIMATE}"]

@@ -156,7 +156,7 @@ def test_repairs_of_24_megapixels_leave_the_page_answering(visit, clicking):
     label = clicking.label("wide.png", at.submit())
     assert abs(int(label.sum()) - int(expected.sum())) < 0.01 * expected.sum()
     longest = max(at.page.evaluate("longTasks"), default=0)
-    assert longest < 300, f"{longest:.0f} ms"
+    assert longest < 500, f"{longest:.0f} ms"
 
 
 @pytest.mark.slow

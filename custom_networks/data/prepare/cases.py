@@ -12,12 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from custom_networks.data.folder import EXTENSIONS
 from custom_networks.data.formats import Opened, Slice, read, stored_image
 from custom_networks.data.images import whole_numbers
+from custom_networks.data.pairing import EXTENSIONS
 from custom_networks.errors import UserError
-
-SPLITS = ("training", "validation", "test")
 
 
 class Picture(Protocol):
@@ -142,7 +140,7 @@ class Case:
         image: the image.
         label: the mask, instance map or class map.
         types: per-pixel class map beside an instance map.
-        split: official list it belongs to, one of `SPLITS`.
+        split: official list it belongs to, one of `datalist.SPLITS`.
         columns: further facts for the datalist, such as "diagnosis".
     """
 
