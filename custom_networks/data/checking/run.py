@@ -10,12 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from custom_networks.data.checking.examine import Examined, Labels, examine
 from custom_networks.data.checking.findings import IMBALANCE, Finding, Kind
 from custom_networks.data.checking.read import DataSet
-from custom_networks.data.duplicates import THUMBNAIL, near_duplicate_thumbnails
+from custom_networks.data.duplicates import near_duplicate_thumbnails, thumbnail_store
 from custom_networks.data.threads import available_cores
 
 _BATCH = 512  # items handed to the threads at once, so that memory does not grow with the data set
@@ -73,7 +71,7 @@ def run_check(
         progress: wraps the iteration over the files, given their count.
 
     Returns:
-        The findings and figures. Memory holds 4 KB an item beyond the pictures that are open.
+        The findings and figures. Memory holds 2 KB an item beyond the pictures that are open.
     """
     begin = time.perf_counter()
     report = Report([(each.name, {name: len(items) for name, items in each.splits.items()}) for each in data_sets])
@@ -87,7 +85,7 @@ def run_check(
         for item in items
     ]
     report.places = [place for place, _, _ in todo]
-    thumbnails = np.zeros((len(todo) if near_duplicates else 0, THUMBNAIL, THUMBNAIL), np.uint8)
+    thumbnails = thumbnail_store(len(todo) if near_duplicates else 0)
     digests: list[bytes] = []
     with warnings.catch_warnings():  # around the threads: the filters are global to the process
         warnings.simplefilter("ignore")
