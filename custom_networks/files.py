@@ -1,39 +1,51 @@
-"""Files: written whole or not at all, told apart by their SHA-256, journals read line by line."""
+"""Files: written whole or not at all, told apart by their SHA-256, locked by one process; typed ones: `typed_files`."""
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
-import tempfile
+import re
+import secrets
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
+from filelock import FileLock, Timeout
+
 from custom_networks.errors import UserError
+
+_UNFINISHED = re.compile(r"\.(.+)-[0-9a-f]{16}", re.DOTALL)
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Write a file under a temporary name in the same folder, then rename it: never half a file.
+
+    A new file gets the permissions that `open` would give it (the umask, the folder's default ACL); one that is
+    overwritten keeps its own.
 
     Args:
         path: the file; what is there stays until the new one is complete.
         write: called with the open binary file.
 
     Raises:
-        UserError: where the folder cannot be made or written.
+        UserError: where the folder cannot be made or written, or the path is a folder, a device or a pipe.
     """
-    temporary: str | None = None
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:32]}-", dir=path.parent)  # 255 bytes a name
-        with os.fdopen(descriptor, "wb") as file:
+        kept = _permissions(path)
+        name = unfinished(path)
+        mode = 0o666 if kept is None else kept
+        with open(name, "xb", opener=lambda file, flags: os.open(file, flags, mode)) as file:
+            temporary = name
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        if kept is not None:  # the umask may have taken some of them
+            temporary.chmod(kept)
+        temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch.save wraps the disk's error in a RuntimeError
         cause = error if isinstance(error, OSError) else error.__context__
         if not isinstance(cause, OSError):
@@ -43,18 +55,100 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         ) from error
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
+
+
+def unfinished(path: Path) -> Path:
+    """Return a new temporary name beside a file, which `remove_unfinished` knows."""
+    return path.parent / f".{path.name[:32]}-{secrets.token_hex(8)}"  # a name holds 255 bytes
+
+
+def _permissions(path: Path) -> int | None:
+    """Return the permissions of a file that is to be overwritten; None where there is none."""
+    try:
+        found = path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found):
+        raise UserError(f"{path}: is {kind_of_file(found)}, which is not overwritten; give the name of a file")
+    return stat.S_IMODE(found) & 0o777
+
+
+def kind_of_file(mode: int) -> str:
+    """Name what a path is, with its article.
+
+    Args:
+        mode: `st_mode` of its `stat`.
+    """
+    kinds = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def open_regular(path: str | Path) -> IO[bytes]:
+    """Open a file for reading; a named pipe, a device or a socket is never opened, since it may wait or never end.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The open binary file.
+
+    Raises:
+        FileNotFoundError: where there is none.
+        UserError: for a path that is no file, cannot be read, or cannot be a path (a null byte, a name too long).
+    """
+    shown = os.fspath(path).encode(errors="backslashreplace").decode()
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+        if stat.S_ISREG(mode):
+            return open(path, "rb")  # noqa: PTH123
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"{shown}: cannot be read ({error.strerror}); check its name and permissions") from None
+    except ValueError as error:
+        raise UserError(f"{shown!r}: cannot be the name of a file ({error}); correct it") from None
+    raise UserError(f"{shown}: is {kind_of_file(mode)}; give a file")
+
+
+def lock_file(path: Path, busy: str | None = None, patience: float = 0) -> FileLock | None:
+    """Lock a file for this process, until the lock is released or the process ends, however it ends.
+
+    Args:
+        path: file of the lock, which holds nothing; its folder is made where it is missing.
+        busy: what to say, after the folder, while another process holds it; None waits for it for ever.
+        patience: seconds to wait before that is said.
+
+    Returns:
+        The lock, which must be kept; None on a file system without locks.
+
+    Raises:
+        UserError: while another process holds it, or where the folder cannot be written.
+    """
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=-1 if busy is None else patience)
+    except Timeout:
+        raise UserError(f"{path.parent}: {busy}") from None
+    except NotImplementedError:
+        return None
+    except OSError as error:
+        raise UserError(f"{path.parent}: cannot be written ({error.strerror}); choose another folder") from error
+    return lock
 
 
 def remove_unfinished(folder: Path, names: Iterable[str]) -> None:
     """Remove what `write_atomically` left behind where its process was killed.
 
     Args:
-        folder: that no other process writes now.
+        folder: that no other process writes now; it may be missing.
         names: of the files that were to be written.
     """
-    for name in names:
-        for path in folder.glob(f".{glob.escape(name[:32])}-*"):
+    starts = {name[:32] for name in names}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = _UNFINISHED.fullmatch(path.name)
+        if match is not None and match[1] in starts:
             path.unlink(missing_ok=True)
 
 
@@ -71,30 +165,3 @@ def sha256(path: str | Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Read a journal, an object a line.
-
-    Args:
-        path: the file.
-
-    Returns:
-        The objects; a line that its writer could not finish is left out; empty where there is no file.
-
-    Raises:
-        UserError: for a file that cannot be read.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
-    lines = []
-    for line in text.splitlines():
-        try:
-            lines.append(json.loads(line))
-        except ValueError:
-            continue
-    return [line for line in lines if isinstance(line, dict)]

@@ -1,26 +1,25 @@
-"""Files: whole or not at all; journals that end in the middle of a line."""
+"""Files: whole or not at all, with the permissions that the user asked for; locks between processes."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from custom_networks import UserError
-from custom_networks.files import read_json_lines, sha256, write_atomically
+from custom_networks.files import lock_file, open_regular, remove_unfinished, sha256, write_atomically
 
 
-def test_a_journal_is_read_up_to_where_its_writer_stopped(tmp_path: Path) -> None:
-    path = tmp_path / "journal.jsonl"
-    assert read_json_lines(path) == []
-    path.write_text('{"a": 1}\n[2]\n{"b": 2}\n{"c": ')
-    assert read_json_lines(path) == [{"a": 1}, {"b": 2}]
-
-
-def test_a_journal_that_is_a_folder_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be read"):
-        read_json_lines(tmp_path)
+@pytest.fixture(params=[0o022, 0o077, 0o002])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -34,6 +33,84 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         write_atomically(path, fail)
     assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
     assert path.read_text() == "old"
+
+
+def test_a_new_file_has_the_permissions_that_open_gives(tmp_path: Path, umask: int) -> None:
+    write_atomically(tmp_path / "a", lambda file: file.write(b"1"))
+    with (tmp_path / "b").open("w"):
+        pass
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o444])
+def test_an_overwritten_file_keeps_its_permissions(tmp_path: Path, umask: int, mode: int) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    path.chmod(mode)
+    write_atomically(path, lambda file: file.write(b"new"))
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == mode
+
+
+def test_what_is_no_file_is_not_overwritten(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for path, what in ((tmp_path / "pipe", "a named pipe"), (tmp_path / "folder", "a folder")):
+        with pytest.raises(UserError, match=f"{path.name}: is {what}, which is not overwritten"):
+            write_atomically(path, lambda file: file.write(b"1"))
+    with pytest.raises(UserError, match="is a device"):
+        write_atomically(Path("/dev/null"), lambda file: file.write(b"1"))
+    assert Path("/dev/null").is_char_device()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["folder", "pipe"]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from custom_networks.files import write_atomically\n"
+        "write_atomically(Path(sys.argv[1]), lambda file: (file.write(b'half'), os.kill(os.getpid(), 9)))"
+    )
+    (tmp_path / ".a.png-mine").mkdir()
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")], check=False)
+    left = [each.name for each in tmp_path.iterdir()]
+    assert len(left) == 2
+    remove_unfinished(tmp_path, ["b.png"])
+    assert len(list(tmp_path.iterdir())) == 2
+    remove_unfinished(tmp_path, ["a.png"])
+    assert [each.name for each in tmp_path.iterdir()] == [".a.png-mine"]
+
+
+def test_a_lock_of_another_process_is_told_and_ends_with_it(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from custom_networks.files import lock_file\n"
+        "lock = lock_file(Path(sys.argv[1])); print('locked', flush=True); sys.stdin.read()"
+    )
+    path = tmp_path / "new" / "lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"locked\n"
+        with pytest.raises(UserError, match="new: somebody works here"):
+            lock_file(path, "somebody works here")
+        other.kill()
+    assert lock_file(path, "somebody works here") is not None
+
+
+def test_only_files_are_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, sentence in (
+        (tmp_path / "pipe", "pipe: is a named pipe"),
+        (tmp_path, "is a folder"),
+        (Path("/dev/zero"), "/dev/zero: is a device"),
+        (tmp_path / ("x" * 300), "cannot be read"),
+        (f"{tmp_path}/a\0b", "cannot be the name of a file"),
+        (os.fsdecode(os.fsencode(tmp_path) + b"/\xff" + b"x" * 300), "cannot be read"),
+    ):
+        with pytest.raises(UserError, match=sentence) as caught:
+            open_regular(path)
+        str(caught.value).encode()
+    with pytest.raises(FileNotFoundError):
+        open_regular(tmp_path / "none")
 
 
 def test_the_digest_is_that_of_the_whole_file(tmp_path: Path) -> None:

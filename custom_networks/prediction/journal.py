@@ -7,13 +7,36 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue, RootModel
+
 from custom_networks.errors import UserError
-from custom_networks.files import read_json_lines
 from custom_networks.prediction.inputs import Source, inside
 from custom_networks.prediction.reading import Stamp, stamp
+from custom_networks.typed_files import FileModel, read_lines
 
 NAME = "predict.jsonl"
 Record = dict[str, Any]
+
+
+class _Settings(FileModel):
+    settings: dict[str, JsonValue]
+
+
+class _Tables(FileModel):
+    tables_written: list[str]
+
+
+class _Image(FileModel):
+    name: str
+    source: str
+    stamp: list[int]
+    files: dict[str, str]
+    tables: dict[str, list[dict[str, JsonValue]]]
+    row: dict[str, JsonValue]
+
+
+class _Line(RootModel[_Settings | _Tables | _Image]):
+    pass
 
 
 class Journal:
@@ -34,8 +57,8 @@ class Journal:
         self.tables: set[str] = set()
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder}: this is a file; give a folder as --output")
-        lines = read_json_lines(self.path)
-        earlier = next((line["settings"] for line in lines if "settings" in line), self.settings)
+        lines = [line.root for line in read_lines(self.path, _Line)]
+        earlier = next((line.settings for line in lines if isinstance(line, _Settings)), self.settings)
         changed = [name for name in self.settings if earlier.get(name) != self.settings[name]]
         if changed and not overwrite:
             was = ", ".join(f"{name} {earlier.get(name)!r} (now {self.settings[name]!r})" for name in changed)
@@ -44,8 +67,10 @@ class Journal:
             )
         self.records: dict[str, Record] = {}
         for line in lines if not changed else ():
-            self.tables |= set(line.get("tables_written", ()))
-            self.records |= {line["name"]: line} if "name" in line else {}
+            if isinstance(line, _Tables):
+                self.tables |= set(line.tables_written)
+            elif isinstance(line, _Image):
+                self.records[line.name] = line.model_dump()
         self._open = False
 
     def done(self, source: Source, outputs: Sequence[str]) -> bool:

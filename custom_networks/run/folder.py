@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from custom_networks.errors import UserError
+from custom_networks.files import lock_file
 from custom_networks.flags import flag
 from custom_networks.weights.record import LAST
 
@@ -98,19 +99,8 @@ def lock_folder(folder: Path) -> FileLock | None:
     Raises:
         UserError: while another process works there, or where the folder cannot be written.
     """
-    lock = FileLock(folder / LOCK)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=PATIENCE)
-    except Timeout:
-        raise UserError(
-            f"{folder}: another process trains in this folder; wait for its end, or choose another --output_dir"
-        ) from None
-    except NotImplementedError:
-        return None
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another --output_dir") from error
-    return lock
+    busy = "another process trains in this folder; wait for its end, or choose another --output_dir"
+    return lock_file(folder / LOCK, busy, PATIENCE)
 
 
 def is_locked(folder: Path) -> bool:

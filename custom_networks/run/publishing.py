@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
-
 from custom_networks.errors import UserError
-from custom_networks.files import remove_unfinished, sha256, write_atomically
+from custom_networks.files import lock_file, remove_unfinished, sha256, unfinished, write_atomically
 from custom_networks.weights.reading import UNKNOWN, record_of
 from custom_networks.weights.record import BEST
 
@@ -23,18 +20,13 @@ def publishing(target: Path) -> Iterator[None]:
     Raises:
         UserError: where the folder cannot be written.
     """
-    lock = FileLock(target.with_name(f".{target.name}.lock"))
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(NotImplementedError):  # a file system without locks
-            lock.acquire()
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror}); choose another --model_path") from error
+    lock = lock_file(target.with_name(f".{target.name}.lock"))
     try:
         remove_unfinished(target.parent, (target.name, target.with_suffix(".json").name))
         yield
     finally:
-        lock.release()
+        if lock is not None:
+            lock.release()
 
 
 def keep_stranger(target: Path, run_id: str, own: Path) -> None:
@@ -74,7 +66,7 @@ def publish(best: Path, target: Path) -> None:
     Raises:
         UserError: where the target cannot be written.
     """
-    temporary = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
+    temporary = unfinished(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         os.link(best, temporary)

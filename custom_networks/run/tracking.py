@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
 from ignite.engine import Events
 from mlflow.entities import Metric, Param, RunStatus
 from mlflow.exceptions import MlflowException
@@ -22,6 +21,7 @@ from mlflow.tracking import MlflowClient
 from monai.engines.workflow import Workflow
 
 from custom_networks.errors import UserError
+from custom_networks.files import lock_file
 from custom_networks.processes import rank
 from custom_networks.run.folder import SETTINGS, is_locked
 from custom_networks.run.record import CONFIG, METRICS, Row, RunRecord, read_metrics
@@ -260,10 +260,8 @@ def _alone(uri: str) -> Iterator[None]:
     lock = None
     if uri.startswith(SQLITE):
         database = _database(uri)
-        database.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(database.with_name(f"{database.name}.lock"))
-        with contextlib.suppress(NotImplementedError):
-            lock.acquire()
+        database.parent.mkdir(parents=True, exist_ok=True)  # its caller says what else could track
+        lock = lock_file(database.with_name(f"{database.name}.lock"))
     try:
         yield
     finally:

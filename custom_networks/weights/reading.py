@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import zipfile
 from pathlib import Path
 from typing import Any
 
-from custom_networks.errors import UserError
 from custom_networks.network.interactive import FUSION
 from custom_networks.network.weights import read_checkpoint, read_state_dict
+from custom_networks.typed_files import read_model
 from custom_networks.weights.normalization import ISIC, Normalization
-from custom_networks.weights.record import BEST, KEY, LAST, WeightsRecord, parse_record
+from custom_networks.weights.record import BEST, FIX, KEY, LAST, LIMIT, WeightsRecord, parse_record
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +51,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=32)
 def _read(path: Path, modified: int, size: int) -> WeightsRecord:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}); put back the file that the training wrote beside the weights"
-        ) from None
-    return parse_record(content, path)
+    return read_model(path, WeightsRecord, fix=FIX, limit=LIMIT)
 
 
 @functools.lru_cache(maxsize=32)

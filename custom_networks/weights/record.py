@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from custom_networks.errors import UserError
+from custom_networks.typed_files import FileModel, parse_model
 from custom_networks.weights.normalization import Normalization
 
 BEST, LAST = "model.pt", "last.pt"
@@ -20,23 +20,22 @@ BEST, LAST = "model.pt", "last.pt"
 KEY = "record"
 """Where `last.pt` holds its record."""
 VERSION: Final = 2
+LIMIT = 1 << 28
+"""Bytes of a record: one of a million training images has 70 MB."""
 IMAGE_SIZE = 256
+FIX = "put back the file that the training wrote beside the weights"
 WHOLE_NUMBERS = ("image_size", "fold", "seed")
 """Settings that evaluation, prediction and export follow."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, ser_json_inf_nan="constants")
-
-
-class Software(_Part):
+class Software(FileModel):
     """The code that trained: version of this package and, in a checkout, its commit."""
 
     sgdnet: str | None = None
     commit: str | None = None
 
 
-class TrainingData(_Part):
+class TrainingData(FileModel):
     """What was trained on, by content: a copy under another name is recognised, and no name or path is kept.
 
     Attributes:
@@ -48,7 +47,7 @@ class TrainingData(_Part):
     datalist: str | None = None
 
 
-class WeightsRecord(_Part):
+class WeightsRecord(FileModel):
     """What weights are.
 
     Attributes:
@@ -65,16 +64,18 @@ class WeightsRecord(_Part):
         data: what was trained on; None where it is not known.
     """
 
+    model_config = ConfigDict(allow_inf_nan=True, ser_json_inf_nan="constants")  # a metric may be undefined
+
     version: Literal[1, 2] = 1
     network: dict[str, Any] | None = None
     software: Software | None = None
     normalization: Normalization | None = None
-    classes: dict[str, str] = {}
-    metrics: dict[str, float | None] = {}
-    last_metrics: dict[str, float | None] = {}
+    classes: dict[str, str] = Field(default_factory=dict)
+    metrics: dict[str, float | None] = Field(default_factory=dict)
+    last_metrics: dict[str, float | None] = Field(default_factory=dict)
     run_id: str | None = None
     sha256: str | None = None
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
     data: TrainingData | None = None
 
     @field_validator("classes")
@@ -92,6 +93,13 @@ class WeightsRecord(_Part):
             if name in settings and type(settings[name]) is not int:
                 raise ValueError(f"{name} must be a whole number, got {settings[name]!r}")
         return settings
+
+    @model_validator(mode="after")
+    def _complete(self) -> WeightsRecord:
+        missing = [key for key in ("network", "normalization") if key not in self.model_fields_set]
+        if missing and self.version == VERSION:
+            raise ValueError(f'"{missing[0]}" is missing')
+        return self
 
     @property
     def image_size(self) -> int:
@@ -117,10 +125,10 @@ def plain(content: Any) -> Any:
 
 
 def parse_record(content: Any, source: str | Path) -> WeightsRecord:
-    """Check the content of a record.
+    """Check the content of a record that lies inside another file.
 
     Args:
-        content: as `json.loads` gives it.
+        content: as `as_dict` gives it.
         source: file it came from, for the message.
 
     Returns:
@@ -130,22 +138,4 @@ def parse_record(content: Any, source: str | Path) -> WeightsRecord:
         UserError: naming the file and the key that is missing, of another type or out of its range; for a version that
             this code does not know.
     """
-    fix = "put back the file that the training wrote beside the weights"
-    if not isinstance(content, dict):
-        raise UserError(f"{source}: no record of weights, which is a JSON object; {fix}")
-    version = content.get("version", 1)
-    if type(version) is int and version > VERSION:
-        raise UserError(
-            f"{source}: written by a newer sgdnet (its version is {version}, this one reads up to {VERSION}); "
-            "update the package"
-        )
-    missing = [key for key in ("network", "normalization") if key not in content and version == VERSION]
-    if missing:
-        raise UserError(f'{source}: "{missing[0]}" is missing; {fix}')
-    try:
-        return WeightsRecord.model_validate_json(json.dumps(content))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = first["msg"].removeprefix("Value error, ")
-        raise UserError(f'{source}: "{where}": {what[:1].lower()}{what[1:]}; {fix}') from None
+    return parse_model(json.dumps(content, default=str), WeightsRecord, source, fix=FIX)

@@ -174,7 +174,7 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
     first = Training(tmp_path)
     first.epoch(0.5)
     first.stop()
-    left = [tmp_path / "run" / ".last.pt-abc123", tmp_path / "models" / ".model.pt-abc123"]
+    left = [tmp_path / "run" / ".last.pt-0123456789abcdef", tmp_path / "models" / ".model.pt-0123456789abcdef"]
     for path in left:
         path.write_bytes(b"half")
     Training(tmp_path, resume=True).epoch(0.9)

@@ -8,11 +8,35 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, JsonValue, RootModel
+
 from custom_networks.errors import UserError
-from custom_networks.files import read_json_lines, write_atomically
+from custom_networks.files import write_atomically
+from custom_networks.typed_files import FileModel, read_lines
 
 NAME = "prepare.jsonl"
 OF_THE_PICTURES = ("kind", "source", "label_kind", "image_size", "fit", "axis")  # the others concern the lists alone
+
+
+class _Settings(FileModel):
+    settings: dict[str, JsonValue]
+
+
+class _Written(FileModel):
+    written: dict[str, str]
+
+
+class _Planned(FileModel):
+    planned: list[str]
+
+
+class _Case(FileModel):
+    model_config = ConfigDict(extra="allow")
+    id: str
+
+
+class _Line(RootModel[_Settings | _Written | _Planned | _Case]):
+    pass
 
 
 class Journal:
@@ -35,12 +59,17 @@ class Journal:
         self.planned: set[str] = set()  # copies that this or a killed run began to write
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder}: this is a file; give a folder as --output")
-        lines = read_json_lines(self.path)
-        earlier = next((line["settings"] for line in lines if "settings" in line), None)
-        for line in lines:
-            self.cases |= {line["id"]: line} if "id" in line else {}
-            self.written |= line.get("written", {})
-            self.planned |= set(line.get("planned", ()))
+        earlier = None
+        for line in (line.root for line in read_lines(self.path, _Line)):
+            match line:
+                case _Settings():
+                    earlier = earlier or line.settings
+                case _Written():
+                    self.written |= line.written
+                case _Planned():
+                    self.planned |= set(line.planned)
+                case _Case():
+                    self.cases[line.id] = line.model_dump()
         if earlier is not None and earlier != self.settings:
             self._replace(earlier)
 
