@@ -14,7 +14,7 @@ from custom_networks.data.folder import Item, find_images, load_datalist
 from custom_networks.data.labels import with_classes
 from custom_networks.errors import UserError
 from custom_networks.network.sgdnet import SIZE_FACTOR
-from custom_networks.processes import rank
+from custom_networks.processes import from_first, rank
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,9 @@ def checked_datalist(
     label_kind: str = "mask",
     classes: int = 1,
 ) -> dict[str, list[dict[str, Any]]]:
-    """List training and validation pairs and read every file once, so that a bad one is told before the first epoch.
+    """List training and validation pairs and check every file, so that a bad one is told before the first epoch.
+
+    Of several processes the first one checks, for all.
 
     Args:
         dataset_dir: see `load_datalist`.
@@ -46,7 +48,8 @@ def checked_datalist(
     """
     lists = load_datalist(dataset_dir, datalist, fold=fold, seed=seed)
     labels = Labels(label_kind, frozenset(range(1, classes)) if classes > 1 else None)
-    _report(check_items(dict(zip(("training", "validation"), lists, strict=True)), labels))
+    splits = dict(zip(("training", "validation"), lists, strict=True))
+    _report(from_first(lambda: check_items(splits, labels)))
     training, validation = (with_classes(items, label_kind, classes) for items in lists)
     _report([f"{len(training)} training and {len(validation)} validation pairs from {dataset_dir}"], logging.INFO)
     return {"training": training, "validation": validation}
@@ -55,7 +58,7 @@ def checked_datalist(
 def checked_images(dataset_dir: PathLike) -> list[Item]:
     """List the images of a folder and read every one once; raises UserError as `find_images` and `check_items`."""
     images = find_images(dataset_dir)
-    _report(check_items({"images": images}))
+    _report(from_first(lambda: check_items({"images": images})))
     _report([f"{len(images)} images from {dataset_dir}"], logging.INFO)
     return images
 

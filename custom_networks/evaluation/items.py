@@ -190,7 +190,8 @@ def _check_files(
 ) -> None:
     """Read every file; an image that is not the one the datalist was written for is an error here."""
     hashed = [{**item, "sha256": listed.get(item["image"], {}).get("sha256")} for item in items]
-    findings = run_check([DataSet("data", {"evaluation": hashed}, labels)], near_duplicates=False).findings
+    data_set = DataSet("data", {"evaluation": hashed}, labels)
+    findings = run_check([data_set], near_duplicates=False, remembered=True).findings
     errors = [finding for finding in findings if finding.kind.is_error]
     if errors:
         more = f" (and {len(errors) - 1} more with errors)" if len(errors) > 1 else ""

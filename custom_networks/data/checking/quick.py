@@ -19,7 +19,9 @@ def check_items(
     num_workers: int | None = None,
     leaks_are_errors: bool = True,
 ) -> list[str]:
-    """Decode every image and mask once, in threads, and check each pair, and the splits against each other.
+    """Check each pair of image and mask, and the splits against each other; files are decoded once, in threads.
+
+    Those that an earlier check has decoded, and that did not change since, are not decoded again.
 
     Args:
         splits: items `{"image": path, "label": path}` of each split; without "label", only the image is read.
@@ -36,7 +38,7 @@ def check_items(
     data_set = DataSet(
         "data", {name: [dict(item) for item in items] for name, items in splits.items()}, labels or Labels()
     )
-    report = run_check([data_set], near_duplicates=False, num_workers=num_workers)
+    report = run_check([data_set], near_duplicates=False, num_workers=num_workers, remembered=True)
     errors = [finding for finding in report.errors if leaks_are_errors or finding.kind is not Kind.LEAK]
     if errors:
         count = len(errors) - 1

@@ -12,6 +12,7 @@ from typing import Any
 
 from custom_networks.data.checking.examine import Examined, Labels, examine
 from custom_networks.data.checking.findings import IMBALANCE, Finding, Kind
+from custom_networks.data.checking.memory import CheckMemory, key_of
 from custom_networks.data.checking.read import DataSet
 from custom_networks.data.duplicates import near_duplicate_thumbnails, thumbnail_store
 from custom_networks.data.threads import available_cores
@@ -61,6 +62,7 @@ def run_check(
     near_duplicates: bool = True,
     num_workers: int | None = None,
     progress: Progress | None = None,
+    remembered: bool = False,
 ) -> Report:
     """Check data sets, each for itself and all against each other.
 
@@ -69,6 +71,7 @@ def run_check(
         near_duplicates: whether to look for pictures that are nearly the same; exact ones are always found.
         num_workers: threads; None takes one for each core this process may use, 8 at most.
         progress: wraps the iteration over the files, given their count.
+        remembered: leave out files that an earlier check has read and that did not change since, see `CheckMemory`.
 
     Returns:
         The findings and figures. Memory holds 2 KB an item beyond the pictures that are open.
@@ -90,7 +93,7 @@ def run_check(
     with warnings.catch_warnings():  # around the threads: the filters are global to the process
         warnings.simplefilter("ignore")
         results: Iterable[Examined] = _examine_all(
-            [(item, labels) for _, item, labels in todo], near_duplicates, num_workers
+            [(item, labels) for _, item, labels in todo], near_duplicates, num_workers, remembered
         )
         for index, examined in enumerate(progress(results, len(todo)) if progress else results):
             number = report.places[index].data_set
@@ -113,14 +116,22 @@ def run_check(
 
 
 def _examine_all(
-    items: Sequence[tuple[dict[str, Any], Labels]], with_thumbnail: bool, num_workers: int | None
+    items: Sequence[tuple[dict[str, Any], Labels]], with_thumbnail: bool, num_workers: int | None, remembered: bool
 ) -> Iterator[Examined]:
     def one(item: tuple[dict[str, Any], Labels]) -> Examined:
         return examine(item[0], item[1], with_thumbnail)
 
+    memory = CheckMemory()
     with ThreadPoolExecutor(num_workers or available_cores()) as threads:
         for start in range(0, len(items), _BATCH):
-            yield from threads.map(one, items[start : start + _BATCH])
+            batch = items[start : start + _BATCH]
+            keys = [key_of(item, labels) for item, labels in batch]
+            known = memory.recall(keys) if remembered else [None] * len(keys)
+            unknown = [index for index, examined in enumerate(known) if examined is None]
+            read = list(threads.map(one, [batch[index] for index in unknown]))
+            memory.remember((keys[index], examined) for index, examined in zip(unknown, read, strict=True))
+            fresh = iter(read)
+            yield from (next(fresh) if examined is None else examined for examined in known)
 
 
 def _same_pictures(places: Sequence[Place], digests: Sequence[bytes]) -> list[Finding]:
