@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from annotate.errors import NotFound, Unfit
 from annotate.labels import Version
 from annotate.service import Service
-from custom_networks.data.formats import read_image, read_labels, stem
+from custom_networks.data.formats import read, stem
 from custom_networks.prediction.outputs.case import Case
 from custom_networks.prediction.outputs.coco import Row, coco_file, coco_rows
 from custom_networks.prediction.reading import Picture
@@ -110,7 +110,7 @@ def _dicom(archive: zipfile.ZipFile, service: Service, names: list[str], classes
         source = Path(temporary) / "image.dcm"
         for name, label in label_names(names).items():
             version = service.labels.get(name)
-            image = np.asarray(read_image(service.studies.path(name)).image)
+            image = np.asarray(read(service.studies.path(name), "image").image)
             source.write_bytes(secondary_capture(image, name))
             base = label.removesuffix(".png")
             archive.write(source, f"{base}.dcm")
@@ -120,5 +120,5 @@ def _dicom(archive: zipfile.ZipFile, service: Service, names: list[str], classes
 
 
 def _pixels(service: Service, name: str, version: Version) -> NDArray[np.uint8]:
-    values = np.asarray(read_labels(service.labels.path(name, version.version)).image)
+    values = np.asarray(read(service.labels.path(name, version.version), "classes").image)
     return values.astype(np.uint8 if values.max() <= 255 else np.uint16)

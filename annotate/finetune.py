@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from custom_networks.bundle_run import run_config
-from custom_networks.data.formats import read_labels
+from custom_networks.data.formats import read
 from custom_networks.errors import UserError
 from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.messages import find_user_error
@@ -25,25 +25,27 @@ from custom_networks.metrics.overlap import confusion, dice
 from custom_networks.network.weights import read_checkpoint
 from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.prediction.reading import read_file
-from custom_networks.weights import record_of
+from custom_networks.weights import record_of, trained_outputs
 from custom_networks.weights.record import BEST, LAST
 
-OVERLAY = Path(__file__).with_name("finetune.json")
+OVERLAY, OVERLAY_INTERACTIVE = (Path(__file__).with_name(f"finetune{each}.json") for each in ("", "_interactive"))
 SPEC, RESULT, WEIGHTS = "spec.json", "result.json", "model.pt"
 
 
 def finetune(run: Path) -> None:
     """Do what `spec.json` in the folder says, and leave `model.pt`, `model.json` and `result.json` there."""
     spec = json.loads((run / SPEC).read_text())
-    before = mean_dice(spec, spec["checkpoint"]) if spec["checkpoint"] else None
+    before = heldout_dice(spec, spec["checkpoint"]) if spec["checkpoint"] else None
+    measured: dict[str, Any] = {"before": None if before is None else float(before.mean())}
     if before is not None:
-        print(f"before: Dice {before:.4f} on {len(spec['heldout'])} held-out images", flush=True)
-    write_json(run / RESULT, {"before": before})
+        print(f"before: Dice {before.mean():.4f} on {len(before)} held-out images", flush=True)
+    write_json(run / RESULT, measured)
+    several = spec["classes"] > 1 or (spec["checkpoint"] and trained_outputs(spec["checkpoint"]) > 1)
     knobs: dict[str, Any] = {
         "bundle_root": spec["bundle_root"],
         "datalist": str(run / "datalist.json"),
         "dataset_dir": str(run),
-        "label_kind": "mask" if spec["classes"] == 1 else "classes",
+        "label_kind": "classes" if several else "mask",
         "output_dir": str(run / "run"),
         "model_path": str(run / "best" / BEST),
         "max_epochs": spec["epochs"],
@@ -55,10 +57,10 @@ def finetune(run: Path) -> None:
     }
     if spec["device"]:
         knobs["device"] = spec["device"]
-    files = ["train.json"] if spec["classes"] == 1 else ["train.json", "multi_class.json"]
+    files = ["train.json", "multi_class.json"] if several else ["train.json"]
     if spec["interactive"]:
         files.append("train_interactive.json")
-        knobs |= {"automatic": spec["checkpoint"], "train_embedding": True}
+        knobs |= {"automatic": spec["checkpoint"], "train_embedding": True, "config_file": [str(OVERLAY_INTERACTIVE)]}
     elif spec["checkpoint"]:
         knobs |= {"start_from": spec["checkpoint"], "config_file": [str(OVERLAY)]}
     if spec["checkpoint"]:
@@ -69,19 +71,20 @@ def finetune(run: Path) -> None:
     record = record_of(run / "run" / LAST)
     record = record.model_copy(update={"sha256": sha256(run / WEIGHTS), "metrics": record.last_metrics})
     write_json((run / WEIGHTS).with_suffix(".json"), record.as_dict())
-    after = mean_dice(spec, str(run / WEIGHTS))
-    print(f"after: Dice {after:.4f}", flush=True)
-    write_json(run / RESULT, {"before": before, "after": after})
+    after = heldout_dice(spec, str(run / WEIGHTS))
+    print(f"after: Dice {after.mean():.4f}", flush=True)
+    better = 0 if before is None else int((after > before).sum())
+    write_json(run / RESULT, {**measured, "after": float(after.mean()), "better": better})
 
 
-def mean_dice(spec: dict[str, Any], checkpoint: str) -> float:
-    """Mean Dice of weights on the held-out images, each at its own size; of several classes, of all foreground."""
+def heldout_dice(spec: dict[str, Any], checkpoint: str) -> NDArray[np.float64]:
+    """Dice of weights on each held-out image at its own size; of several classes, of all foreground."""
     predict = _predictor(spec, checkpoint)
     figures = []
     for item in spec["heldout"]:
-        truth = np.asarray(read_labels(item["label"]).image) > 0
+        truth = np.asarray(read(item["label"], "classes").image) > 0
         figures.append(dice(confusion(predict(item["image"]), truth)))
-    return float(np.mean(figures))
+    return np.asarray(figures, np.float64)
 
 
 def _predictor(spec: dict[str, Any], checkpoint: str) -> Callable[[str], NDArray[np.bool_]]:
@@ -91,7 +94,7 @@ def _predictor(spec: dict[str, Any], checkpoint: str) -> Callable[[str], NDArray
         from custom_networks.interactive import InteractivePredictor
 
         guided = InteractivePredictor(checkpoint, device=device, image_size=size)
-        return lambda path: guided.answer(guided.embed(read_file(Path(path)).pixels)).mask
+        return lambda path: guided.answer(guided.embed(read_file(Path(path), guided.bit_depth).pixels)).mask
     automatic = SGDNetPredictor.from_bundle(spec["bundle_root"], checkpoint, device=device, edge=False, image_size=size)
     return lambda path: automatic(path).mask
 

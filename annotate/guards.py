@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
 import json
 import logging
@@ -9,7 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -27,6 +29,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 COOKIE = "sgdnet_token"
 OPEN = ("/ui",)  # the page itself holds no data; it asks for the token
+IN_PATH = "/token/"  # how an address begins that brings the token itself
 FORM_ROOM = 2**20  # bytes that a form may have beside its file
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -59,7 +62,8 @@ class Guard:
                 await self.app(scope, receive, send)
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        refused = self._refusal(scope, headers)
+        brought, scope = _taken_from_path(scope)
+        refused = self._refusal(scope, headers, brought)
         if refused is not None:
             await JSONResponse({"error": refused[1]}, refused[0])(scope, receive, send)
             return
@@ -92,7 +96,7 @@ class Guard:
             if not started and not answered:
                 await JSONResponse({"error": self._too_large()}, 413)(scope, receive, send)
 
-    def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
+    def _refusal(self, scope: Scope, headers: dict[str, str], brought: list[str]) -> tuple[int, str] | None:
         host = headers.get("host", "")
         if not self.settings.token and not is_loopback(_hostname(host)):
             return 403, f"host {host[:80]!r}: this server answers to 127.0.0.1 and localhost only"
@@ -104,9 +108,9 @@ class Guard:
             return 413, self._too_large()
         path = str(scope["path"])
         if self.settings.token and not any(path == place or path.startswith(place + "/") for place in OPEN):
-            given = _bearer(headers)
+            given = [*brought, *_tokens(headers)]
             if not any(hmac.compare_digest(each.encode(), self.settings.token.encode()) for each in given):
-                return 401, "a token is needed; open the page with ?token=..., or send Authorization: Bearer TOKEN"
+                return 401, "a token is needed: ?token=TOKEN at the page, Authorization: Bearer TOKEN, or HTTP Basic"
         return None
 
     def _too_large(self) -> str:
@@ -118,8 +122,8 @@ class _TooMuch(Exception):
 
 
 def annotator(request: Request) -> str:
-    """Name of who asks, from the header X-Annotator (percent-encoded where it is not ASCII)."""
-    name = unquote(request.headers.get("x-annotator", ""))
+    """Name of who asks: the header X-Annotator (percent-encoded where it is not ASCII), or the user of HTTP Basic."""
+    name = unquote(request.headers.get("x-annotator", "")) or _basic(request.headers.get("authorization", ""))[0]
     return "".join(c for c in name if c.isprintable()).strip()[:80] or "anonymous"
 
 
@@ -172,12 +176,36 @@ def _hostname(host: str) -> str:
     return urlsplit(f"//{host}").hostname or "" if "@" not in host else ""
 
 
-def _bearer(headers: dict[str, str]) -> list[str]:
-    """Tokens that a request brings: in its header, in the cookie that the page's session sets."""
-    found = []
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        found.append(token.strip())
+def _taken_from_path(scope: Scope) -> tuple[list[str], Scope]:
+    """Take the token out of `/token/TOKEN/info/`, for clients that can be told an address and nothing else.
+
+    Returns:
+        Tokens that the path brings, one or none, and the scope of the request without it.
+    """
+    path = str(scope["path"])
+    if not path.startswith(IN_PATH):
+        return [], scope
+    token, slash, rest = path.removeprefix(IN_PATH).partition("/")
+    return [token], {**scope, "path": slash + rest or "/", "raw_path": quote(slash + rest or "/").encode()}
+
+
+def _basic(authorization: str) -> tuple[str, str]:
+    """User and password of HTTP Basic; empty where the header has none."""
+    scheme, _, content = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        user, _, password = base64.b64decode(content.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return "", ""
+    return user, password
+
+
+def _tokens(headers: dict[str, str]) -> list[str]:
+    """Tokens that a request's headers bring: Bearer, the password of Basic, the cookie that the page's session sets."""
+    authorization = headers.get("authorization", "")
+    scheme, _, token = authorization.partition(" ")
+    found = [token.strip()] if scheme.lower() == "bearer" else [_basic(authorization)[1]]
     try:
         cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
     except CookieError:

@@ -26,7 +26,7 @@ from PIL import Image
 
 from annotate.errors import ClientError, Conflict, NotFound, Unfit
 from annotate.records import read_record
-from custom_networks.data.images import read_picture, to_labels
+from custom_networks.data.formats import read
 from custom_networks.errors import UserError
 from custom_networks.files import write_atomically, write_json
 
@@ -240,7 +240,7 @@ def read_label(data: bytes, size: tuple[int, int], classes: int, any_foreground:
                 raise Unfit(
                     f"the label has {opened.size[0]} x {opened.size[1]} pixels, its image {size[0]} x {size[1]}"
                 )
-        values = np.asarray(to_labels(read_picture("label", data)))
+        values = np.asarray(read("label", "classes", data=data).image)
     except ClientError:
         raise
     except UserError as error:

@@ -138,7 +138,7 @@ class Desk:
         predictor = _kept(self.networks, ("guided", task.key, task.image_size), load, NETWORKS)
 
         def pixels() -> NDArray[np.uint8]:
-            return read_file(Path(task.image)).pixels
+            return read_file(Path(task.image), predictor.bit_depth).pixels
 
         stamp = Path(task.image).stat().st_mtime_ns
         key = (task.key, task.image, stamp, task.image_size)

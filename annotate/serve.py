@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from annotate.settings import MIB, Settings
 from custom_networks.errors import UserError
+
+if TYPE_CHECKING:
+    from annotate.service import Service
 
 
 def serve(knobs: dict[str, Any]) -> None:
@@ -32,8 +35,14 @@ def serve(knobs: dict[str, Any]) -> None:
         listening.listen(128)  # from now on requests wait until they are served
         count = len(service.studies.names())
         print(f"{count} images in {service.studies.folder}; labels go to {settings.annotations}", flush=True)
-        if service.models.active() is None:
-            print(f"no weights yet ({settings.weights}): draw by hand, or `make train` first", flush=True)
+        unread = service.studies.unread()
+        if unread:
+            print(
+                f"{len(unread)} DICOM or NIfTI files are not shown, {unread[0]} for one; export them as PNG, "
+                "docs/annotation.md tells how",
+                flush=True,
+            )
+        print(weights_sentence(service), flush=True)
         token = f"?token={settings.token}" if settings.token else ""
         port = listening.getsockname()[1]
         print(f"Open http://{settings.host}:{port}/ui/{token}    (stop with Ctrl-C)", flush=True)
@@ -41,6 +50,22 @@ def serve(knobs: dict[str, Any]) -> None:
         uvicorn.Server(config).run(sockets=[listening])
     finally:
         service.close()
+
+
+def weights_sentence(service: Service) -> str:
+    """Say which weights are in use and what they take, or how to get some; raises UserError for damaged ones."""
+    model = service.models.active()
+    if model is None:
+        return (
+            f"no weights at {service.settings.weights}, so the page draws by hand alone; `make train` makes some in "
+            "minutes, and they are taken as soon as they are there"
+        )
+    if service.models.takes_clicks(model):
+        return f"weights {model.checkpoint}, which take clicks, scribbles and boxes"
+    return (
+        f"weights {model.checkpoint}, which segment automatically and take no clicks; `sgdnet train --config_file "
+        "bundle/configs/train_interactive.json` makes such ones from them"
+    )
 
 
 def settings_of(knobs: dict[str, Any]) -> Settings:

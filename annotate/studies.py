@@ -15,6 +15,8 @@ from PIL import ExifTags, Image
 from annotate.errors import ClientError, Conflict, NotFound, TooLarge, Unfit
 from annotate.settings import Settings
 from custom_networks.data.folder import EXTENSIONS
+from custom_networks.data.formats.dicom import is_dicom
+from custom_networks.data.formats.nifti import is_nifti
 from custom_networks.data.images import WIDE_MODES, read_picture
 from custom_networks.errors import UserError, nearest
 from custom_networks.files import write_atomically
@@ -63,6 +65,11 @@ class Studies:
                 self._names, self._stamp = {path.name: path for path in found}, stamp
             return self._names
 
+    def unread(self) -> list[str]:
+        """Names of DICOM and NIfTI files of the folder, which are no images here."""
+        files = sorted(path for path in self.folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        return [path.name for path in files if is_dicom(path) or is_nifti(path)]
+
     def find(self, image: str) -> str:
         """Return the name that an id stands for: the name itself, or one without its ending that is unique.
 
@@ -77,6 +84,8 @@ class Studies:
             return same[0]
         if same:
             raise NotFound(f"{image[:80]!r} may be {' or '.join(same[:4])}; give the name with its ending")
+        if image in self.unread():
+            raise NotFound(f"{image[:80]!r} is DICOM or NIfTI, which this server does not read; export it as PNG")
         near = nearest(image, names) if len(image) <= MAX_NAME_BYTES and len(names) < 5000 else ""
         raise NotFound(f"no image {image[:80]!r} in the studies folder{near}")
 

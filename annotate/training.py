@@ -33,6 +33,7 @@ from custom_networks.weights import trained_size
 
 STATE = "state.json"
 HELD_OUT_EVERY = 5  # of the labelled images, the second of each five
+FEWEST = 5  # held-out images below which a difference is not called an improvement
 LEARNING_RATE = 3e-5
 LARGEST_BATCH = 8
 MAX_EPOCHS = 200
@@ -227,7 +228,7 @@ class Trainer:
             reason = result.get("error") or f"the process ended with code {code}, see its log"
             return {"state": "error", "published": False, "message": f"{WORDS} failed: {reason}"}
         before, after = result.get("before"), result["after"]
-        published = before is None or after >= before
+        published, verdict = judge(before, after, result.get("better", 0), len(spec["heldout"]))
         about = {
             "published": published,
             "dice": after,
@@ -236,10 +237,8 @@ class Trainer:
             "when": now(),
         }
         model = self.models.add(run / WEIGHTS, about)
-        compared = "" if before is None else f", {before:.4f} before"
-        figures = f"Dice {after:.4f} on {len(spec['heldout'])} held-out images{compared}"
-        said = f"model {model.version} is in use" if published else "worse, so the old weights stay in use"
-        return {"state": "done", "published": published, "message": f"{figures}; {said}"}
+        said = f"model {model.version} is in use" if published else "the old weights stay in use"
+        return {"state": "done", "published": published, "message": f"{verdict}; {said}"}
 
     def _new_run(self) -> Path:
         last = self._last_run()
@@ -258,6 +257,29 @@ class Trainer:
             message = f"the server was stopped during {WORDS}; nothing was published, start it again"
             write_json(run / STATE, {"state": "error", "published": False, "message": message})
             _drop_weights(run)
+
+
+def judge(before: float | None, after: float, better: int, images: int) -> tuple[bool, str]:
+    """Decide whether new weights may be used, and say why.
+
+    Args:
+        before: mean Dice of the weights in use on the held-out images; None where there were none.
+        after: mean Dice of the new weights on the same images.
+        better: on how many of the images the new weights have the higher Dice.
+        images: how many are held out.
+
+    Returns:
+        Whether they are published, and a sentence without its end.
+    """
+    on = f"Dice {after:.4f} on {images} held-out image{'s' if images > 1 else ''}"
+    if before is None:
+        return True, on
+    published = after >= before
+    compared = f"{on}, {before:.4f} before, {better} of {images} better"
+    if images < FEWEST:
+        found = "not worse" if published else "worse"
+        return published, f"{compared}: {found}, but fewer than {FEWEST} images are too few to tell an improvement"
+    return published, f"{compared}: {'better' if after > before else 'the same' if published else 'worse'}"
 
 
 def _drop_weights(run: Path) -> None:

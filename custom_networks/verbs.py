@@ -156,6 +156,7 @@ def predict(
     scale: float | None = None,
     tta: str | None = None,
     review_below: float | None = None,
+    bit_depth: int | None = None,
     spacing: float | None = None,
     axis: int | None = None,
     batch_size: int | None = None,
@@ -184,6 +185,7 @@ def predict(
         scale: factor by which images are resized before windows are cut.
         tta: none, flips (4 views) or all (8 views, turns too); their spread is the uncertainty.
         review_below: confidence, 0 to 1, below which an image is flagged for review.
+        bit_depth: bits of grey images stored in 16, such as 12; the training's by default, else each image's own.
         spacing: millimetres a pixel, for files that do not say.
         axis: 0, 1 or 2, along which the slices of NIfTI volumes are counted.
         batch_size: images, or windows, a step.
@@ -205,7 +207,14 @@ def predict(
 
     root = Path(bundle_root or default_bundle())
     options = given(
-        mode=mode, threshold=threshold, overlap=overlap, scale=scale, tta=tta, review_below=review_below, amp=flag(amp)
+        mode=mode,
+        threshold=threshold,
+        overlap=overlap,
+        scale=scale,
+        tta=tta,
+        review_below=review_below,
+        bit_depth=bit_depth,
+        amp=flag(amp),
     )
     more = given(
         dataset_dir=dataset_dir,

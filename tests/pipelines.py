@@ -16,7 +16,7 @@ from PIL import Image
 def training_config(*overlays: str, **knobs: Any) -> ConfigParser:
     """Parser of `train.json` with overlays and knobs, as a run has it."""
     parser = ConfigParser(ConfigParser.load_config_files([str(CONFIGS / name) for name in ("train.json", *overlays)]))
-    parser.update({"bundle_root": ".", "num_workers": 0, **knobs})
+    parser.update({"bundle_root": ".", "num_workers": 0, "image_depth": None, **knobs})
     return parser
 
 

@@ -42,13 +42,13 @@ class Running:
             text=True,
         )
         assert self.process.stdout is not None
-        said = []
+        self.said: list[str] = []
         for line in self.process.stdout:
-            said.append(line)
+            self.said.append(line)
             if line.startswith("Open "):
                 self.address = line.split()[1].partition("/ui/")[0]
                 return
-        raise AssertionError("".join(said))
+        raise AssertionError("".join(self.said))
 
     def kill(self) -> None:
         self.process.kill()
@@ -75,12 +75,15 @@ def square(low: int = 20, high: int = 60, value: int = 1, size: int = SIZE) -> n
     return pixels
 
 
-def put_label(client: TestClient, image: str, pixels: np.ndarray, base: int = 0, by: str = "ada", **about: Any) -> Any:
+def put_label(
+    client: TestClient, image: str, pixels: np.ndarray, base: int = 0, by: str = "ada", auth: Any = None, **about: Any
+) -> Any:
     return client.put(
         f"/api/images/{image}/label",
         files={"label": ("label.png", png(pixels), "image/png")},
         data={"about": json.dumps({"base_version": base, **about})},
         headers={"X-Annotator": by},
+        auth=auth,
     )
 
 

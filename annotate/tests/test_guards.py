@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from support import BUNDLE, REPOSITORY, Running
+from monailabel.client import MONAILabelClient
+from monailabel.client.client import MONAILabelClientException
+from support import BUNDLE, REPOSITORY, Running, put_label, square
 
 from annotate.settings import Settings, is_loopback
 from custom_networks.errors import UserError
@@ -39,6 +41,55 @@ def test_token_is_asked_for_everywhere_but_at_the_page(start):
     session = client.get("/api/session", headers={"Authorization": f"Bearer {TOKEN}"})
     assert "httponly" in session.headers["set-cookie"].lower()
     assert client.get("/api/images").status_code == 200  # the cookie that the session has set
+
+
+def test_token_as_the_password_of_http_basic(start):
+    client = start(token=TOKEN)
+    assert client.get("/info/", auth=("ada", TOKEN)).status_code == 200
+    for wrong in (("ada", TOKEN[:-1]), (TOKEN, ""), ("ada", "")):
+        assert client.get("/info/", auth=wrong).status_code == 401
+    for header in ("Basic", "Basic ", "Basic ****", "Basic /w==", f"Basic {TOKEN}"):
+        assert client.get("/info/", headers={"Authorization": header}).status_code == 401
+    refused = client.get("/info/")
+    assert "www-authenticate" not in refused.headers  # a browser would ask for a password over the page
+    other_site = client.get("/info/", auth=("ada", TOKEN), headers={"Origin": "https://evil.example"})
+    assert other_site.status_code == 403
+    answer = put_label(client, "phantom_000.png", square(), by="", auth=("Ada Lovelace", TOKEN))
+    assert answer.status_code == 201
+    versions = client.get("/api/images/phantom_000.png/versions", auth=("b", TOKEN)).json()
+    assert versions[0]["by"] == "Ada Lovelace"
+
+
+def test_token_in_the_address_for_clients_that_know_an_address_only(start):
+    """As QuPath has it: Java's client drops user info, and QuPath appends its paths to the address as it stands."""
+    address = f"/token/{TOKEN}"
+    client = start(token=TOKEN)
+    assert client.get(f"{address}/info/").json()["strategies"]
+    assert client.get(f"{address}/datastore/image", params={"image": "phantom_000.png"}).content[:4] == b"\x89PNG"
+    assert client.post(f"{address}/activelearning/first").json()["id"] == "phantom_000.png"
+    for wrong in (
+        "/token/",
+        "/token",
+        f"/token/{TOKEN[:-1]}/info/",
+        f"/token/{TOKEN}x/info/",
+        f"//token/{TOKEN}/info/",
+    ):
+        assert client.get(wrong).status_code == 401, wrong
+    assert client.get(f"/token/wrong/token/{TOKEN}/info/").status_code == 401
+    assert client.get(f"{address}/nothing").status_code == 404
+    assert client.get("/info/").status_code == 401
+
+
+def test_monai_labels_own_client_keeps_the_token_of_the_address(studies: Path):
+    server = Running(studies, "--token", TOKEN, "--score", "false")
+    try:
+        client = MONAILabelClient(f"{server.address}/token/{TOKEN}")
+        assert "first" in client.info()["strategies"]
+        assert client.next_sample("first", {})["id"] == "phantom_000.png"
+        with pytest.raises(MONAILabelClientException):
+            MONAILabelClient(server.address).info()
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "a@127.0.0.1", ""])

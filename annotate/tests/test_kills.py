@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -22,8 +23,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from networks import toy_network
 from PIL import Image
 from support import REPOSITORY, SIZE, png
+from toy_weights import write_record
 
 NAMES = [f"phantom_{i:03}.png" for i in range(8)]
 
@@ -68,6 +72,17 @@ def zygote() -> Iterator[Zygote]:
     found.process.kill()
 
 
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of the small network: an epoch takes a fraction of a second."""
+    path = tmp_path_factory.mktemp("toy") / "model.pt"
+    torch.manual_seed(0)
+    network = toy_network()
+    torch.save(network.state_dict(), path)
+    write_record(path, network, image_size=64)
+    return path
+
+
 def ask(address: str, path: str, method: str = "GET", body: bytes | None = None, kind: str = "application/json") -> Any:
     request = urllib.request.Request(address + path, body, {"Content-Type": kind, "X-Annotator": "ada"}, method=method)
     with urllib.request.urlopen(request, timeout=30) as answer:
@@ -96,7 +111,7 @@ def rounds(zygote: Zygote, studies: Path, count: int) -> dict[str, int]:
 
         def work(name: str, address: str = address, flying: set[str] = flying) -> None:
             generator = np.random.default_rng(dice.randrange(2**32))
-            with contextlib.suppress(OSError, ValueError):  # the server is gone
+            with contextlib.suppress(OSError, ValueError, http.client.HTTPException):  # the server is gone
                 while True:
                     pixels = generator.integers(0, 2, (SIZE, SIZE), np.uint8)
                     flying.add(name)
@@ -183,15 +198,15 @@ def _alive(word: str) -> bool:
     return False
 
 
-def test_killed_during_fine_tuning(zygote, studies, weights):
-    assert training_rounds(zygote, studies, weights, 2, 3.0)
+def test_killed_during_fine_tuning(zygote, studies, toy):
+    assert training_rounds(zygote, studies, toy, 2, 3.0)
 
 
 @pytest.mark.slow
-def test_killed_during_fine_tuning_fifty_times(zygote, studies, weights):
-    stages = training_rounds(zygote, studies, weights, 50, 20.0)
+def test_killed_during_fine_tuning_fifty_times(zygote, studies, toy):
+    stages = training_rounds(zygote, studies, toy, 50, 12.0)
     print({stage: stages.count(stage) for stage in sorted(set(stages))})
-    assert len(set(stages)) > 1
+    assert sum(stage != "start" for stage in stages) > 10
 
 
 def test_what_a_crash_leaves_is_passed_over(zygote, studies):

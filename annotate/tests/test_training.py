@@ -5,11 +5,13 @@ import time
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 from support import BUNDLE, SIZE, Start, put_label
 
 from annotate.models import Models
 from annotate.predicting import disagreement
+from annotate.training import judge
 from custom_networks.metrics.overlap import confusion, dice
 from custom_networks.prediction.predictor import SGDNetPredictor
 
@@ -71,6 +73,25 @@ def test_cancelled_training_publishes_nothing(start: Start, weights, phantoms):
     assert [model["version"] for model in client.get("/api/models").json()] == [0]
     assert client.delete("/api/training").status_code == 409
     assert client.get("/train/").json()["status"] == "STOPPED"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "better", "images", "published", "words"),
+    [
+        (0.8, 0.9, 3, 4, True, "not worse, but fewer than 5 images are too few to tell an improvement"),
+        (0.8, 0.8, 0, 1, True, "on 1 held-out image, 0.8000 before, 0 of 1 better: not worse, but fewer than 5"),
+        (0.8, 0.7, 0, 4, False, "worse, but fewer than 5"),
+        (0.8, 0.9, 4, 5, True, "Dice 0.9000 on 5 held-out images, 0.8000 before, 4 of 5 better: better"),
+        (0.8, 0.8, 0, 5, True, ": the same"),
+        (0.8, 0.7, 1, 5, False, ": worse"),
+        (None, 0.1, 0, 1, True, "Dice 0.1000 on 1 held-out image"),
+    ],
+)
+def test_few_held_out_images_claim_no_improvement(before, after, better, images, published, words):
+    found, sentence = judge(before, after, better, images)
+    assert found is published
+    assert words in sentence
+    assert images >= 5 or not sentence.endswith("better")
 
 
 def test_held_out_images_stay_held_out(start: Start, weights, phantoms, studies):

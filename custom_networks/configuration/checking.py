@@ -11,6 +11,7 @@ import torch
 
 from custom_networks.configuration.knobs import knob_descriptions
 from custom_networks.configuration.merged import Configuration
+from custom_networks.data.depth import checked_depth
 from custom_networks.errors import UserError, nearest
 from custom_networks.flags import flag
 
@@ -66,6 +67,7 @@ def check_values(settings: Mapping[str, Any]) -> None:
         value = settings.get(name, minimum)
         if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
             raise UserError(f"--{name} {value}: must be a whole number from {minimum} up")
+    checked_depth(settings.get("bit_depth"))
     rate = settings.get("learning_rate", 1.0)
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < float("inf"):
         raise UserError(f"--learning_rate {rate}: must be a number above 0, such as 0.0001")

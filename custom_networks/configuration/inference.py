@@ -17,7 +17,7 @@ from custom_networks.messages import hush_absent_decoder
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.weights.network import load_checkpoint
 from custom_networks.weights.normalization import Normalization
-from custom_networks.weights.reading import trained_classes, trained_size
+from custom_networks.weights.reading import trained_classes, trained_depth, trained_size
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Source:
         threshold: probability from which a pixel is foreground.
         about: the bundle's `metadata.json`.
         preprocessing: the configuration's transforms, on {"image": path}.
+        bit_depth: of grey images stored in 16 bits; None where none was trained on.
         classes: names of the foreground classes by number; empty where there is one, without a name.
     """
 
@@ -42,6 +43,7 @@ class Source:
     threshold: float
     about: dict[str, Any]
     preprocessing: Callable[[dict[str, str]], dict[str, Any]]
+    bit_depth: int | None
     classes: dict[int, str]
 
     def prepare(self, path: str | Path) -> NDArray[np.float32]:
@@ -82,5 +84,6 @@ def load_source(bundle_root: str | Path, checkpoint: str | Path | None, image_si
         threshold=float(config["threshold"]),
         about=read_config([root / "configs" / "metadata.json"]),
         preprocessing=parser.get_parsed_content("preprocessing"),
+        bit_depth=trained_depth(checkpoint),
         classes=trained_classes(checkpoint),
     )

@@ -2,18 +2,16 @@
 
 from custom_networks.data.caching import cached_dataset
 from custom_networks.data.folder import find_images, find_pairs, listed_columns, load_datalist, load_test_list
-from custom_networks.data.images import StrictPILReader, to_labels, to_mask, to_rgb
 from custom_networks.data.labels import (
     class_count,
     class_names,
     foreground_channels,
-    label_converter,
     label_kind,
     last_channel,
-    to_binary,
     to_whole_numbers,
 )
 from custom_networks.data.on_device import training_loader
+from custom_networks.data.reader import PictureReader
 from custom_networks.data.resizing import Resized
 from custom_networks.data.sources import (
     checked_datalist,
@@ -23,8 +21,8 @@ from custom_networks.data.sources import (
 )
 
 __all__ = [
+    "PictureReader",
     "Resized",
-    "StrictPILReader",
     "cached_dataset",
     "checked_datalist",
     "checked_images",
@@ -34,16 +32,11 @@ __all__ = [
     "find_images",
     "find_pairs",
     "foreground_channels",
-    "label_converter",
     "label_kind",
     "last_channel",
     "listed_columns",
     "load_datalist",
     "load_test_list",
-    "to_binary",
-    "to_labels",
-    "to_mask",
-    "to_rgb",
     "to_uint8",
     "to_whole_numbers",
     "training_loader",

@@ -7,6 +7,7 @@ each time.
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import logging
 import os
@@ -17,7 +18,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import monai
 import torch
 from monai.config import PathLike
 from monai.data import CacheDataset, Dataset, MetaTensor, PersistentDataset
@@ -26,16 +26,18 @@ from monai.transforms import Compose
 from monai.utils import convert_to_tensor, ensure_tuple
 
 from custom_networks.data.memory import free_memory
+from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError, nearest
-from custom_networks.files import write_atomically
+from custom_networks.files import sha256, write_atomically
 from custom_networks.processes import rank
+from custom_networks.software import installed
 
 logger = logging.getLogger(__name__)
 
 CACHES = ("auto", "memory", "disk", "none")
 SHARE = 0.5  # of the free memory, or of the free disk, that a cache may take by itself
 ASKED = "as asked"
-FORMAT = "1"  # of the files; another number makes new ones
+DECODERS = ("sgdnet", "monai", "torch", "numpy", "pillow", "pydicom", "highdicom", "nibabel")
 
 
 def cached_dataset(
@@ -126,11 +128,24 @@ def _size(count: int) -> str:
     return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.1f} MB"
 
 
+@functools.cache
+def decoders() -> str:
+    """Versions of the packages that decode pictures, and a hash of this package's code of `data`, for the cache's key.
+
+    The version alone would not tell a changed checkout.
+    """
+    code = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        code.update(path.read_bytes())
+    return f"{installed(DECODERS)} {code.hexdigest()}"
+
+
 class DiskCacheDataset(PersistentDataset):
     """MONAI's `PersistentDataset` with files that are named by content and never half written.
 
-    A file's name is a hash of the pictures' bytes and of the transforms with all their settings: a changed picture, or
-    another size, is another file. A damaged file is made anew. Nothing is ever deleted; the folder may be, at any time.
+    A file's name is a hash of the bytes of image and label, of the transforms with all their settings, of the packages
+    that decode and of this package's own code for it: a changed image or label, another size, or an upgrade is another
+    file. A damaged file is made anew. Nothing is ever deleted; the folder may be, at any time.
 
     Args:
         data: items with "image" and perhaps "label", each a path or a list of paths.
@@ -160,13 +175,11 @@ class DiskCacheDataset(PersistentDataset):
             return list(threads.map(self._content_key, self.data))
 
     def _content_key(self, item: dict[str, Any]) -> str:
-        digest = hashlib.sha256(f"{FORMAT} {monai.__version__} {self.transform_hash}".encode())
+        digest = hashlib.sha256(f"{decoders()} {self.transform_hash}".encode())
         for part in ("image", "label"):
             for path in ensure_tuple(item.get(part, ())):
-                try:
-                    digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
-                except OSError as error:
-                    raise UserError(f"{path}: cannot be read ({error.strerror}); check the data set") from None
+                check_regular(path)
+                digest.update(bytes.fromhex(sha256(path)))
         return digest.hexdigest()
 
     def _transform(self, index: int) -> Any:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import fft, ndimage
 
-from custom_networks.data.images import read_picture, to_rgb
+from custom_networks.data.formats import read
 from custom_networks.data.neighbours import nearest_hashes
 from custom_networks.data.registration import correlation, register
 from custom_networks.data.threads import available_cores
@@ -66,7 +66,7 @@ def find_near_duplicates(
     """
     with ThreadPoolExecutor(num_workers or available_cores()) as threads:
         thumbnails = thumbnail_store(len(paths))
-        for index, each in enumerate(threads.map(lambda path: thumbnail(to_rgb(read_picture(path))), paths)):
+        for index, each in enumerate(threads.map(lambda path: thumbnail(read(path, "image").image), paths)):
             thumbnails[index] = each
     return near_duplicate_thumbnails(thumbnails, threshold)
 

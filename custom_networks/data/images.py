@@ -1,28 +1,21 @@
-"""Read 2-D pictures with PIL: 8-bit RGB (images), 0/255 grey (binary masks), or integers (instances, classes).
+"""Read pictures that PIL knows, and convert their values: 8-bit RGB, masks of 0 and 1, whole numbers of a label map.
 
-In a config, give `LoadImaged` a `StrictPILReader` with `to_rgb`, `to_mask` or `to_labels` as converter, here for masks:
-
-    {"_target_": "LoadImaged", "keys": "label", "reader": {
-        "_target_": "custom_networks.data.images.StrictPILReader",
-        "converter": {"_target_": "custom_networks.data.images.to_mask", "_mode_": "callable"}}}
-
-`EnsureChannelFirstd` then makes (3, W, H) of an image (`channel_dim=-1`) and (1, W, H) of a mask
-(`channel_dim="no_channel"`).
+Grey of more than 8 bits holds its values in a depth: 12 bits have their white at 4095, whatever the 16 bits of the file
+could hold.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+import zlib
 
 import numpy as np
 from monai.config import PathLike
-from monai.data import PILReader
-from monai.utils import ensure_tuple
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
+from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
 
 MASK_FIX = "save it as 8-bit grey, 0 for background and 255 for foreground"
@@ -30,6 +23,7 @@ LABELS_FIX = "save it as one grey channel of whole numbers, 0 for background (16
 LARGEST_LABEL = 2**24  # float32, in which MONAI resamples, holds every whole number up to it
 MASK_THRESHOLD = 127  # on the 8-bit scale; foreground lies above it
 WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # 16-bit grey, also when PIL keeps it in 32 bits
+DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras and scanners give
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -40,6 +34,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_TIFF_DEFLATE = (8, 32946)
+_TIFF_PIECES = ((273, 279), (324, 325))  # offsets and byte counts, of strips and of tiles
 
 
 def read_picture(path: PathLike, data: bytes | None = None) -> Image.Image:
@@ -56,18 +52,18 @@ def read_picture(path: PathLike, data: bytes | None = None) -> Image.Image:
         The decoded picture in the mode of its file, before any EXIF orientation.
 
     Raises:
-        UserError: when the file is missing, unreadable, empty, not a picture, damaged, too large, or
+        UserError: when the file is missing, no regular file, unreadable, empty, not a picture, damaged, too large, or
             holds several frames.
     """
+    if data is None:
+        check_regular(path)
     try:
         with Image.open(path if data is None else io.BytesIO(data)) as picture:
             frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
             if frames == 1:
+                if picture.format == "TIFF":
+                    _check_pieces(picture)
                 picture.load()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; put it there or take the pair out of the data set") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: this is a folder; give an image file") from None
     except Image.DecompressionBombError:
         raise UserError(
             f"{path}: more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels, the limit PIL sets; cut it into tiles or "
@@ -106,54 +102,77 @@ def orientation(image: Image.Image) -> int:
     return tag if tag in range(1, 9) else 1
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
+def needed_depth(largest: float) -> int:
+    """Smallest of `DEPTHS` that holds a value; 16 for a larger one."""
+    return next((depth for depth in DEPTHS if largest < 2**depth), DEPTHS[-1])
+
+
+def check_values(values: NDArray, name: PathLike) -> int:
+    """Return the largest of whole numbers; raises UserError where they are outside 0..65535."""
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65535:
+        raise UserError(f"{name}: values from {low} to {high}, outside 0..65535; save it as 8-bit or 16-bit grey")
+    return high
+
+
+def to_eight_bits(values: NDArray, depth: int, name: PathLike) -> NDArray[np.uint8]:
+    """Bring whole numbers from 0 up to the 8-bit scale: 2^depth - 1 becomes 255.
+
+    Args:
+        values: of any shape.
+        depth: bits.
+        name: what messages shall call the picture.
+
+    Returns:
+        The rounded levels.
+
+    Raises:
+        UserError: for values outside 0..2^depth - 1, which would all be white.
+    """
+    high = check_values(values, name)
+    white = 2**depth - 1
+    if high > white:
+        raise UserError(
+            f"{name}: values up to {high}, but the white of {depth}-bit images is {white}; give --bit_depth "
+            f"{needed_depth(high)}, or weights that were trained on such images"
+        )
+    return np.rint(values * (255 / white)).astype(np.uint8)
+
+
+def to_rgb(image: Image.Image, depth: int | None = None) -> Image.Image:
     """Convert an image of any mode to upright 8-bit RGB.
 
-    EXIF orientation is applied and transparency composited on white. 16-bit grey is divided by 257, so 65535 becomes
-    255 and nothing is clipped. Floating-point grey may span 0..1 or 0..255.
+    EXIF orientation is applied and transparency composited on white. Grey of more than 8 bits is scaled by its depth.
+    Floating-point grey may span 0..1 or 0..255.
 
     Args:
         image: a picture as opened by PIL, of size (W, H).
+        depth: bits of grey that is stored in 16; None takes the smallest of `DEPTHS` that holds its values.
 
     Returns:
         The RGB picture, of size (W, H), or (H, W) when EXIF turns it.
 
     Raises:
-        UserError: when 32-bit or floating-point values lie outside these ranges.
+        UserError: when 32-bit or floating-point values lie outside these ranges, or values exceed the depth.
     """
     name = _name(image)
     image = upright(image)
     if image.mode == "F":
         return _from_float(image, name).convert("RGB")
     if image.mode in WIDE_MODES:
-        return _divide(_wide_values(image, name)).convert("RGB")
+        values = np.asarray(image)
+        return Image.fromarray(to_eight_bits(values, depth or needed_depth(values.max()), name)).convert("RGB")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
 
 
-def to_mask(image: Image.Image) -> Image.Image:
-    """Convert a binary mask of any mode to upright 8-bit grey holding 0 and 255.
-
-    A mask whose largest value is 1 has foreground 1. In any other, foreground is above 127 on the 8-bit scale, to
-    which 16-bit values are divided by 257 unless none exceeds 255.
-
-    Args:
-        image: a mask as opened by PIL, of size (W, H).
-
-    Returns:
-        The mask in mode "L", 0 or 255, of size (W, H), or (H, W) when EXIF turns it.
-
-    Raises:
-        UserError: when the mask is coloured, partly transparent, or holds values outside 0..65535 or, in floating
-            point, 0..255.
-    """
-    return mask_levels(image).point([255 if level > MASK_THRESHOLD else 0 for level in range(256)])
-
-
 def mask_levels(image: Image.Image) -> Image.Image:
-    """Bring a mask to the upright 8-bit scale that `to_mask` thresholds; {0, 1} is stretched to {0, 255}.
+    """Bring a mask to the upright 8-bit scale, on which foreground lies above `MASK_THRESHOLD`.
+
+    A mask whose largest value is 1 has foreground 1, which becomes 255. 16-bit values are divided by 257 unless none
+    exceeds 255.
 
     Args:
         image: a mask as opened by PIL, of size (W, H).
@@ -162,27 +181,34 @@ def mask_levels(image: Image.Image) -> Image.Image:
         The mask in mode "L", 0..255.
 
     Raises:
-        UserError: as `to_mask`.
+        UserError: when the mask is coloured, partly transparent, or holds values outside 0..65535 or, in floating
+            point, 0..255.
     """
     name = _name(image)
     image = upright(image)
     if image.mode == "F":
         return _from_float(image, name)
     if image.mode in WIDE_MODES:
-        values = _wide_values(image, name)
+        values = np.asarray(image)
         if values.max() > 255:
-            return _divide(values)
-        levels = Image.fromarray(values.astype(np.uint8))
+            return Image.fromarray(to_eight_bits(values, 16, name))
+        levels = Image.fromarray(to_eight_bits(values, 8, name))
     else:
         levels = _grey(image, name)
     return levels.point([0] + [255] * 255) if levels.getextrema()[1] == 1 else levels
+
+
+def binary(levels: Image.Image) -> Image.Image:
+    """Threshold the levels of a mask: 1 above `MASK_THRESHOLD`, else 0."""
+    return levels.point([int(level > MASK_THRESHOLD) for level in range(256)])
 
 
 def to_labels(image: Image.Image) -> Image.Image:
     """Convert an instance or class map of any mode to upright whole numbers, each as the file has it.
 
     Args:
-        image: a label map as opened by PIL, of size (W, H); of a palette picture the indices are the labels.
+        image: a label map as opened by PIL, of size (W, H); of a palette picture the indices are the labels, of a 1-bit
+            picture 0 and 1.
 
     Returns:
         The map in mode "I" (32 bits), of size (W, H), or (H, W) when EXIF turns it.
@@ -192,58 +218,32 @@ def to_labels(image: Image.Image) -> Image.Image:
     """
     name = _name(image)
     image = upright(image)
-    if image.mode not in ("P", "F", *WIDE_MODES):
+    if image.mode not in ("1", "P", "F", *WIDE_MODES):
         image = _grey(image, name, LABELS_FIX)
-    values = np.asarray(image)
-    if image.mode == "F" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
+    return Image.fromarray(whole_numbers(np.asarray(image), name))
+
+
+def whole_numbers(values: NDArray, name: PathLike) -> NDArray[np.int32]:
+    """Take the values of a label map.
+
+    Args:
+        values: (H, W) of any type.
+        name: what messages shall call the map.
+
+    Returns:
+        (H, W), the same numbers.
+
+    Raises:
+        UserError: for colours, fractions, or values outside 0..2^24.
+    """
+    if values.ndim != 2 or values.dtype.names:
+        raise UserError(f"{name}: the label map is coloured; {LABELS_FIX}")
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
         raise UserError(f"{name}: the labels are not all whole numbers; {LABELS_FIX}")
     low, high = values.min(), values.max()
     if low < 0 or high > LARGEST_LABEL:
         raise UserError(f"{name}: labels from {low:g} to {high:g}, outside 0..{LARGEST_LABEL}; {LABELS_FIX}")
-    return Image.fromarray(values.astype(np.int32))
-
-
-class StrictPILReader(PILReader):
-    """MONAI's PIL reader with errors that arrive, each in one sentence that names the file.
-
-    `LoadImage` swallows what a reader raises in `read` (its converter included) and tries its other readers: a mask
-    that `to_mask` refuses would come back unconverted. Only errors from `get_data` pass, so the files are opened there.
-
-    Args:
-        converter: makes of each decoded picture the one to load, such as `to_rgb`, `to_mask` or `to_labels`.
-        reverse_indexing: give arrays as (W, H[, C]), MONAI's order, rather than (H, W[, C]).
-    """
-
-    def __init__(self, converter: Callable[[Image.Image], Image.Image], reverse_indexing: bool = True) -> None:
-        super().__init__(converter=converter, reverse_indexing=reverse_indexing)
-
-    def read(self, data: Sequence[PathLike] | PathLike | np.ndarray, **kwargs: Any) -> tuple[PathLike, ...]:
-        """Name the files that `get_data` will open.
-
-        Args:
-            data: one path, or several to stack as channels.
-            kwargs: unused; `LoadImage` passes none.
-
-        Returns:
-            The paths.
-        """
-        return ensure_tuple(data)
-
-    def get_data(self, img: Sequence[PathLike]) -> tuple[np.ndarray, dict]:
-        """Open, decode and convert the files.
-
-        Args:
-            img: the paths from `read`.
-
-        Returns:
-            The array, uint8 or (of `to_labels`) int32, (W, H) or (W, H, C), or (N, W, H) of N grey files, and its
-            metadata.
-
-        Raises:
-            UserError: when a file cannot be read or converted.
-        """
-        convert: Callable[[Image.Image], Image.Image] = self.converter  # type: ignore[assignment]
-        return super().get_data([convert(read_picture(path)) for path in img])
+    return values.astype(np.int32)
 
 
 def _name(image: Image.Image) -> str:
@@ -283,22 +283,27 @@ def _grey(image: Image.Image, name: str, fix: str = MASK_FIX) -> Image.Image:
     return red
 
 
-def _wide_values(image: Image.Image, name: str) -> np.ndarray:
-    values = np.asarray(image)
-    low, high = values.min(), values.max()
-    if low < 0 or high > 65535:
-        raise UserError(f"{name}: values from {low} to {high}, outside 0..65535; save it as 8-bit or 16-bit grey")
-    return values
-
-
-def _divide(values: np.ndarray) -> Image.Image:
-    """Divide 0..65535 by 257, rounded, into an 8-bit picture."""
-    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
-
-
 def _from_float(image: Image.Image, name: str) -> Image.Image:
     values = np.asarray(image)
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= 255):  # written so that NaN is refused too
         raise UserError(f"{name}: values from {low:g} to {high:g}, within neither 0..1 nor 0..255; save it as 8-bit")
     return Image.fromarray(np.rint(values * 255 if high <= 1 else values).astype(np.uint8))
+
+
+def _check_pieces(picture: Image.Image) -> None:
+    """Check that the strips or tiles of a TIFF lie in its file, and the checksums of deflated ones.
+
+    libtiff stops to inflate once a strip is full, and does not look at its checksum.
+    """
+    tags, file = picture.tag_v2, picture.fp  # type: ignore[attr-defined]
+    place = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    for offsets, counts in _TIFF_PIECES:
+        for offset, count in zip(tags.get(offsets, ()), tags.get(counts, ()), strict=False):
+            if offset + count > size:
+                raise ValueError(f"{offset + count - size} bytes are missing at its end")
+            if tags.get(259) in _TIFF_DEFLATE:
+                file.seek(offset)
+                zlib.decompress(file.read(count))
+    file.seek(place)

@@ -1,4 +1,4 @@
-"""What the labels of a data set are, and how each kind is read.
+"""What the labels of a data set are.
 
 A label tensor is whole numbers, (1, W, H): 0 and 1 of a mask, the numbers of instances, or classes. Where instances
 have classes to be told apart it is (2, W, H), the instances first, as MONAI's `PanopticQualityMetric` takes them. The
@@ -7,18 +7,14 @@ loss draws the boundary from the first channel and segments the last.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from monai.config import PathLike
-from PIL import Image
 
 from custom_networks.data.folder import Item, read_datalist
-from custom_networks.data.images import MASK_THRESHOLD, mask_levels, to_labels
+from custom_networks.data.formats import LABEL_KINDS
 from custom_networks.errors import UserError, nearest
-
-LABEL_KINDS = ("mask", "instances", "classes")
 
 
 def label_kind(knob: str | None = None, datalist: PathLike | None = None) -> str:
@@ -87,26 +83,6 @@ def class_names(datalist: PathLike | None, classes: int) -> dict[str, str]:
     names = read_datalist(datalist).get("classes") if datalist is not None else None
     known = {int(number): str(name) for number, name in (names or {}).items()}
     return {str(number): known.get(number, str(number)) for number in range(1, classes)}
-
-
-def to_binary(image: Image.Image) -> Image.Image:
-    """Convert a binary mask as `to_mask` does, to 0 and 1.
-
-    Args:
-        image: a mask as opened by PIL, of size (W, H).
-
-    Returns:
-        The mask in mode "L", 0 or 1, of size (W, H), or (H, W) when EXIF turns it.
-
-    Raises:
-        UserError: as `to_mask`.
-    """
-    return mask_levels(image).point([int(level > MASK_THRESHOLD) for level in range(256)])
-
-
-def label_converter(kind: str) -> Callable[[Image.Image], Image.Image]:
-    """Return the converter that reads labels of a kind: `to_binary` for "mask", else `to_labels`."""
-    return to_binary if kind == "mask" else to_labels
 
 
 def with_classes(items: list[Item], kind: str, classes: int = 1) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from monai.config import PathLike
 
 from custom_networks.data.checking import check_items
 from custom_networks.data.checking.examine import Labels
+from custom_networks.data.depth import Items, declared_depth
 from custom_networks.data.folder import Item, find_images, load_datalist
 from custom_networks.data.labels import with_classes
 from custom_networks.errors import UserError
@@ -26,7 +27,8 @@ def checked_datalist(
     seed: int = 0,
     label_kind: str = "mask",
     classes: int = 1,
-) -> dict[str, list[dict[str, Any]]]:
+    bit_depth: int | None = None,
+) -> dict[str, Items]:
     """List training and validation pairs and check every file, so that a bad one is told before the first epoch.
 
     Of several processes the first one checks, for all.
@@ -38,27 +40,31 @@ def checked_datalist(
         seed: see `load_datalist`.
         label_kind: "mask", "instances" or "classes", see `label_kind`.
         classes: how many to tell apart, background included; 1 for object or background.
+        bit_depth: of grey images stored in 16 bits; None takes the datalist's, or else what holds every image.
 
     Returns:
-        `{"training": [...], "validation": [...]}`, lists of `{"image": path, "label": path}`; "label" is
-        `[instances, types]` where the classes of instances are told apart.
+        `{"training": [...], "validation": [...]}`, lists of `{"image": path, "label": path}` that know the bit depth;
+        "label" is `[instances, types]` where the classes of instances are told apart.
 
     Raises:
         UserError: for whatever is wrong with the folder, the list or a file.
     """
     lists = load_datalist(dataset_dir, datalist, fold=fold, seed=seed)
     labels = Labels(label_kind, frozenset(range(1, classes)) if classes > 1 else None)
+    paired = [with_classes(items, label_kind, classes) for items in lists]
+    depth = declared_depth(datalist, bit_depth)
     splits = dict(zip(("training", "validation"), lists, strict=True))
-    _report(from_first(lambda: check_items(splits, labels)))
-    training, validation = (with_classes(items, label_kind, classes) for items in lists)
+    checked = from_first(lambda: check_items(splits, labels, bit_depth=depth))
+    _report(checked.notices)
+    training, validation = (Items(items, checked.bit_depth) for items in paired)
     _report([f"{len(training)} training and {len(validation)} validation pairs from {dataset_dir}"], logging.INFO)
     return {"training": training, "validation": validation}
 
 
-def checked_images(dataset_dir: PathLike) -> list[Item]:
+def checked_images(dataset_dir: PathLike, bit_depth: int | None = None) -> list[Item]:
     """List the images of a folder and read every one once; raises UserError as `find_images` and `check_items`."""
     images = find_images(dataset_dir)
-    _report(from_first(lambda: check_items({"images": images})))
+    _report(from_first(lambda: check_items({"images": images}, bit_depth=bit_depth)).notices)
     _report([f"{len(images)} images from {dataset_dir}"], logging.INFO)
     return images
 

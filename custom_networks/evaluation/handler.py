@@ -16,9 +16,11 @@ from monai.data import decollate_batch
 from monai.data.dataset import Dataset
 from monai.engines.utils import IterationEvents
 from monai.engines.workflow import Workflow
+from monai.utils import ensure_tuple
 from numpy.typing import NDArray
 from torch import Tensor
 
+from custom_networks.data.formats import read
 from custom_networks.errors import UserError, nearest
 from custom_networks.evaluation.classes import class_row
 from custom_networks.evaluation.columns import add_classes, computed_columns, subgroup_names
@@ -32,7 +34,6 @@ from custom_networks.evaluation.maps import (
     class_probabilities,
     foreground,
     original_size,
-    read_label,
     to_picture,
 )
 from custom_networks.evaluation.pictures import (
@@ -251,7 +252,7 @@ class Evaluation:
         if self.resolution == "network":
             return [part.T.cpu().numpy().astype(np.int32) for part in torch.as_tensor(label)]
         paths = self.labels[path]
-        return [read_label(each, self.set.label_kind) for each in ([paths] if isinstance(paths, str) else paths)]
+        return [np.asarray(read(each, self.set.label_kind).image, np.int32) for each in ensure_tuple(paths)]
 
     def samples(self, indices: Sequence[int]) -> Iterator[tuple[int, Sample]]:
         """Run the network again over some images, one at a time; the inferer then holds the maps of each."""

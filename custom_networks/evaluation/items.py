@@ -14,6 +14,7 @@ from custom_networks.data.checking.examine import Labels
 from custom_networks.data.checking.findings import Kind
 from custom_networks.data.checking.read import DataSet
 from custom_networks.data.checking.run import run_check
+from custom_networks.data.depth import checked_depth
 from custom_networks.data.folder import find_images, find_pairs, listed_columns, load_datalist, load_test_list
 from custom_networks.data.folder import read_datalist as read_list
 from custom_networks.data.labels import with_classes
@@ -53,6 +54,7 @@ class EvaluationSet:
         split: which list.
         about: name, description, licence and reference of the data, and where they lie.
         notes: sentences worth knowing.
+        bit_depth: of grey images stored in 16 bits; None where there are none.
     """
 
     items: list[dict[str, Any]]
@@ -63,6 +65,7 @@ class EvaluationSet:
     split: str
     about: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    bit_depth: int | None = None
 
     def column_names(self) -> list[str]:
         """Names of all columns, in the order of their first appearance."""
@@ -79,6 +82,7 @@ def evaluation_set(
     label_kind: str = "mask",
     classes: int = 1,
     image_size: int = 256,
+    bit_depth: int | None = None,
 ) -> EvaluationSet:
     """List the images of a split and read every file once.
 
@@ -93,6 +97,7 @@ def evaluation_set(
         label_kind: "mask", "instances" or "classes".
         classes: how many to tell apart, background included; 1 for object or background.
         image_size: side of the network's input in pixels.
+        bit_depth: of grey images stored in 16 bits, as in the training; None takes what holds every image.
 
     Returns:
         The set.
@@ -116,7 +121,8 @@ def evaluation_set(
     twice = next((path for path, count in paths.items() if count > 1), None)
     if twice:
         raise UserError(f"{twice}: listed more than once in {datalist}; list it once, so that it counts once")
-    _check_files(items, listed, Labels(label_kind, frozenset(range(1, classes)) if classes > 1 else None), datalist)
+    labels = Labels(label_kind, frozenset(range(1, classes)) if classes > 1 else None)
+    depth = _check_files(items, listed, labels, datalist, checked_depth(bit_depth))
     spacing = {path: found for path in paths if (found := _spacing(listed.get(path, {}), path))}
     if spacing and len(spacing) < len(items):
         notes.append(
@@ -139,6 +145,7 @@ def evaluation_set(
         split=split,
         about=about,
         notes=notes,
+        bit_depth=depth,
     )
 
 
@@ -186,12 +193,17 @@ def _listed(
 
 
 def _check_files(
-    items: list[dict[str, Any]], listed: dict[str, dict[str, Any]], labels: Labels, datalist: PathLike | None
-) -> None:
-    """Read every file; an image that is not the one the datalist was written for is an error here."""
+    items: list[dict[str, Any]],
+    listed: dict[str, dict[str, Any]],
+    labels: Labels,
+    datalist: PathLike | None,
+    depth: int | None,
+) -> int | None:
+    """Read every file; returns the bit depth. An image that the datalist was not written for is an error here."""
     hashed = [{**item, "sha256": listed.get(item["image"], {}).get("sha256")} for item in items]
-    data_set = DataSet("data", {"evaluation": hashed}, labels)
-    findings = run_check([data_set], near_duplicates=False, remembered=True).findings
+    data_set = DataSet("data", {"evaluation": hashed}, labels, bit_depth=depth)
+    report = run_check([data_set], near_duplicates=False, remembered=True)
+    findings = report.findings
     errors = [finding for finding in findings if finding.kind.is_error]
     if errors:
         more = f" (and {len(errors) - 1} more with errors)" if len(errors) > 1 else ""
@@ -203,6 +215,7 @@ def _check_files(
             f"{changed[0]}: not the file that {datalist} was written for{more}, its sha256 differs; put the original "
             "back, or make the datalist again with `sgdnet prepare`"
         )
+    return report.bit_depth[0]
 
 
 def _spacing(item: dict[str, Any], path: str) -> tuple[float, float] | None:

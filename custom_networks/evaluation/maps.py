@@ -1,4 +1,4 @@
-"""From what the network gives to what is measured: probabilities (H, W) at a chosen size, edge maps, true labels.
+"""From what the network gives to what is measured: probabilities (H, W) at a chosen size, edge maps.
 
 MONAI's PIL reader lays pictures out as (W, H); everything here leaves as (H, W). Symbols: B batch, C channels.
 """
@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from custom_networks.data.images import read_picture
-from custom_networks.data.labels import label_converter
 from custom_networks.network.sgdnet import SGDNetMaps
 from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.weights.normalization import Normalization
@@ -70,19 +68,6 @@ def at_size(maps: Tensor, size: tuple[int, int]) -> Tensor:
         return maps
     resized = functional.interpolate(maps[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
     return resized.clamp(0, 1)
-
-
-def read_label(path: str, kind: str) -> NDArray[np.int32]:
-    """Read a label at its own size.
-
-    Args:
-        path: of the picture.
-        kind: "mask", "instances" or "classes".
-
-    Returns:
-        (H, W) whole numbers; 0 and 1 of a mask.
-    """
-    return np.asarray(label_converter(kind)(read_picture(path))).astype(np.int32)
 
 
 def original_size(image: Any) -> tuple[int, int]:

@@ -20,9 +20,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from custom_networks.data.images import read_picture, to_rgb
+from custom_networks.data.formats import read
 from custom_networks.errors import UserError
-from custom_networks.evaluation.maps import read_label
 from custom_networks.files import write_atomically, write_json
 from custom_networks.interactive.guidance import Guidance, Point, Points
 from custom_networks.interactive.simulation import click_in, largest_error, scribble_in
@@ -123,6 +122,7 @@ def evaluate_images(
     limit: int = LIMIT,
     tolerance: float = 2.0,
     label_kind: str = "mask",
+    depth: int | None = None,
 ) -> pd.DataFrame:
     """Correct the images of a list.
 
@@ -133,6 +133,7 @@ def evaluate_images(
         limit: most marks an image.
         tolerance: of boundary F, in pixels.
         label_kind: "mask" or another kind of label, of which everything above 0 is the object.
+        depth: bits of grey that is stored in 16.
 
     Returns:
         The rows of `evaluate_image` with a column `id`.
@@ -144,8 +145,8 @@ def evaluate_images(
         raise UserError(f"marks {kind!r}: must be one of {', '.join(KINDS)}")
     rows: list[dict[str, Any]] = []
     for item in items:
-        image = np.asarray(to_rgb(read_picture(item["image"])))
-        truth = read_label(item["label"], label_kind) > 0
+        image = np.asarray(read(item["image"], "image", depth).image)
+        truth = np.asarray(read(item["label"], label_kind).image) > 0
         name = Path(item["image"]).stem
         rows += [{"id": name, **row} for row in evaluate_image(segmenter, image, truth, kind, limit, tolerance)]
     return pd.DataFrame(rows)
@@ -217,6 +218,7 @@ def evaluate_interaction(
     tolerance: float = 2.0,
     label_kind: str = "mask",
     about: dict[str, Any] | None = None,
+    bit_depth: int | None = None,
     overwrite: bool = False,
 ) -> None:
     """Evaluate clicks and scribbles, write the tables and print them.
@@ -230,6 +232,7 @@ def evaluate_interaction(
         tolerance: of boundary F, in pixels.
         label_kind: kind of the labels.
         about: facts to keep in the JSON.
+        bit_depth: of grey images stored in 16 bits.
         overwrite: whether an evaluation in the folder may be replaced.
 
     Raises:
@@ -247,7 +250,7 @@ def evaluate_interaction(
     frames, summaries = [], {}
     for kind, limit in limits.items():
         if limit:
-            frame = evaluate_images(segmenter, items, kind, limit, tolerance, label_kind)
+            frame = evaluate_images(segmenter, items, kind, limit, tolerance, label_kind, bit_depth)
             summaries[kind] = summarise_marks(frame, limit)
             frames.append(frame.assign(kind=kind))
             print(f"\n{summary_text(summaries[kind], kind)}", flush=True)

@@ -20,7 +20,7 @@ from custom_networks.prediction.geometry import Placement, place
 from custom_networks.prediction.reading import from_array
 from custom_networks.weights.network import load_checkpoint, trained_network
 from custom_networks.weights.normalization import Normalization
-from custom_networks.weights.reading import trained_normalization, trained_size
+from custom_networks.weights.reading import trained_depth, trained_normalization, trained_size
 
 THRESHOLD = 0.5
 
@@ -79,6 +79,9 @@ class InteractivePredictor:
         >>> second = predictor.answer(state, Guidance(foreground=[(120, 80)], previous=first.mask))
     """
 
+    bit_depth: int | None = None
+    """Of grey images stored in 16 bits, as the weights were trained; None where none was."""
+
     def __init__(
         self,
         checkpoint: str | Path,
@@ -93,6 +96,7 @@ class InteractivePredictor:
                 f"{checkpoint}: weights of an automatic model, which take no clicks; train interactive ones from them "
                 "with bundle/configs/train_interactive.json"
             )
+        self.bit_depth = trained_depth(checkpoint)
         side = image_size or trained_size(checkpoint)
         self._prepare(network, trained_normalization(checkpoint), side, device, amp)
 

@@ -18,7 +18,7 @@ from custom_networks.prediction.execution import describe, execute, make_plan, s
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.outputs import chosen_outputs
 from custom_networks.prediction.predictor import SGDNetPredictor
-from custom_networks.weights.reading import trained_classes, trained_size
+from custom_networks.weights.reading import trained_classes, trained_depth, trained_size
 
 SOME_FAILED = 2
 
@@ -68,6 +68,7 @@ def predict_images(request: Request) -> int:
         **{
             "image_size": request.image_size or trained_size(checkpoint),
             "threshold": config["threshold"],
+            "bit_depth": trained_depth(checkpoint),
             "watershed": watershed_parameters(request.watershed),
             **request.options,
         }

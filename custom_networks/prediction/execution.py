@@ -243,7 +243,7 @@ class Worker:
         """Read and prepare a file, after a look at what would be overwritten."""
         found = stamp(source.path)
         self.journal.refuse(source, found, self.plan.files(source))
-        pictures = read_slices(source.path, self.plan.axis)
+        pictures = read_slices(source.path, self.plan.axis, self.predictor.options.bit_depth)
         if pictures[0].spacing is None and self.plan.spacing:
             pictures = [replace(one, spacing=(self.plan.spacing, self.plan.spacing)) for one in pictures]
         return ReadFile(pictures, found, [self.predictor.prepare(one) for one in pictures], is_volume(source.path))

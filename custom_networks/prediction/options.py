@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from custom_networks.data.depth import checked_depth
 from custom_networks.data.sources import checked_size
 from custom_networks.errors import UserError, nearest
 from custom_networks.metrics.watershed import WatershedParameters
@@ -27,6 +28,7 @@ class Options:
         tta: test-time augmentation: "none", "flips" (4 views) or "all" (8: flips and turns by 90 degrees).
         review_below: images of less confidence are flagged.
         amp: whether the network computes in bfloat16.
+        bit_depth: of grey images stored in 16 bits, as the weights were trained; None scales each by its own.
         watershed: how instances are cut out; `threshold` stands for its own.
 
     Raises:
@@ -41,10 +43,12 @@ class Options:
     tta: str = "none"
     review_below: float = 0.8
     amp: bool = False
+    bit_depth: int | None = None
     watershed: WatershedParameters = field(default_factory=WatershedParameters)
 
     def __post_init__(self) -> None:
         checked_size(self.image_size)
+        checked_depth(self.bit_depth)
         for name, value, known in (("mode", self.mode, MODES), ("tta", self.tta, VIEWS)):
             if value not in known:
                 raise UserError(f"--{name} {value}: must be one of {', '.join(known)}{nearest(str(value), known)}")

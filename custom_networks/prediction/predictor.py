@@ -81,7 +81,8 @@ class SGDNetPredictor:
             edge: see the class.
             batch_size: see the class.
             cuda_graphs: see the class.
-            options: of `Options`; image size and threshold are those of the weights and the bundle by default.
+            options: of `Options`; image size, bit depth and threshold are those of the weights and the bundle
+                by default.
 
         Returns:
             The predictor.
@@ -90,14 +91,15 @@ class SGDNetPredictor:
             UserError: for a missing configuration, missing or unfit weights, or an option that cannot be.
         """
         source = load_source(bundle_root, checkpoint, options.pop("image_size", None))
-        chosen = Options(**{"image_size": source.image_size, "threshold": source.threshold, **options})
+        own = {"image_size": source.image_size, "threshold": source.threshold, "bit_depth": source.bit_depth}
+        chosen = Options(**{**own, **options})
         return cls(source.network, source.normalization, chosen, device, edge, batch_size, source.classes, cuda_graphs)
 
     def __call__(self, image: str | Path | NDArray) -> Prediction:
         """Predict one image.
 
         Args:
-            image: a path, of any format that `read_image` knows, or an array (H, W, 3) of uint8 RGB.
+            image: a path, of any format that `read` knows, or an array (H, W, 3) of uint8 RGB.
 
         Returns:
             The prediction, at the image's size.
@@ -107,7 +109,11 @@ class SGDNetPredictor:
         """
         if isinstance(image, str | Path) and is_volume(Path(image)):
             raise UserError(f"{image}: a volume; predict it with `slices`")
-        picture = read_file(Path(image)) if isinstance(image, str | Path) else from_array(np.asarray(image))
+        picture = (
+            read_file(Path(image), self.options.bit_depth)
+            if isinstance(image, str | Path)
+            else from_array(np.asarray(image))
+        )
         return self.finish(picture, *self.compute([self.prepare(picture)]))
 
     def slices(self, volume: str | Path, axis: int = 2) -> list[Prediction]:
@@ -123,7 +129,7 @@ class SGDNetPredictor:
         Raises:
             UserError: for a file that cannot be read.
         """
-        pictures = read_slices(Path(volume), axis)
+        pictures = read_slices(Path(volume), axis, self.options.bit_depth)
         found: list[Prediction] = []
         for first in range(0, len(pictures), self.batch_size):
             batch = pictures[first : first + self.batch_size]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from custom_networks.data.formats import Slice, Spacing, nifti, read_image
+from custom_networks.data.formats import Slice, Spacing, nifti, stored_image
 from custom_networks.data.images import to_rgb
+from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 Stamp = tuple[int, int]
 
@@ -36,11 +41,8 @@ class Picture:
 
 
 def stamp(path: Path) -> Stamp:
-    """Size and time of a file, which tell whether it changed; raises UserError where it cannot be looked at."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); put it there, or leave it out") from None
+    """Size and time of a file, which tell whether it changed; raises UserError where it is none, as `check_regular`."""
+    status = check_regular(path)
     return status.st_size, status.st_mtime_ns
 
 
@@ -52,11 +54,12 @@ def is_volume(path: Path) -> bool:
         return False
 
 
-def read_file(path: Path) -> Picture:
+def read_file(path: Path, depth: int | None = None) -> Picture:
     """Read a file of one image.
 
     Args:
-        path: of any format that `read_image` knows.
+        path: of any format that `read` knows.
+        depth: bits of grey that is stored in 16, as in the training; None takes the image's own, with a warning.
 
     Returns:
         The image.
@@ -64,15 +67,16 @@ def read_file(path: Path) -> Picture:
     Raises:
         UserError: when it is damaged, no image, too large, or changes while it is read.
     """
-    return _read(path, [None])[0]
+    return _read(path, [None], depth)[0]
 
 
-def read_slices(path: Path, axis: int = 2) -> list[Picture]:
+def read_slices(path: Path, axis: int = 2, depth: int | None = None) -> list[Picture]:
     """Read the slices of a NIfTI volume, or the one image of any other file.
 
     Args:
-        path: of any format that `read_image` knows.
+        path: of any format that `read` knows.
         axis: of a volume's array, 0 to 2, along which its slices are counted.
+        depth: see `read_file`.
 
     Returns:
         The images, one for each slice.
@@ -81,17 +85,27 @@ def read_slices(path: Path, axis: int = 2) -> list[Picture]:
         UserError: as `read_file`.
     """
     if not is_volume(path):
-        return _read(path, [None])
-    return _read(path, [Slice(axis, index) for index in range(nifti.volume_shape(path)[axis])])
+        return _read(path, [None], depth)
+    return _read(path, [Slice(axis, index) for index in range(nifti.volume_shape(path)[axis])], depth)
 
 
-def _read(path: Path, places: Sequence[Slice | None]) -> list[Picture]:
+def _read(path: Path, places: Sequence[Slice | None], depth: int | None) -> list[Picture]:
     before = stamp(path)
-    opened = [read_image(path, at=place) for place in places]
-    pictures = [Picture(np.asarray(one.image), one.spacing) for one in opened]
+    opened = [stored_image(path, at=place) for place in places]
+    if depth is None and opened[0].depth is not None:
+        _tell_unknown_depth()
+    pictures = [Picture(np.asarray(one.rgb(path, depth)), one.spacing) for one in opened]
     if stamp(path) != before:
         raise UserError(f"{path}: changed while it was read; predict it again when it is complete")
     return pictures
+
+
+@functools.cache
+def _tell_unknown_depth() -> None:
+    logger.warning(
+        "the weights do not tell the bit depth of grey images stored in 16 bits; each is scaled by the bits that its "
+        "own values need, unless --bit_depth says how many"
+    )
 
 
 def from_array(array: NDArray) -> Picture:

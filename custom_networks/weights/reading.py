@@ -87,6 +87,11 @@ def trained_normalization(checkpoint: str | Path) -> Normalization:
     return found or ISIC
 
 
+def trained_depth(checkpoint: str | Path) -> int | None:
+    """Return the bit depth of the grey images that weights were trained on; None where none was stored in 16 bits."""
+    return record_of(checkpoint).bit_depth
+
+
 def trained_outputs(checkpoint: str | Path) -> int:
     """Count the outputs of weights: 1 for object or background, else the classes, background included.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -55,6 +55,7 @@ class WeightsRecord(FileModel):
         network: arguments of `SGDNet`, all of them; None where they are not known (version 1).
         software: that trained; None where it is not known.
         normalization: of the images; None where it is not known.
+        bit_depth: of grey images stored in 16 bits; None where none was trained on.
         classes: names of the foreground classes by number, numbers as text; empty for one class.
         metrics: row of the best epoch.
         last_metrics: row of the last epoch that was validated, which was not chosen by its figures.
@@ -70,6 +71,7 @@ class WeightsRecord(FileModel):
     network: dict[str, Any] | None = None
     software: Software | None = None
     normalization: Normalization | None = None
+    bit_depth: Annotated[int, Field(ge=8, le=16)] | None = None
     classes: dict[str, str] = Field(default_factory=dict)
     metrics: dict[str, float | None] = Field(default_factory=dict)
     last_metrics: dict[str, float | None] = Field(default_factory=dict)

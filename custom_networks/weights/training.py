@@ -31,12 +31,14 @@ class About:
         classes: names of the foreground classes by number, numbers as text; empty for one class.
         items: what is trained on, `{"image": path, ...}` each.
         datalist: that lists it; None for a folder.
+        bit_depth: of its grey images stored in 16 bits; None where there are none.
     """
 
     normalization: Normalization | None = None
     classes: Mapping[str, str] = field(default_factory=dict)
     items: Sequence[Mapping[str, Any]] = ()
     datalist: str | Path | None = None
+    bit_depth: int | None = None
 
     @functools.cached_property
     def data(self) -> TrainingData | None:
@@ -62,6 +64,7 @@ class About:
             network=network_arguments(network),
             software=Software(sgdnet=installed(["sgdnet"]).get("sgdnet"), commit=commit()),
             normalization=self.normalization,
+            bit_depth=self.bit_depth,
             classes={str(number): str(name) for number, name in self.classes.items()},
             metrics={name: float(value) for name, value in metrics.items()},
             settings=plain(dict(settings)),

@@ -14,6 +14,7 @@ import torch
 from monai.data import CacheDataset, DataLoader, Dataset
 from monai.data.utils import set_rnd
 from monai.transforms import Compose
+from PIL import Image
 from pipelines import compose, save, training_config
 
 from custom_networks import UserError
@@ -133,6 +134,35 @@ def test_another_size_or_a_changed_picture_is_another_file(items: list[dict[str,
     assert len(list(folder.iterdir())) == 2 * len(items) + 1
 
 
+@pytest.mark.parametrize("package", ["sgdnet", "torch", "pillow", "nibabel"])
+def test_an_upgrade_is_another_file(
+    items: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    before = DiskCacheDataset(items, done_once(), tmp_path / "cache").keys
+    real = caching.installed
+    monkeypatch.setattr(caching, "installed", lambda names: {**real(names), package: "999"})
+    caching.decoders.cache_clear()
+    try:
+        assert not set(before) & set(DiskCacheDataset(items, done_once(), tmp_path / "cache").keys)
+    finally:
+        caching.decoders.cache_clear()
+
+
+@pytest.mark.parametrize("part", ["image", "label", "types"])
+def test_an_edit_of_any_file_is_another_file(items: list[dict[str, Any]], tmp_path: Path, part: str) -> None:
+    types = save(tmp_path / "types/0.png", np.eye(50, 70, dtype=np.uint8))
+    items[0]["label"] = [items[0]["label"], types]
+    path = {"image": items[0]["image"], "label": items[0]["label"][0], "types": types}[part]
+    before = DiskCacheDataset(items, done_once(label_kind="instances"), tmp_path / "cache").keys
+    status = Path(path).stat()
+    pixels = np.asarray(Image.open(path)).copy()
+    pixels[0, 0] = 1 - pixels[0, 0]
+    save(Path(path), pixels)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = DiskCacheDataset(items, done_once(label_kind="instances"), tmp_path / "cache").keys
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, True, True, True, True]
+
+
 def test_another_kind_of_label_is_another_file(items: list[dict[str, Any]], tmp_path: Path) -> None:
     content(DiskCacheDataset(items, done_once(), tmp_path / "cache"))
     labels = content(DiskCacheDataset(items, done_once(label_kind="instances"), tmp_path / "cache"))[1]
@@ -200,5 +230,5 @@ def test_mistakes_are_one_sentence(items: list[dict[str, Any]], tmp_path: Path) 
     with pytest.raises((UserError, RuntimeError), match=r"cache: cannot be written .*--cache_dir"):
         content(dataset)
     Path(items[1]["image"]).unlink()
-    with pytest.raises(UserError, match=r"1\.png: cannot be read"):
+    with pytest.raises(UserError, match=r"1\.png: no such file"):
         cached_dataset(items, transform(), KEPT, "disk", tmp_path / "other")

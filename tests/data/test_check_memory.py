@@ -37,13 +37,18 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are decoded."""
     names: list[str] = []
-    real = examine.read_picture
 
-    def read(path: str) -> Image.Image:
-        names.append(Path(path).name)
-        return real(path)
+    def watch(name: str) -> None:
+        real = getattr(examine, name)
 
-    monkeypatch.setattr(examine, "read_picture", read)
+        def read(path: str, *options: object) -> object:
+            names.append(Path(path).name)
+            return real(path, *options)
+
+        monkeypatch.setattr(examine, name, read)
+
+    watch("stored_image")
+    watch("read")
     return names
 
 
@@ -73,7 +78,7 @@ def test_the_second_check_decodes_nothing_and_says_the_same(cache: Path, items: 
     assert check_items({"training": items[:4], "validation": items[4:]}) == first
     check_items({"training": items[2:], "validation": items[:2]})  # another fold
     assert decoded == []
-    assert any("empty masks" in notice for notice in first)
+    assert any("empty masks" in notice for notice in first.notices)
     assert (cache / NAME).is_file()
     if os.name == "posix":
         assert cache.stat().st_mode & 0o077 == 0
@@ -193,9 +198,10 @@ from custom_networks.data import sources
 from custom_networks.data.checking import examine, memory
 from custom_networks.processes import leave_process_group, rank, start_process_group
 
-decoded, said, real = [], [], examine.read_picture
+decoded, said, image, label = [], [], examine.stored_image, examine.read
 memory._SETTLED = -1e9
-examine.read_picture = lambda path: (decoded.append(str(path)), real(path))[1]
+examine.stored_image = lambda path: (decoded.append(str(path)), image(path))[1]
+examine.read = lambda path, kind: (decoded.append(str(path)), label(path, kind))[1]
 start_process_group()
 for run in range(3):
     if run == 2 and rank() == 0:

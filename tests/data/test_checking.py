@@ -48,7 +48,7 @@ class Folder:
         self.number += 1
         (image or picture(len(self.path.name) * 100 + self.number)).save(self.path / f"{name}.png")
         Image.fromarray(square() if mask is None else mask).save(self.path / f"{name}_mask.png")
-        item = {"id": name, "image": f"{name}.png", "label": f"{name}_mask.png", **columns}
+        item = {"id": name, "image": f"{name}.png", "label": f"{name}_mask.png", "fold": 0, **columns}
         self.content.setdefault(split, []).append(item)
         return item
 
@@ -66,7 +66,6 @@ def folder(tmp_path: Path) -> Folder:
     made = Folder(tmp_path / "peau é")
     made.add("good one")
     made.add("good two", fold=1)
-    made.content["training"][0]["fold"] = 0
     return made
 
 
@@ -217,7 +216,6 @@ def jpeg_like() -> np.ndarray:
     ("mask", "kind"),
     [
         (square(0), Kind.EMPTY),
-        (square(3), Kind.FAINT),
         (square(255, 0, SIDE), Kind.FULL),
         (square(255, 40, 42), Kind.TINY),
         (square(255, 0, 40), Kind.CUT),
@@ -230,6 +228,26 @@ def test_masks_worth_a_warning(folder: Folder, mask: np.ndarray, kind: Kind) -> 
     finding = only_finding(folder)
     assert finding.kind is kind
     assert not finding.kind.is_error
+
+
+@pytest.mark.parametrize("values", [(2,), (1, 2), (1, 2, 3, 4, 5, 6)])
+def test_masks_of_numbers_are_refused_with_the_kind_to_set(
+    sgdnet: Run, folder: Folder, values: tuple[int, ...]
+) -> None:
+    mask = square(0)
+    for place, value in enumerate(values):
+        mask[20:40, 8 * place + 8 : 8 * place + 16] = value
+    folder.add("odd", mask=mask, fold=0)
+    finding = only_finding(folder)
+    assert finding.kind is Kind.NUMBERS
+    assert finding.kind.is_error
+    assert '"label_kind" of the datalist, or --label_kind, to classes or instances' in finding.sentence
+    words = "--dataset_dir", folder.path, "--datalist", folder.write(), "--image_size", 64, "--tracking", "false"
+    code, _, err = sgdnet("train", *words, "--output_dir", folder.path / "run")
+    assert code == 1
+    assert err.strip().splitlines()[-1] == f"Error: {finding.sentence}"
+    folder.content["label_kind"] = "instances"
+    assert folder.check().errors == []
 
 
 def test_sha256(folder: Folder) -> None:

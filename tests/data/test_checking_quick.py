@@ -15,7 +15,7 @@ from custom_networks.errors import UserError
 
 def check_pairs(items, num_workers=None):
     """Notices about the values in files; these tests repeat tiny pictures freely."""
-    notices = check_items({"pairs": items}, num_workers=num_workers)
+    notices = check_items({"pairs": items}, num_workers=num_workers).notices
     return [notice for notice in notices if not notice.startswith(("the same picture", "lesions cut"))]
 
 
@@ -198,7 +198,11 @@ def uniform(level):
         (Image.new("1", (6, 4)), "png", "1-bit images (read as black and white RGB)"),
         (uniform(9).convert("P"), "png", "palette images (colours looked up)"),
         (Image.new("CMYK", (6, 4)), "jpg", "CMYK images (converted to RGB)"),
-        (Image.fromarray(np.full((4, 6), 999, np.uint16)), "png", "16-bit grey images (divided by 257)"),
+        (
+            Image.fromarray(np.full((4, 6), 999, np.uint16)),
+            "png",
+            "grey images stored in 16 bits (read as 10-bit: 1023 is white)",
+        ),
         (Image.fromarray(np.full((4, 6), 0.5, np.float32)), "tif", "floating-point images (scaled to 0..255)"),
         (Image.new("LAB", (6, 4)), "tif", "LAB images (converted to RGB)"),
     ],
@@ -209,11 +213,27 @@ def test_image_notices(make_pair, image, ext, notice):
 
 
 def test_dark_16_bit_image(make_pair):
-    notices = check_pairs([make_pair(image=Image.fromarray(np.full((4, 6), 255, np.uint16)))])
-    assert [notice.split(" (")[0] for notice in notices] == [
-        "16-bit grey images",
-        "16-bit images without a value above 255",
+    dark = make_pair("dark", image=Image.fromarray(np.full((4, 6), 255, np.uint16)))
+    assert check_pairs([dark]) == [
+        "grey images stored in 16 bits (read as 8-bit: 255 is white): 1, e.g. dark.png",
     ]
+    bright = make_pair("bright", image=Image.fromarray(np.full((4, 6), 3000, np.uint16)))
+    assert check_pairs([dark, bright]) == [
+        "grey images stored in 16 bits (read as 12-bit: 4095 is white): 2, e.g. dark.png",
+        "16-bit images without a value above 255, beside others that have (read as nearly black): 1, e.g. dark.png",
+    ]
+
+
+@pytest.mark.parametrize(("largest", "depth"), [(255, 8), (1000, 10), (4095, 12), (4096, 14), (65535, 16)])
+def test_the_bit_depth_is_that_of_the_whole_set(make_pair, largest, depth):
+    values = np.linspace(0, largest, 24).reshape(4, 6).astype(np.uint16)
+    pairs = [make_pair(name, image=Image.fromarray(values // step)) for step, name in enumerate("abc", start=1)]
+    assert check_items({"training": pairs[1:], "validation": pairs[:1]}).bit_depth == depth
+    assert check_items({"training": [make_pair()]}).bit_depth is None
+    assert check_items({"training": pairs}, bit_depth=16).bit_depth == 16
+    if depth > 8:
+        with pytest.raises(UserError, match=rf"a\.png: values up to {largest}, but the white of 8-bit images is 255"):
+            check_items({"training": pairs}, bit_depth=8)
 
 
 def levels(*values):
@@ -229,7 +249,6 @@ def levels(*values):
         (levels(1), ["full masks (no background)"]),
         (levels(0, 3, 250), ["grey-valued masks (value above 127 is foreground)"]),
         (levels(130), ["grey-valued masks (value above 127 is foreground)", "full masks (no background)"]),
-        (levels(0, 2), ["masks with values, but none above 127 (read as empty; save foreground as 255)"]),
     ],
 )
 def test_mask_notices(make_pair, mask, notices):
@@ -256,4 +275,6 @@ def test_the_same_pixels_in_training_and_validation_are_refused(make_pair):
     validated = make_pair(name="b", image=picture, mask=mask, image_ext="bmp")
     with pytest.raises(UserError, match="in the validation split, but its pixels are those of"):
         check_items({"training": [trained], "validation": [validated]})
-    assert check_items({"training": [trained, validated]}) == ["the same picture twice within a split: 1, e.g. b.bmp"]
+    assert check_items({"training": [trained, validated]}).notices == [
+        "the same picture twice within a split: 1, e.g. b.bmp"
+    ]

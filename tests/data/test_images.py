@@ -16,9 +16,13 @@ from monai.data import DataLoader, Dataset, PILReader
 from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged
 from PIL import Image, ImageOps
 
-from custom_networks.data import images
-from custom_networks.data.images import StrictPILReader, orientation, read_picture, to_mask, to_rgb
+from custom_networks.data import PictureReader, reader
+from custom_networks.data.images import binary, mask_levels, orientation, read_picture, to_rgb
 from custom_networks.errors import UserError
+
+
+def to_mask(image):
+    return binary(mask_levels(image)).point([0] + [255] * 255)
 
 
 def pixels(mode, size, values):
@@ -196,9 +200,8 @@ FILES = {
 }
 
 
-def load(key, converter, channel_dim):
-    reader = StrictPILReader(converter)
-    return Compose([LoadImaged(key, reader=reader), EnsureChannelFirstd(key, channel_dim=channel_dim)])
+def load(key, kind, channel_dim):
+    return Compose([LoadImaged(key, reader=PictureReader(kind)), EnsureChannelFirstd(key, channel_dim=channel_dim)])
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -209,7 +212,7 @@ def test_load_imaged(tmp_path, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a file left open warns
         warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")  # MONAI's, wherever pydicom is installed
-        tensor = load("image", to_rgb, -1)({"image": str(path)})["image"]
+        tensor = load("image", "image", -1)({"image": str(path)})["image"]
         assert tensor.shape == (3, 4, 3)  # (C, W, H)
         assert tensor.dtype == torch.float32
         assert tensor.meta["filename_or_obj"] == str(path)
@@ -218,24 +221,24 @@ def test_load_imaged(tmp_path, name):
             assert tensor[:, 0, 0].tolist() == [10, 20, 30]
             return
         assert tensor.unique().tolist() == ([255] if name == "1.png" else [200])
-        mask = load("label", to_mask, "no_channel")({"label": path})["label"]
+        mask = load("label", "mask", "no_channel")({"label": path})["label"]
     assert mask.shape == (1, 4, 3)
-    assert mask.unique().tolist() == [255]
+    assert mask.unique().tolist() == [1]
 
 
 def test_arrays_are_width_by_height(tmp_path):
     Image.fromarray(np.array([[0, 255, 0], [0, 0, 0]], np.uint8)).save(tmp_path / "m.png")  # row 0, column 1
-    mask = load("label", to_mask, "no_channel")({"label": tmp_path / "m.png"})["label"]
-    assert mask[0].tolist() == [[0, 0], [255, 0], [0, 0]]
+    mask = load("label", "mask", "no_channel")({"label": tmp_path / "m.png"})["label"]
+    assert mask[0].tolist() == [[0, 0], [1, 0], [0, 0]]
 
 
 def test_batches_and_several_files_as_channels(tmp_path):
     for name in ("a.png", "b.png"):
         Image.new("L", (4, 3), 255).save(tmp_path / name)
     items = [{"label": tmp_path / "a.png"}, {"label": tmp_path / "b.png"}]
-    batch = next(iter(DataLoader(Dataset(items, load("label", to_mask, "no_channel")), batch_size=2)))
+    batch = next(iter(DataLoader(Dataset(items, load("label", "mask", "no_channel")), batch_size=2)))
     assert batch["label"].shape == (2, 1, 4, 3)
-    both = LoadImaged("label", reader=StrictPILReader(to_mask))({"label": [tmp_path / "a.png", tmp_path / "b.png"]})
+    both = LoadImaged("label", reader=PictureReader("mask"))({"label": [tmp_path / "a.png", tmp_path / "b.png"]})
     assert both["label"].shape == (2, 4, 3)
 
 
@@ -247,20 +250,20 @@ def test_the_strict_reader_is_needed_and_names_the_file(tmp_path):
         swallowed = LoadImaged("label", reader=PILReader(converter=to_mask))({"label": path})["label"]
     assert swallowed.shape == (4, 3, 3)  # MONAI's reader comes back with the unconverted picture
     with pytest.raises(UserError, match=r"masque coloré\.png: the mask is coloured; save it as 8-bit grey"):
-        LoadImaged("label", reader=StrictPILReader(to_mask))({"label": path})
+        LoadImaged("label", reader=PictureReader("mask"))({"label": path})
     with pytest.raises(UserError, match=r"gone\.png: no such file"):
-        LoadImaged("label", reader=StrictPILReader(to_mask))({"label": tmp_path / "gone.png"})
+        LoadImaged("label", reader=PictureReader("mask"))({"label": tmp_path / "gone.png"})
 
 
 def test_the_config_of_the_docstring(tmp_path):
-    config = ConfigParser({"load": json.loads("{" + images.__doc__.partition("    {")[2].partition("\n\n")[0])})
+    config = ConfigParser({"load": json.loads("{" + reader.__doc__.partition("    {")[2].partition("\n\n")[0])})
     Image.new("1", (4, 3), 1).save(tmp_path / "m.png")
     mask = config.get_parsed_content("load")({"label": tmp_path / "m.png"})["label"]
-    assert mask.unique().tolist() == [255]
+    assert mask.unique().tolist() == [1]
 
 
 def test_the_reader_can_be_sent_to_workers():
-    assert pickle.loads(pickle.dumps(StrictPILReader(to_mask))).converter is to_mask
+    assert pickle.loads(pickle.dumps(PictureReader("mask"))).kind == "mask"
 
 
 def open_files():

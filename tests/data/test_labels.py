@@ -11,13 +11,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from monai.transforms import AsDiscreted, Compose, EnsureChannelFirstd, LoadImaged, Resized
 from PIL import Image
 from pipelines import compose, nuclei, save, training_config, write_nuclei
 
 from custom_networks import UserError
-from custom_networks.data import StrictPILReader, checked_datalist, to_labels, to_mask
-from custom_networks.data.labels import class_count, label_kind, to_binary, to_whole_numbers
+from custom_networks.data import checked_datalist
+from custom_networks.data.images import binary, mask_levels, to_labels
+from custom_networks.data.labels import class_count, label_kind, to_whole_numbers
 
 VALUES = np.array([[0, 1, 7], [2, 200, 0]])
 COLOURED = Image.fromarray(np.dstack([VALUES, VALUES + 1, VALUES]).astype(np.uint8))
@@ -86,36 +86,9 @@ def test_instance_numbers_survive_the_training_pipeline(
         np.testing.assert_array_equal(loaded[0].numpy().T, labels)
 
 
-@settings(max_examples=15, deadline=None)
-@given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 150), st.integers(1, 150))), st.booleans())
-def test_a_mask_is_read_as_it_always_was(
-    tmp_path_factory: pytest.TempPathFactory, levels: np.ndarray, thin: bool
-) -> None:
-    """To the bit what thresholding the resized 0 and 255 gave, before there were other kinds of labels."""
-    levels = levels // 255 if thin else levels
-    folder = tmp_path_factory.mktemp("masks")
-    item = {
-        "image": save(folder / "a.png", np.zeros((*levels.shape, 3), np.uint8)),
-        "label": save(folder / "m.png", levels),
-    }
-    before = Compose(
-        [
-            LoadImaged("label", reader=StrictPILReader(to_mask)),
-            EnsureChannelFirstd("label", channel_dim="no_channel"),
-            Resized("label", (64, 64), mode="nearest-exact"),
-            AsDiscreted("label", threshold=127.5, dtype=torch.uint8),
-        ]
-    )
-    now = compose(training_config(image_size=64), "load")(item)["label"]
-    expected = before(item)["label"]
-    assert now.dtype == expected.dtype
-    assert torch.equal(now.as_tensor(), expected.as_tensor())
-
-
 def test_a_mask_is_zero_and_one() -> None:
     levels = Image.fromarray(np.array([[0, 127, 128, 255]], np.uint8))
-    assert np.asarray(to_binary(levels)).ravel().tolist() == [0, 0, 1, 1]
-    assert np.asarray(to_mask(levels)).ravel().tolist() == [0, 0, 255, 255]
+    assert np.asarray(binary(mask_levels(levels))).ravel().tolist() == [0, 0, 1, 1]
 
 
 def test_whole_numbers_take_no_more_bits_than_they_need() -> None:

@@ -26,7 +26,7 @@ from pydicom import dcmread
 
 from custom_networks.configuration.inference import load_source
 from custom_networks.data import class_names
-from custom_networks.data.formats import read_labels
+from custom_networks.data.formats import read
 from custom_networks.export import FORMATS, export_model, write_archive
 from custom_networks.metrics import WatershedParameters
 from custom_networks.prediction import Prediction, SGDNetPredictor
@@ -85,7 +85,7 @@ def test_the_verb_writes_classes_everywhere(
     assert (code, err) == (0, "")
     mask = np.asarray(Image.open(out / "photo.png"))
     assert set(np.unique(mask)) == {0, 1, 2}
-    np.testing.assert_array_equal(np.asarray(read_labels(out / "scan.dcm").image), mask)
+    np.testing.assert_array_equal(np.asarray(read(out / "scan.dcm", "instances").image), mask)
     assert [one.SegmentLabel for one in dcmread(out / "scan.dcm").SegmentSequence] == ["round", "long"]
     volume = np.asarray(nib.load(out / "volume.nii.gz").dataobj)
     assert volume.shape == (50, 70, 2)

@@ -190,13 +190,13 @@ def test_a_changed_image_is_not_taken_for_the_old_one(run: Run, images: Path) ->
 
 def test_a_file_that_changes_while_it_is_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def read_while_written(path: Path, at: formats.Slice | None = None) -> formats.Opened:
-        opened = formats.read_image(path, at=at)
+        opened = formats.stored_image(path, at=at)
         if path.name == "b.jpg":
             with path.open("ab") as file:
                 file.write(b"more")
         return opened
 
-    monkeypatch.setattr(reading, "read_image", read_while_written)
+    monkeypatch.setattr(reading, "stored_image", read_while_written)
     outcome = run()
     assert outcome.done == 2
     assert "b.jpg: changed while it was read" in outcome.failures[0][1]
@@ -243,7 +243,7 @@ def test_medical_formats_and_spacing(predictor: SGDNetPredictor, pictures: Path,
     names = set(state(tmp_path / "out"))
     assert names >= {"scan.dcm", "slice.nii.gz", "photo.png", "slice_probability.nii.gz", "scan_probability.png"}
     dicom, picture = (
-        np.asarray(formats.read_mask(tmp_path / "out" / name).image) for name in ("scan.dcm", "photo.png")
+        np.asarray(formats.read(tmp_path / "out" / name, "mask").image) for name in ("scan.dcm", "photo.png")
     )
     np.testing.assert_array_equal(dicom > 0, picture > 0)
     assert 0 < (dicom > 0).mean() < 1

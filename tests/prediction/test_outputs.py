@@ -15,7 +15,7 @@ from PIL import Image
 from prediction_fixtures import disc, drawn
 from pydicom import dcmread
 
-from custom_networks.data.formats import read_image, read_labels, read_mask
+from custom_networks.data.formats import read
 from custom_networks.data.formats.dicom import references
 from custom_networks.errors import UserError
 from custom_networks.metrics import WatershedParameters
@@ -68,12 +68,12 @@ def test_nifti_keeps_shape_affine_and_unit(tmp_path: Path, mask: NDArray[np.bool
     assert path.name.endswith(".nii.gz")
     assert back.shape == (44, 60, 1)
     np.testing.assert_allclose(back.affine, AFFINE)
-    opened = read_mask(path)
+    opened = read(path, "mask")
     np.testing.assert_array_equal(np.asarray(opened.image) > 0, mask)
-    assert opened.spacing == read_image(source).spacing == pytest.approx((0.2, 0.3))
+    assert opened.spacing == read(source, "image").spacing == pytest.approx((0.2, 0.3))
     values = nib.load(write(one, "probability", tmp_path)).get_fdata()
     np.testing.assert_allclose(values[..., 0].T, one.prediction.probability, atol=1e-6)
-    np.testing.assert_array_equal(np.asarray(read_labels(write(one, "instances", tmp_path)).image), one.labels)
+    np.testing.assert_array_equal(np.asarray(read(write(one, "instances", tmp_path), "instances").image), one.labels)
 
 
 @pytest.mark.parametrize("empty", [False, True])
@@ -92,7 +92,7 @@ def test_dicom_gets_a_segmentation_that_refers_to_it(
     assert segmentation.StudyInstanceUID == image.StudyInstanceUID
     assert references(segmentation) == [image.SOPInstanceUID]
     assert segmentation.SegmentSequence[0].SegmentAlgorithmType == "AUTOMATIC"
-    opened = read_mask(path, image_uid=image.SOPInstanceUID)
+    opened = read(path, "mask", image_uid=image.SOPInstanceUID)
     np.testing.assert_array_equal(np.asarray(opened.image) > 0, mask)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from prediction_fixtures import variant
 
-from custom_networks.data.formats import Slice, read_image
+from custom_networks.data.formats import Slice, read
 from custom_networks.errors import UserError
 from custom_networks.prediction import SGDNetPredictor
 from custom_networks.prediction.execution import Outcome, execute, make_plan, settings_of
@@ -56,7 +56,7 @@ def test_a_map_lies_on_its_voxels(tmp_path: Path, axis: int, name: str) -> None:
     """What slices are read from goes back to where it came from, along every axis, with the header's codes."""
     values = np.random.default_rng(axis).integers(0, 255, (5, 6, 7)).astype(np.uint8)
     source = save(tmp_path / name, values)
-    planes = [np.asarray(read_image(source, at=Slice(axis, i)).image)[..., 0] for i in range(values.shape[axis])]
+    planes = [np.asarray(read(source, "image", at=Slice(axis, i)).image)[..., 0] for i in range(values.shape[axis])]
     written = tmp_path / "result.nii.gz"
     written.write_bytes(nifti_like(source, np.stack(planes), axis))
     before, after = nib.load(source), nib.load(written)

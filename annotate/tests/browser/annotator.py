@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Request, expect
 
 Point = tuple[float, float]
 Shape = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.bool_]]  # of x and y of points
 MARGIN = 24  # screen pixels that the page leaves around an image that is shown whole
-GUIDANCE = ("foreground", "background", "foreground_scribbles", "background_scribbles", "box", "previous")
 
 
 class Annotator:
@@ -30,6 +29,7 @@ class Annotator:
         self.url = url
         self.width = self.height = 0
         self.questions: list[dict[str, Any]] = []
+        page.on("request", self.keep_question)
 
     def open(self, image: str | None = None, path: str = "") -> None:
         """Open the page at an image, or without one."""
@@ -49,20 +49,14 @@ class Annotator:
             ".getImageData(c.width >> 1, c.height >> 1, 1, 1).data; return d[3] > 0; }"
         )
 
-    def pretend_interactive(self) -> None:
-        """Let the page believe that the model takes clicks; the server answers as to no guidance, which is kept."""
+    def keep_question(self, request: Request) -> None:
+        """Keep what the page asks the model."""
+        if request.method == "POST" and request.url.endswith("/api/infer"):
+            self.questions.append(json.loads(request.post_data or "{}"))
 
-        def session(route: Route) -> None:
-            response = route.fetch()
-            route.fulfill(response=response, json={**response.json(), "interactive": True})
-
-        def infer(route: Route) -> None:
-            question = json.loads(route.request.post_data or "{}")
-            self.questions.append(question)
-            route.continue_(post_data=json.dumps({k: v for k, v in question.items() if k not in GUIDANCE}))
-
-        self.page.route("**/api/session", session)
-        self.page.route("**/api/infer", infer)
+    def answered(self) -> None:
+        """Wait for the model's answer to the last question."""
+        expect(self.page.locator("#model-status")).to_contain_text("last answer", timeout=60_000)
 
     # --- the canvas
 

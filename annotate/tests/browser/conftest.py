@@ -12,12 +12,16 @@ import numpy as np
 import pytest
 import torch
 from annotator import Annotator
+from networks import TOY
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from server_process import Server
+from torch import nn
+from toy_weights import write_record
 
 from custom_networks import SGDNet
 from custom_networks.data.phantoms import write_phantoms
+from custom_networks.network.interactive import InteractiveSGDNet
 from custom_networks.weights.normalization import ISIC
 
 ARGUMENTS = [
@@ -62,6 +66,28 @@ def server(tmp_path_factory: pytest.TempPathFactory, two_classes: Path) -> Itera
 
 
 @pytest.fixture(scope="session")
+def interactive_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Untrained weights of a small network that takes guidance, and whose answers depend on it."""
+    path = tmp_path_factory.mktemp("interactive") / "model.pt"
+    torch.manual_seed(0)
+    network = InteractiveSGDNet(**TOY)
+    for level in network.fusion.levels:
+        nn.init.normal_(level.expand.weight, std=0.05)
+    torch.save(network.state_dict(), path)
+    write_record(path, network, image_size=64)
+    return path
+
+
+@pytest.fixture(scope="session")
+def clicking(tmp_path_factory: pytest.TempPathFactory, interactive_weights: Path) -> Iterator[Server]:
+    """A server with ten phantoms of 128 x 128 and weights that take clicks, scribbles and boxes."""
+    folder = tmp_path_factory.mktemp("clicking")
+    running = Server(write_phantoms(folder / "phantoms", count=10, size=128), interactive_weights).start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Headless Chromium: the system's where there is one, else Playwright's own."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -89,7 +115,6 @@ def visit(server: Server, browser: Browser) -> Iterator[Visit]:
         theme: str = "dark",
         context: BrowserContext | None = None,
         options: dict[str, Any] | None = None,
-        interactive: bool = False,
         at: Server = server,
         path: str = "",
         **settings: Any,
@@ -110,8 +135,6 @@ def visit(server: Server, browser: Browser) -> Iterator[Visit]:
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         annotator = Annotator(page, at.url)
-        if interactive:
-            annotator.pretend_interactive()
         annotator.open(image, path)
         return annotator
 

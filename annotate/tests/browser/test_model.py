@@ -1,4 +1,4 @@
-"""The model's part: automatic outline, clicks and scribbles, threshold, maps, fine-tuning."""
+"""The model's part: automatic outline, threshold, maps, fine-tuning."""
 
 import numpy as np
 import pytest
@@ -8,13 +8,9 @@ from server_process import Server
 from custom_networks.data.phantoms import write_phantoms
 
 
-def answered(at):
-    expect(at.page.locator("#model-status")).to_contain_text("last answer", timeout=60_000)
-
-
 def test_a_new_image_gets_the_models_outline_and_the_threshold_moves_it(visit, server):
     at = visit("phantom_008.png", automatic=True)
-    answered(at)
+    at.answered()
     at.press("Shift+ArrowDown")  # nothing of the label changes
     automatic = server.label("phantom_008.png", at.submit())
     slider = at.page.get_by_label("Threshold", exact=True)
@@ -43,64 +39,6 @@ def test_maps_are_asked_for_and_shown_without_touching_the_label(visit, server):
     assert np.array_equal(server.label("phantom_009.png", at.submit()), drawn)
     at.press("y")
     expect(at.page.locator(".legend")).to_be_hidden()
-
-
-def test_clicks_reach_the_model_and_corrections_by_hand_stay(visit, server):
-    at = visit("phantom_010.png", tool="brush", size=30, interactive=True)
-    (by_hand,) = at.drag([(30, 30)])
-    at.press("c")
-    added = at.click((80, 80))
-    answered(at)
-    removed = at.click((100, 40), button="right")
-    expect(at.page.locator("#effort")).to_contain_text("2 clicks")
-    at.page.wait_for_timeout(300)
-    answered(at)
-    question = at.questions[-1]
-    assert question["foreground"] == [[int(added[0]), int(added[1])]]
-    assert question["background"] == [[int(removed[0]), int(removed[1])]]
-    assert question["previous"]
-    version = at.submit()
-    label = server.label("phantom_010.png", version)
-    assert label[int(by_hand[1]), int(by_hand[0])] == 1
-    assert label[int(added[1]), int(added[0])] == 1
-    assert label[int(removed[1]), int(removed[0])] == 0
-    clicks = server.about("phantom_010.png", version)["clicks"]
-    assert [click["positive"] for click in clicks] == [True, False]
-    # Undo takes a click and its answer back together; the brush stays.
-    at.press("Control+z", "Control+z")
-    alone = server.label("phantom_010.png", at.submit())
-    y, x = np.mgrid[:128, :128] + 0.5
-    assert np.array_equal(alone.astype(bool), np.hypot(x - by_hand[0], y - by_hand[1]) <= 15)
-
-
-def test_a_click_on_what_was_erased_by_hand_overrules_it(visit, server):
-    at = visit("phantom_011.png", tool="eraser", size=40, interactive=True)
-    at.drag([(64, 64)])
-    at.press("c")
-    point = at.click((64, 64))
-    answered(at)
-    label = server.label("phantom_011.png", at.submit())
-    assert label[int(point[1]), int(point[0])] == 1
-    assert label[int(point[1]), int(point[0]) + 12] == 0
-
-
-def test_scribbles_and_a_box_reach_the_model(visit):
-    at = visit("phantom_012.png", tool="scribble", interactive=True)
-    at.drag([(30, 30), (50, 40), (60, 60)])
-    answered(at)
-    at.press("x")
-    at.drag([(100, 30), (110, 60)])
-    at.press("r")
-    at.drag([(20, 20), (90, 90)])
-    at.page.wait_for_timeout(500)
-    answered(at)
-    question = at.questions[-1]
-    assert len(question["foreground_scribbles"]) == 1
-    assert len(question["background_scribbles"]) == 1
-    x0, _, x1, y1 = question["box"]
-    assert abs(x0 - 20) < 2
-    assert abs(y1 - 90) < 2
-    assert x1 > x0
 
 
 def test_fine_tuning_is_started_followed_and_cancelled(visit, server):

@@ -6,7 +6,6 @@
  * @typedef {{group: string, label: string, keys: string[], run: (workspace: Workspace) => void}} Command
  */
 
-import { fillHoles, keepLargest, smooth } from "./mask/morphology.js";
 import { toggleHelp } from "./panels/help.js";
 
 const THRESHOLD_STEP = 5;
@@ -20,20 +19,6 @@ function resizeBrush({ settings }, factor) {
   const next =
     factor > 1 ? Math.max(size + 1, Math.round(size * factor)) : Math.min(size - 1, Math.round(size * factor));
   settings.set({ size: Math.max(1, Math.min(500, next)) });
-}
-
-/**
- * A repair of the class in hand, told of where it found nothing to do.
- * @param {Workspace} workspace
- * @param {string} name
- * @param {(edit: import("./mask/label.js").Edit, value: number) => number} repair
- * @param {string} nothing
- */
-function mend(workspace, name, repair, nothing) {
-  const { annotation, settings } = workspace;
-  if (!annotation) return;
-  annotation.bakePolygon();
-  if (!annotation.perform(name, (edit) => repair(edit, settings.values.value))) workspace.say(nothing);
 }
 
 /** @param {Workspace} workspace */
@@ -96,25 +81,19 @@ export const COMMANDS = {
     group: "Label",
     label: "Fill holes",
     keys: ["G"],
-    run: (w) => mend(w, "Fill holes", fillHoles, "There is no hole to fill."),
+    run: (w) => w.repairs.fillHoles(),
   },
   smooth: {
     group: "Label",
     label: "Smooth the outline",
     keys: ["M"],
-    run: (w) =>
-      mend(
-        w,
-        "Smooth",
-        (edit, value) => smooth(edit, value, w.settings.values.smoothing),
-        "The outline is smooth already.",
-      ),
+    run: (w) => w.repairs.smooth(),
   },
   largest: {
     group: "Label",
     label: "Keep the largest piece",
     keys: ["L"],
-    run: (w) => mend(w, "Keep the largest piece", keepLargest, "There is one piece only."),
+    run: (w) => w.repairs.keepLargest(),
   },
   outline: { group: "Label", label: "Outline to polygon", keys: ["J"], run: outlineToPolygon },
   clear: {
@@ -124,9 +103,7 @@ export const COMMANDS = {
     run: ({ annotation }) =>
       annotation?.perform(
         "Clear",
-        (edit) => {
-          for (let y = 0; y < edit.mask.height; y++) edit.fillSpan(y, 0, edit.mask.width, 0);
-        },
+        (edit) => edit.clear(),
         { clicks: [], scribbles: [], box: null, polygon: null },
       ),
   },
@@ -207,7 +184,7 @@ export const COMMANDS = {
     group: "Page",
     label: "Hide or show the list",
     keys: ["Shift+I"],
-    run: (w) => w.settings.set({ list: !w.settings.values.list }),
+    run: (w) => w.settings.showList(!w.settings.listShown),
   },
   tabLabel: { group: "Page", label: "Label, versions, model", keys: ["Alt+1", "Alt+2", "Alt+3"], run: () => {} },
   help: { group: "Page", label: "This sheet", keys: ["?"], run: toggleHelp },

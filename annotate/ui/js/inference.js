@@ -1,8 +1,7 @@
 /** The model asked about one image: one question at a time, the newest; its place in the queue; its answer fetched. */
 
-import { decodePng } from "./mask/png.js";
-import { encodeRuns } from "./mask/rle.js";
 import { ServerError, Unreachable } from "./store/api.js";
+import { inBackground } from "./work/background.js";
 
 /**
  * @typedef {import("./mask/guidance.js").Answer} Answer
@@ -97,7 +96,7 @@ export class Inference extends EventTarget {
    */
   async fetchAnswer(job, maps, value, wanted, signal) {
     const [mask, probability, ...others] = await Promise.all([
-      this.plane(job, "mask", undefined, signal),
+      this.fetchMap(job, "mask", undefined, signal).then((buffer) => inBackground("decodePacked", [buffer], [buffer])),
       this.plane(job, "probability", value === null ? wanted : undefined, signal).catch((error) => {
         // Weights of one class know no probability of another.
         if (error instanceof ServerError && error.status === 404) return null;
@@ -106,11 +105,10 @@ export class Inference extends EventTarget {
       ...maps.map((name) => this.plane(job, name, undefined, signal)),
     ]);
     const named = Object.fromEntries(maps.map((name, i) => [name, others[i]]));
-    const packed = { width: mask.width, height: mask.height, runs: encodeRuns(mask.data) };
     return {
       job,
       value,
-      mask: packed,
+      mask,
       probability: new Map(probability ? [[value ?? wanted ?? 1, probability]] : []),
       maps: named,
     };
@@ -124,8 +122,19 @@ export class Inference extends EventTarget {
    * @returns {Promise<Plane>}
    */
   async plane(job, name, value, signal) {
+    const buffer = await this.fetchMap(job, name, value, signal);
+    return inBackground("decodePng", [buffer], [buffer]);
+  }
+
+  /**
+   * @param {string} job
+   * @param {string} name
+   * @param {number} [value] class number
+   * @param {AbortSignal} [signal]
+   */
+  async fetchMap(job, name, value, signal) {
     const query = value === undefined ? {} : { class: value };
-    return decodePng(await (await this.api.blob(`/api/jobs/${job}/${name}`, query, signal)).arrayBuffer());
+    return (await this.api.blob(`/api/jobs/${job}/${name}`, query, signal)).arrayBuffer();
   }
 
   /**

@@ -46,6 +46,12 @@ export class Keyboard {
   down(event) {
     const target = /** @type {Element} */ (event.target);
     const name = nameOf(event);
+    const { repairs } = this.workspace;
+    if (repairs.running && event.key !== "Tab" && (name === "Ctrl+Enter" || !target.matches(FIELDS))) {
+      event.preventDefault();
+      repairs.inTurn(() => this.down(event));
+      return;
+    }
     if (name === "Ctrl+Enter" && !target.closest("dialog")) {
       event.preventDefault();
       COMMANDS.submit.run(this.workspace);
@@ -94,6 +100,7 @@ export class Keyboard {
     } else if (event.key === "Backspace" || (event.key === "Delete" && !event.shiftKey)) {
       return settings.values.tool === "polygon" && tools.polygon.removeLast();
     } else if (event.key === "Escape") {
+      settings.set({ drawer: false });
       tool.cancel?.();
       this.pressed = false;
       stage.crosshair = null;

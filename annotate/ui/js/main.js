@@ -90,6 +90,7 @@ async function start() {
 /** @param {Workspace} workspace where the address names an image, it is opened */
 async function openAddressed(workspace) {
   const id = decodeURIComponent(location.hash.slice(1));
+  workspace.settings.set({ drawer: !id });
   if (id && id !== workspace.annotation?.item.id) await workspace.open(id);
 }
 

@@ -3,8 +3,8 @@
 import { Inference } from "./inference.js";
 import { applyClicks, applyMask, applyThreshold, clickRadius, DEFAULT_THRESHOLD, releaseHand } from "./mask/answer.js";
 import { guides, places, toRequest } from "./mask/guidance.js";
-import { encodePng } from "./mask/png.js";
 import { decodeRuns } from "./mask/rle.js";
+import { inBackground } from "./work/background.js";
 
 /**
  * @typedef {import("./workspace.js").Workspace} Workspace
@@ -47,10 +47,11 @@ export class ModelWork {
     const guided = interactive && guides(guidance, value);
     const asked = annotation.history.last;
     const maps = map === "uncertainty" || map === "edge" ? [map] : [];
-    const drawn = guided && mask.labels.includes(value) ? mask.labels.map((label) => (label === value ? 1 : 0)) : null;
     this.inference.cancel();
     const turn = ++this.turn;
-    const previous = drawn && (await encodePng(drawn, mask.width, mask.height));
+    const previous = guided
+      ? await inBackground("encodeClass", [mask.labels, mask.width, mask.height, value])
+      : null;
     if (turn !== this.turn) return;
     const question = { image: annotation.item.id, ...(guided ? toRequest(guidance, value) : {}), maps };
     const answer = await this.inference.ask(question, previous, guided ? value : null, this.valueWanted);
@@ -119,7 +120,7 @@ export class ModelWork {
   preview(percent) {
     const { annotation } = this.workspace;
     const answer = annotation?.guidance.answer;
-    if (!annotation || !answer) return;
+    if (!annotation || !answer || this.workspace.repairs.running) return;
     const edit = annotation.open ?? annotation.begin();
     this.put(edit, annotation, answer, percent);
     edit.flush();
@@ -130,6 +131,7 @@ export class ModelWork {
     const { annotation, settings } = this.workspace;
     const answer = annotation?.guidance.answer;
     const clamped = Math.max(1, Math.min(99, percent));
+    await this.workspace.repairs.ended();
     if (!annotation || !answer || (clamped === annotation.guidance.threshold && !annotation.open)) return;
     const { value } = settings.values;
     if (answer.value === null && !answer.probability.has(value)) {

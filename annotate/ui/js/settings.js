@@ -5,7 +5,7 @@
  * @typedef {"none" | "probability" | "uncertainty" | "edge"} MapName
  * @typedef {{theme: "dark" | "light" | null, tool: ToolName, size: number, positive: boolean, value: number, protect: boolean,
  *   fill: number, outline: number, visible: boolean, map: MapName, smoothing: number, brightness: number, contrast: number,
- *   automatic: boolean, proceed: boolean, strategy: string, list: boolean, sort: string}} Values
+ *   automatic: boolean, proceed: boolean, strategy: string, list: boolean, drawer: boolean, sort: string}} Values
  */
 
 const KEY = "annotation-settings";
@@ -29,11 +29,15 @@ const DEFAULTS = {
   proceed: true,
   strategy: "epistemic",
   list: true,
+  drawer: false, // the list on a narrow screen, where it lies over the image
   sort: "name",
 };
 
 /** Not kept: they belong to the image or to the moment. @type {(keyof Values)[]} */
-const MOMENTARY = ["positive", "value", "visible", "map", "brightness", "contrast"];
+const MOMENTARY = ["positive", "value", "visible", "map", "brightness", "contrast", "drawer"];
+
+/** Whether the list lies over the image; layout.css has the same width. */
+export const NARROW = matchMedia("(max-width: 900px)");
 
 /** Emits "change" with the names changed as `detail`. */
 export class Settings extends EventTarget {
@@ -47,6 +51,16 @@ export class Settings extends EventTarget {
     } catch {
       // Kept values that cannot be read are as good as none.
     }
+  }
+
+  /** @returns {boolean} whether the list of images is shown */
+  get listShown() {
+    return NARROW.matches ? this.values.drawer : this.values.list;
+  }
+
+  /** @param {boolean} shown */
+  showList(shown) {
+    this.set(NARROW.matches ? { drawer: shown } : { list: shown });
   }
 
   /** @param {Partial<Values>} changes */

@@ -1,8 +1,8 @@
 /** The ways an image leaves the annotator's hands: submitted, skipped, flagged; and on to the next one. */
 
 import { replaceLabel } from "./mask/answer.js";
-import { decodePng, encodePng } from "./mask/png.js";
 import { ServerError } from "./store/api.js";
+import { inBackground } from "./work/background.js";
 
 /**
  * @typedef {import("./workspace.js").Workspace} Workspace
@@ -26,6 +26,7 @@ export class Submitting {
     if (!annotation || this.busy) return;
     this.busy = true;
     try {
+      await workspace.repairs.ended();
       workspace.tool.cancel?.();
       workspace.model.cancel();
       annotation.bakePolygon();
@@ -36,7 +37,7 @@ export class Submitting {
         image: item.id,
         name: item.name,
         when: Date.now(),
-        label: await encodePng(mask.labels, mask.width, mask.height),
+        label: await inBackground("encodePng", [mask.labels, mask.width, mask.height]),
         about: {
           base_version: annotation.baseVersion,
           seconds: Math.round(annotation.clock.seconds * 10) / 10,
@@ -121,10 +122,9 @@ export class Submitting {
     if (!submission?.conflict || !submission.label) return;
     try {
       const { chooseVersion } = await import("./panels/conflict.js");
-      const theirs = await decodePng(
-        await (await api.blob(`${api.image(image)}/versions/${submission.conflict.version}`)).arrayBuffer(),
-      );
-      const mine = await decodePng(await submission.label.arrayBuffer());
+      const blob = await api.blob(`${api.image(image)}/versions/${submission.conflict.version}`);
+      const theirs = await inBackground("decodePng", [await blob.arrayBuffer()]);
+      const mine = await inBackground("decodePng", [await submission.label.arrayBuffer()]);
       const choice = await chooseVersion(workspace, submission, mine, theirs);
       if (choice === "mine") {
         const about = { ...submission.about, base_version: submission.conflict.version };

@@ -2,19 +2,21 @@
  * What is open and what can be done with it: the page's parts (canvas, panels, keys) call its methods and hear its events.
  *
  * Events: "session", "annotation" (another image is open), "change" (of the open image), "item" (an image's entry changed on
- * the server, its id as `detail`), "message" ({text, kind, action} as `detail`), "view", "hover", "window", "busy".
+ * the server, its id as `detail`), "message" ({text, kind, action} as `detail`), "view", "hover",
+ * "window", "busy", "repairing" (a repair begins or ends).
  */
 
 import { replaceLabel } from "./mask/answer.js";
 import { Annotation } from "./mask/annotation.js";
-import { decodePng } from "./mask/png.js";
 import { ModelWork } from "./model-work.js";
+import { Repairing } from "./repairing.js";
 import { ServerError, Unreachable } from "./store/api.js";
 import { Submitting } from "./submitting.js";
 import { BrushTool } from "./tools/brush.js";
 import { BoxTool, ClickTool, ScribbleTool } from "./tools/guide.js";
 import { PanTool, WindowTool } from "./tools/move.js";
 import { PolygonTool } from "./tools/polygon.js";
+import { inBackground } from "./work/background.js";
 
 /**
  * @typedef {import("./mask/annotation.js").Item} Item
@@ -42,6 +44,7 @@ export class Workspace extends EventTarget {
     this.stage = /** @type {any} */ (null);
     this.model = new ModelWork(this);
     this.submitting = new Submitting(this);
+    this.repairs = new Repairing(this);
     this.tools = {
       pan: new PanTool(),
       click: new ClickTool(this),
@@ -145,13 +148,15 @@ export class Workspace extends EventTarget {
    */
   async loadLabel(annotation) {
     const blob = await this.api.blob(`${this.api.image(annotation.item.id)}/label`);
-    replaceLabel(annotation.mask.edit(), await decodePng(await blob.arrayBuffer()));
+    const buffer = await blob.arrayBuffer();
+    replaceLabel(annotation.mask.edit(), await inBackground("decodePng", [buffer], [buffer]));
   }
 
   /** Put away what is open: everything ends up in the draft. */
   async leave() {
     const { annotation } = this;
     if (!annotation) return;
+    await this.repairs.ended();
     this.tool.cancel?.();
     annotation.bakePolygon();
     annotation.clock.stop();

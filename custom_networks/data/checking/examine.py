@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from custom_networks.data.checking.findings import TINY_PIXELS, TINY_SHARE, Finding, Kind
 from custom_networks.data.duplicates import thumbnail
-from custom_networks.data.images import MASK_THRESHOLD, WIDE_MODES, mask_levels, orientation, read_picture, to_rgb
+from custom_networks.data.formats import Opened, read, stored_image
+from custom_networks.data.images import MASK_THRESHOLD
 from custom_networks.errors import UserError
 from custom_networks.files import sha256
 
@@ -23,7 +23,6 @@ _READ_AS = {
     "P": "palette images (colours looked up)",
     "CMYK": "CMYK images (converted to RGB)",
     "F": "floating-point images (scaled to 0..255)",
-    **dict.fromkeys(WIDE_MODES, "16-bit grey images (divided by 257)"),
 }
 _JPEG_REACH = 32  # grey levels around 0 and 255 where JPEG's ripples lie
 _JPEG_VALUES = 8  # ripples take many values; a drawn mask few
@@ -52,6 +51,7 @@ class Examined:
         thumbnail: (64, 64) grey; None when it cannot be read or was not asked for.
         foreground: foreground pixels and all pixels of the label.
         class_pixels: pixels of each class, of labels with classes.
+        depth: bits that the values of grey stored in 16 bits need; None for other images.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -59,15 +59,19 @@ class Examined:
     thumbnail: NDArray[np.uint8] | None = None
     foreground: tuple[int, int] = (0, 0)
     class_pixels: dict[int, int] = field(default_factory=dict)
+    depth: int | None = None
 
 
-def examine(item: Mapping[str, Any], labels: Labels | None = None, with_thumbnail: bool = True) -> Examined:
+def examine(
+    item: Mapping[str, Any], labels: Labels | None = None, with_thumbnail: bool = True, depth: int | None = None
+) -> Examined:
     """Read the files of one item.
 
     Args:
         item: "image" and, unless images alone are checked, "label"; "types" and "sha256" where the datalist has them.
         labels: what its label should hold; binary masks by default.
         with_thumbnail: whether near-duplicates will be searched for.
+        depth: bits of grey that is stored in 16; None where the set is still to tell.
 
     Returns:
         What was found; nothing is raised for a bad file.
@@ -75,7 +79,7 @@ def examine(item: Mapping[str, Any], labels: Labels | None = None, with_thumbnai
     examined = Examined()
     path = str(item["image"])
     try:
-        size = _examine_image(path, examined, with_thumbnail)
+        size = _examine_image(path, examined, with_thumbnail, depth)
     except UserError as error:
         examined.findings.append(Finding(Kind.FILE, path, str(error)))
         return examined
@@ -95,20 +99,19 @@ class _BadLabel(Exception):
         self.kind, self.path = kind, path
 
 
-def _examine_image(path: str, examined: Examined, with_thumbnail: bool) -> tuple[int, int]:
+def _examine_image(path: str, examined: Examined, with_thumbnail: bool, depth: int | None) -> tuple[int, int]:
     """Check one image; returns its upright size (W, H)."""
-    picture = read_picture(path)
-    mode = picture.mode
-    if picture.has_transparency_data:
-        examined.findings.append(Finding(Kind.READ_AS, path, f"{mode} images with transparency (composited on white)"))
-    elif mode != "RGB":
-        text = _READ_AS.get(mode, f"{mode} images (converted to RGB)")
+    opened = stored_image(path)
+    if opened.transparent:
+        text = f"{opened.mode} images with transparency (composited on white)"
         examined.findings.append(Finding(Kind.READ_AS, path, text))
-    if mode in WIDE_MODES and np.asarray(picture).max() <= 255:
-        examined.findings.append(Finding(Kind.DARK, path))
-    if orientation(picture) != 1:
+    elif opened.mode != "RGB" and opened.depth is None:
+        text = _READ_AS.get(opened.mode, f"{opened.mode} images (converted to RGB)")
+        examined.findings.append(Finding(Kind.READ_AS, path, text))
+    if opened.turned:
         examined.findings.append(Finding(Kind.TURNED, path))
-    rgb = to_rgb(picture)
+    examined.depth = opened.depth
+    rgb = opened.rgb(path, depth)
     examined.pixels_digest = hashlib.blake2b(rgb.tobytes(), digest_size=16, salt=str(rgb.size)[:16].encode()).digest()
     if with_thumbnail:
         examined.thumbnail = thumbnail(rgb)
@@ -119,48 +122,44 @@ def _examine_labels(item: Mapping[str, Any], size: tuple[int, int], labels: Labe
     if "label" not in item:
         return
     path, image = str(item["label"]), str(item["image"])
-    if labels.kind == "mask":
-        levels = _open(path, mask_levels)
-        _check_size(path, levels.size, image, size)
-        values = np.asarray(levels)
-        foreground = values > MASK_THRESHOLD
-        examined.findings += [Finding(kind, path) for kind in _mask_kinds(values, foreground)]
-    else:
-        values = _open(path, _whole_numbers)
-        _check_size(path, values.shape[::-1], image, size)
-        foreground = values > 0
-        if labels.kind == "classes":
-            _count_classes(path, values, labels.classes, examined)
-    if not any(finding.kind is Kind.FAINT for finding in examined.findings):
-        examined.findings += [Finding(kind, path) for kind in _shape_kinds(foreground, labels.kind)]
+    opened = _open(path, labels.kind)
+    _check_size(path, opened.image.size, image, size)
+    values = np.asarray(opened.image)
+    foreground = values > 0
+    if opened.levels is not None:
+        levels = np.asarray(opened.levels)
+        _refuse_numbers(path, levels, foreground)
+        examined.findings += [Finding(kind, path) for kind in _mask_kinds(levels)]
+    elif labels.kind == "classes":
+        _count_classes(path, values, labels.classes, examined)
+    examined.findings += [Finding(kind, path) for kind in _shape_kinds(foreground, labels.kind)]
     examined.foreground = int(foreground.sum()), foreground.size
     if "types" in item:
         path = str(item["types"])
-        types = _open(path, _whole_numbers)
+        types = np.asarray(_open(path, "classes").image)
         _check_size(path, types.shape[::-1], image, size)
         _count_classes(path, types, labels.classes, examined)
 
 
-def _open(path: str, convert: Callable[[Image.Image], Any]) -> Any:
+def _open(path: str, kind: str) -> Opened:
     try:
-        return convert(read_picture(path))
+        return read(path, kind)
     except UserError as error:
         raise _BadLabel(Kind.FILE, path, str(error)) from None
 
 
-def _whole_numbers(picture: Image.Image) -> NDArray[np.int64]:
-    """Values of a map of ids or classes, (H, W)."""
-    if picture.mode not in ("1", "L", "P", *WIDE_MODES):
-        raise UserError(
-            f"{getattr(picture, 'filename', 'the picture')}: a map of ids or classes must be 8-bit or 16-bit grey, but "
-            f"its mode is {picture.mode}; save it as 16-bit PNG"
-        )
-    values = np.asarray(picture).astype(np.int64)
-    if values.min() < 0:
-        raise UserError(
-            f"{getattr(picture, 'filename', 'the picture')}: holds {values.min()}; ids and classes start at 0"
-        )
-    return values
+def _refuse_numbers(path: str, levels: NDArray[np.uint8], foreground: NDArray[np.bool_]) -> None:
+    """Refuse a mask that has values but no foreground: it would train as empty."""
+    if foreground.any() or not levels.any():
+        return
+    present = np.unique(levels).tolist()
+    shown = ", ".join(map(str, present[:5])) + (", ..." if len(present) > 5 else "")
+    raise _BadLabel(
+        Kind.NUMBERS,
+        path,
+        f"{path}: a mask of the values {shown}, of which none is above {MASK_THRESHOLD}, would be read as empty; set "
+        '"label_kind" of the datalist, or --label_kind, to classes or instances, or save foreground as 255',
+    )
 
 
 def _check_size(path: str, mask: tuple[int, ...], image_path: str, image: tuple[int, int]) -> None:
@@ -192,10 +191,8 @@ def _count_classes(path: str, values: NDArray[np.int64], classes: frozenset[int]
     examined.class_pixels = {int(value): int(count) for value, count in zip(present, counts, strict=True)}
 
 
-def _mask_kinds(values: NDArray[np.uint8], foreground: NDArray[np.bool_]) -> list[Kind]:
+def _mask_kinds(values: NDArray[np.uint8]) -> list[Kind]:
     """Name what is unusual about the values of a mask of 0..255 levels."""
-    if not foreground.any():
-        return [Kind.FAINT] if values.any() else []
     between = np.flatnonzero(np.bincount(values.ravel(), minlength=256)[1:255]) + 1
     if not len(between):
         return []

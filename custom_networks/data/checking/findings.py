@@ -15,14 +15,20 @@ class Kind(Enum):
     """A kind of finding: whether it is an error, what it is, and what to do about it."""
 
     FILE = (True, "unreadable files, or mask values that cannot be read", "replace or correct each file named")
+    LIST = (True, "lists that cannot be trained on", "correct the datalist")
     SIZE = (True, "masks of another size than their image", "save the mask at the size of its image")
     VALUES = (True, "label values outside the declared classes", "correct the labels or declare the classes")
+    NUMBERS = (
+        True,
+        f"masks with values, but none above {MASK_THRESHOLD} (they would be read as empty)",
+        "set label_kind to classes or instances, or save foreground as 255",
+    )
     SAME_ID = (True, "ids that occur twice", "give every item an id of its own")
     LEAK = (True, "the same picture in two splits", "keep it in one of them")
     READ_AS = (False, "images converted as they are read", "nothing, if that is meant")
     DARK = (
         False,
-        "16-bit images without a value above 255 (read as black; if they hold 8-bit values, save them as 8-bit)",
+        "16-bit images without a value above 255, beside others that have (read as nearly black)",
         "save 8-bit values as 8-bit",
     )
     TURNED = (
@@ -36,11 +42,6 @@ class Kind(Enum):
         "save masks with 0 and 255 alone",
     )
     JPEG = (False, "masks that were JPEG (values near 0 and 255)", "save masks as PNG, from the originals")
-    FAINT = (
-        False,
-        f"masks with values, but none above {MASK_THRESHOLD} (read as empty; save foreground as 255)",
-        "save foreground as 255",
-    )
     EMPTY = (False, "empty masks (no foreground)", "check that there is nothing to segment")
     FULL = (False, "full masks (no background)", "check that the whole image is meant")
     TINY = (
@@ -73,12 +74,14 @@ class Finding:
         path: the file.
         detail: for an error, the whole sentence; else what the kind leaves open.
         other: the second file of a pair.
+        correlation: of near-duplicates, 0 to 1; None for other kinds.
     """
 
     kind: Kind
     path: str
     detail: str = ""
     other: str = ""
+    correlation: float | None = None
 
     @property
     def sentence(self) -> str:

@@ -9,7 +9,6 @@ be written, everything is read each time.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import json
 import logging
@@ -21,8 +20,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import PIL
-
+from custom_networks.data.caching import decoders
 from custom_networks.data.checking.examine import Examined, Labels
 from custom_networks.data.checking.findings import Finding, Kind
 from custom_networks.data.user_cache import user_cache
@@ -34,7 +32,6 @@ _SETTLED = 2.0  # seconds since a file's last change: the coarsest clock of a fi
 _PATIENCE = 30.0  # seconds to wait for another process that writes
 _PARTS = ("image", "label", "types")
 _TABLE = "CREATE TABLE IF NOT EXISTS checks (item BLOB PRIMARY KEY, state BLOB, content TEXT) WITHOUT ROWID"
-_CODE = ("data/checking", "data/formats", "data/images.py")
 
 Key = tuple[bytes, bytes]  # of the item, and of the state of its files
 
@@ -92,10 +89,11 @@ class CheckMemory:
         return None
 
 
-def key_of(item: Mapping[str, Any], labels: Labels) -> Key | None:
+def key_of(item: Mapping[str, Any], labels: Labels, depth: int | None = None) -> Key | None:
     """Name an item and the state of its files; None where a file is missing, or changed a moment ago.
 
-    A file written again within one tick of the file system's clock has the same stamp.
+    A file written again within one tick of the file system's clock has the same stamp. An upgrade of what decodes or
+    checks is another name.
     """
     paths = [os.path.abspath(str(item[part])) for part in _PARTS if part in item]  # noqa: PTH100  100,000 of them
     try:
@@ -105,20 +103,9 @@ def key_of(item: Mapping[str, Any], labels: Labels) -> Key | None:
     if any(time.time() - max(state.st_mtime, state.st_ctime) < _SETTLED for state in states):
         return None
     declared = sorted(labels.classes) if labels.classes is not None else None
-    name = [_version(), paths, item.get("sha256"), [part in item for part in _PARTS], labels.kind, declared]
+    name = [decoders(), paths, item.get("sha256"), [part in item for part in _PARTS], labels.kind, declared, depth]
     stamps = [(state.st_size, state.st_mtime_ns, state.st_ctime_ns) for state in states]
     return _digest(name), _digest(stamps)
-
-
-@functools.cache
-def _version() -> str:
-    """Hash of the code that reads and checks pictures, and Pillow's version: another one reads everything anew."""
-    root = Path(__file__).parents[2]
-    files = [path for name in _CODE for path in ([root / name] if name.endswith(".py") else (root / name).glob("*.py"))]
-    digest = hashlib.blake2b(PIL.__version__.encode())
-    for path in sorted(files):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _digest(content: Any) -> bytes:
@@ -132,6 +119,7 @@ def _written(examined: Examined) -> str:
             "pixels_digest": examined.pixels_digest.hex(),
             "foreground": examined.foreground,
             "class_pixels": examined.class_pixels,
+            "depth": examined.depth,
         }
     )
 
@@ -144,6 +132,7 @@ def _read(content: str) -> Examined | None:
             pixels_digest=bytes.fromhex(known["pixels_digest"]),
             foreground=(known["foreground"][0], known["foreground"][1]),
             class_pixels={int(value): count for value, count in known["class_pixels"].items()},
+            depth=known["depth"],
         )
     except (ValueError, KeyError, TypeError, IndexError):
         return None

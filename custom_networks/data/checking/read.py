@@ -12,11 +12,13 @@ from monai.config import PathLike
 
 from custom_networks.data.checking.examine import Labels
 from custom_networks.data.checking.findings import Finding, Kind
-from custom_networks.data.folder import find_pairs, read_datalist
+from custom_networks.data.depth import declared_depth
+from custom_networks.data.folder import PARTS, find_pairs, load_datalist, read_datalist
+from custom_networks.data.formats import LABEL_KINDS
+from custom_networks.data.labels import with_classes
 from custom_networks.errors import UserError, nearest
 
 SPLITS = ("training", "validation", "test")
-LABEL_KINDS = ("mask", "instances", "classes")
 
 
 @dataclass
@@ -28,12 +30,14 @@ class DataSet:
         splits: the items of each split; a folder has one, "pairs".
         labels: what its labels should hold.
         findings: about the list itself.
+        bit_depth: declared for grey images that are stored in 16 bits; None where the files are to tell.
     """
 
     name: str
     splits: dict[str, list[dict[str, Any]]]
     labels: Labels = field(default_factory=Labels)
     findings: list[Finding] = field(default_factory=list)
+    bit_depth: int | None = None
 
 
 def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> DataSet:
@@ -58,7 +62,9 @@ def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> Data
                 raise
             return DataSet(path.resolve().name, {}, findings=[Finding(Kind.FILE, str(path), str(error))])
     content = read_datalist(path)
-    data_set = DataSet(str(content.get("name") or path.stem), {}, _labels(content, path))
+    data_set = DataSet(
+        str(content.get("name") or path.stem), {}, _labels(content, path), bit_depth=declared_depth(path)
+    )
     for split in SPLITS:
         listed = content.get(split) or []
         if not isinstance(listed, list):
@@ -73,6 +79,8 @@ def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> Data
             else:
                 data_set.splits[split].append(_located(item, path.parent, dataset_dir))
     data_set.findings += _repeated_ids(data_set, path)
+    if content["training"] and not any(finding.kind is Kind.FILE for finding in data_set.findings):
+        data_set.findings += _refused_by_training(data_set, path, dataset_dir)
     return data_set
 
 
@@ -90,6 +98,23 @@ def _located(item: Mapping[str, Any], beside: Path, dataset_dir: PathLike | None
                 name = os.path.normpath(Path(dataset_dir) / item[key])
             located[key] = name
     return located
+
+
+def _refused_by_training(data_set: DataSet, path: Path, dataset_dir: PathLike | None) -> list[Finding]:
+    """Tell what training refuses of a list whose files are all there: its folds, overlaps, class maps."""
+    items = [item for each in data_set.splits.values() for item in each]
+    if not all(os.path.isfile(item[part]) for item in items for part in PARTS if part in item):  # noqa: PTH113
+        return []  # each missing file is a finding of its own
+    folds = [item["fold"] for item in data_set.splits["training"] if type(item.get("fold")) is int]
+    try:
+        lists = load_datalist(dataset_dir or path.parent, path, fold=min(folds, default=0), folds=2)
+        for listed in lists:
+            with_classes(
+                listed, data_set.labels.kind, 2 if data_set.labels.classes and data_set.labels.kind != "mask" else 1
+            )
+    except UserError as error:
+        return [Finding(Kind.LIST, str(path), str(error))]
+    return []
 
 
 def _labels(content: Mapping[str, Any], path: Path) -> Labels:

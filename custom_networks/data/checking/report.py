@@ -26,7 +26,7 @@ def as_table(report: Report) -> str:
             lines += ["", title]
         for kind, findings in groups:
             lines.append(f"  {len(findings):>6}  {kind.what}: {kind.fix}")
-            shown = sorted(findings, key=lambda finding: -_strength(finding))[:EXAMPLES]
+            shown = sorted(findings, key=lambda finding: -(finding.correlation or 1))[:EXAMPLES]  # the surest first
             lines += [f"          {_example(finding)}" for finding in shown]
             if len(findings) > EXAMPLES:
                 lines.append(f"          ... and {len(findings) - EXAMPLES} more")
@@ -62,6 +62,7 @@ def as_json(report: Report) -> dict[str, Any]:
                 **({"other": finding.other} if finding.other else {}),
                 "what": finding.kind.what,
                 **({"detail": finding.detail} if finding.detail else {}),
+                **({} if finding.correlation is None else {"correlation": round(finding.correlation, 4)}),
                 "fix": finding.kind.fix,
             }
             for finding in report.findings
@@ -74,11 +75,6 @@ def _groups(findings: Iterable[Finding]) -> list[tuple[Kind, list[Finding]]]:
     for finding in findings:
         groups.setdefault(finding.kind, []).append(finding)
     return [(kind, groups[kind]) for kind in Kind if kind in groups]
-
-
-def _strength(finding: Finding) -> float:
-    """Correlation of a near-duplicate, so that the surest are named; the order of the files decides otherwise."""
-    return float(finding.detail.split()[-1]) if finding.detail.startswith("correlation ") else 1.0
 
 
 def _example(finding: Finding) -> str:

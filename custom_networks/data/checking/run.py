@@ -14,7 +14,9 @@ from custom_networks.data.checking.examine import Examined, Labels, examine
 from custom_networks.data.checking.findings import IMBALANCE, Finding, Kind
 from custom_networks.data.checking.memory import CheckMemory, key_of
 from custom_networks.data.checking.read import DataSet
+from custom_networks.data.depth import decided_depth
 from custom_networks.data.duplicates import near_duplicate_thumbnails, thumbnail_store
+from custom_networks.data.images import DEPTHS
 from custom_networks.data.threads import available_cores
 
 _BATCH = 512  # items handed to the threads at once, so that memory does not grow with the data set
@@ -43,6 +45,8 @@ class Report:
         shares: foreground share of each readable label, per data set.
         places: of all items, for the contact sheet.
         seconds: wall-clock time.
+        labels: of each data set, what they are.
+        bit_depth: of each data set's images whose grey is stored in 16 bits, see `decided_depth`.
     """
 
     data_sets: list[tuple[str, dict[str, int]]]
@@ -50,6 +54,8 @@ class Report:
     shares: list[list[float]] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     seconds: float = 0.0
+    labels: list[Labels] = field(default_factory=list)
+    bit_depth: list[int | None] = field(default_factory=list)
 
     @property
     def errors(self) -> list[Finding]:
@@ -80,30 +86,42 @@ def run_check(
     report = Report([(each.name, {name: len(items) for name, items in each.splits.items()}) for each in data_sets])
     report.findings = [finding for each in data_sets for finding in each.findings]
     report.shares = [[] for _ in data_sets]
+    report.labels = [each.labels for each in data_sets]
     pixels: list[Counter[int]] = [Counter() for _ in data_sets]
     todo = [
-        (Place(number, split, item.get("fold"), item["image"], item.get("label", "")), item, each.labels)
+        (Place(number, split, item.get("fold"), item["image"], item.get("label", "")), item)
         for number, each in enumerate(data_sets)
         for split, items in each.splits.items()
         for item in items
     ]
-    report.places = [place for place, _, _ in todo]
+    report.places = [place for place, _ in todo]
     thumbnails = thumbnail_store(len(todo) if near_duplicates else 0)
     digests: list[bytes] = []
+    depths: dict[int, int] = {}
     with warnings.catch_warnings():  # around the threads: the filters are global to the process
         warnings.simplefilter("ignore")
         results: Iterable[Examined] = _examine_all(
-            [(item, labels) for _, item, labels in todo], near_duplicates, num_workers, remembered
+            [(item, data_sets[place.data_set]) for place, item in todo], near_duplicates, num_workers, remembered
         )
         for index, examined in enumerate(progress(results, len(todo)) if progress else results):
             number = report.places[index].data_set
             report.findings += examined.findings
             digests.append(examined.pixels_digest)
+            if examined.depth is not None:
+                depths[index] = examined.depth
             if examined.thumbnail is not None:
                 thumbnails[index] = examined.thumbnail
             if examined.foreground[1]:
                 report.shares[number].append(examined.foreground[0] / examined.foreground[1])
             pixels[number].update(examined.class_pixels)
+    for number, each in enumerate(data_sets):
+        of_set = {
+            report.places[index].path: depth
+            for index, depth in depths.items()
+            if report.places[index].data_set == number
+        }
+        report.bit_depth.append(decided_depth(each.bit_depth, of_set.values()))
+        report.findings += _depth_findings(of_set, report.bit_depth[-1])
     report.findings += _same_pictures(report.places, digests)
     if near_duplicates:
         for i, j, value in near_duplicate_thumbnails(thumbnails):
@@ -116,22 +134,31 @@ def run_check(
 
 
 def _examine_all(
-    items: Sequence[tuple[dict[str, Any], Labels]], with_thumbnail: bool, num_workers: int | None, remembered: bool
+    items: Sequence[tuple[dict[str, Any], DataSet]], with_thumbnail: bool, num_workers: int | None, remembered: bool
 ) -> Iterator[Examined]:
-    def one(item: tuple[dict[str, Any], Labels]) -> Examined:
-        return examine(item[0], item[1], with_thumbnail)
+    def one(item: tuple[dict[str, Any], DataSet]) -> Examined:
+        return examine(item[0], item[1].labels, with_thumbnail, item[1].bit_depth)
 
     memory = CheckMemory()
     with ThreadPoolExecutor(num_workers or available_cores()) as threads:
         for start in range(0, len(items), _BATCH):
             batch = items[start : start + _BATCH]
-            keys = [key_of(item, labels) for item, labels in batch]
+            keys = [key_of(item, data_set.labels, data_set.bit_depth) for item, data_set in batch]
             known = memory.recall(keys) if remembered else [None] * len(keys)
             unknown = [index for index, examined in enumerate(known) if examined is None]
             read = list(threads.map(one, [batch[index] for index in unknown]))
             memory.remember((keys[index], examined) for index, examined in zip(unknown, read, strict=True))
             fresh = iter(read)
             yield from (next(fresh) if examined is None else examined for examined in known)
+
+
+def _depth_findings(depths: dict[str, int], depth: int | None) -> list[Finding]:
+    """Say how grey that is stored in 16 bits is read."""
+    if depth is None:
+        return []
+    text = f"grey images stored in 16 bits (read as {depth}-bit: {2**depth - 1} is white)"
+    dark = [Finding(Kind.DARK, path) for path, needed in depths.items() if needed == DEPTHS[0] < depth]
+    return [*(Finding(Kind.READ_AS, path, text) for path in depths), *dark]
 
 
 def _same_pictures(places: Sequence[Place], digests: Sequence[bytes]) -> list[Finding]:
@@ -164,7 +191,7 @@ def _near(one: Place, other: Place, correlated: float) -> Finding:
         kind = Kind.NEAR_SPLITS
     else:
         kind = Kind.NEAR if one.fold == other.fold else Kind.NEAR_FOLDS
-    return Finding(kind, one.path, f"correlation {correlated:.2f}", other.path)
+    return Finding(kind, one.path, f"correlation {correlated:.2f}", other.path, correlated)
 
 
 def _imbalance(data_set: DataSet, pixels: Counter[int]) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""The contact sheet of a check: images with the outline of their masks, suspicious ones first."""
+"""The contact sheet of a check: images with the outlines of their labels, suspicious ones first."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
+from skimage.segmentation import find_boundaries
 
 from custom_networks.data.checking.findings import Finding, Kind
 from custom_networks.data.checking.run import Place, Report
-from custom_networks.data.images import MASK_THRESHOLD, mask_levels, read_picture, to_rgb
+from custom_networks.data.formats import read
 from custom_networks.errors import UserError
 from custom_networks.files import write_atomically
 
@@ -19,6 +20,15 @@ TILES, COLUMNS = 60, 10
 PER_KIND = 12  # tiles of one kind at most, so that a common warning does not crowd out the others
 CELL, MARGIN, CAPTION = 160, 6, 40
 OUTLINE = (0, 160, 255)
+OUTLINES = (  # Okabe and Ito's colours, which colour-blind people can tell apart
+    OUTLINE,
+    (230, 159, 0),
+    (0, 158, 115),
+    (240, 228, 66),
+    (213, 94, 0),
+    (204, 121, 167),
+    (86, 180, 233),
+)
 
 
 def write_contact_sheet(path: Path, report: Report) -> None:
@@ -39,7 +49,7 @@ def write_contact_sheet(path: Path, report: Report) -> None:
     for number, (place, lines) in enumerate(tiles):
         left = MARGIN + number % COLUMNS * (CELL + MARGIN)
         top = MARGIN + number // COLUMNS * (CELL + CAPTION)
-        sheet.paste(_tile(place), (left, top))
+        sheet.paste(_tile(place, report.labels[place.data_set].kind, report.bit_depth[place.data_set]), (left, top))
         for line, text in enumerate([Path(place.path).name, *lines]):
             colour = "black" if line == 0 else (176, 32, 32)
             draw.text((left, top + CELL + 1 + 12 * line), _fitted(text, font), fill=colour, font=font)
@@ -80,32 +90,35 @@ def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> st
     return text + "..."
 
 
-def _tile(place: Place) -> Image.Image:
-    """Draw an image within a square cell, the outline of its mask upon it; a grey cell where it cannot be read."""
+def _tile(place: Place, kind: str, depth: int | None) -> Image.Image:
+    """Draw an image within a square cell, the outlines of its label upon it; a grey cell where it cannot be read."""
     cell = Image.new("RGB", (CELL, CELL), (224, 224, 224))
     try:
-        picture = to_rgb(read_picture(place.path))
+        picture = read(place.path, "image", depth).image
     except UserError:
         return cell
     picture.thumbnail((CELL, CELL), Image.Resampling.BICUBIC)
     pixels = np.array(picture)
-    mask = _foreground(place.label, picture.size)
-    if mask is not None:
-        pixels[mask ^ ndimage.binary_erosion(mask, border_value=1)] = OUTLINE
+    labels = _labels(place.label, kind, picture.size)
+    if labels is not None:
+        border = find_boundaries(labels, mode="inner")
+        pixels[border] = _colours(labels[border], kind)
     cell.paste(Image.fromarray(pixels), ((CELL - picture.width) // 2, (CELL - picture.height) // 2))
     return cell
 
 
-def _foreground(label: str, size: tuple[int, int]) -> np.ndarray | None:
-    """Foreground of a label at the size (W, H) of the tile; None where it cannot be read."""
-    if not label:
+def _labels(path: str, kind: str, size: tuple[int, int]) -> NDArray[np.int32] | None:
+    """Numbers of a label (H, W) at the size (W, H) of the tile; None where it cannot be read."""
+    if not path:
         return None
     try:
-        picture = read_picture(label)
-        levels = np.asarray(mask_levels(picture))
-        small = Image.fromarray(np.where(levels > MASK_THRESHOLD, 255, 0).astype(np.uint8))
-        if picture.mode.startswith("I"):
-            small = Image.fromarray(np.where(np.asarray(picture) > 0, 255, 0).astype(np.uint8))
+        return np.asarray(read(path, kind).image.resize(size, Image.Resampling.NEAREST)).astype(np.int32)
     except UserError:
         return None
-    return np.asarray(small.resize(size, Image.Resampling.NEAREST)) > 0
+
+
+def _colours(numbers: NDArray[np.int32], kind: str) -> NDArray[np.uint8]:
+    """Colour (N, 3) of each number from 1: one of masks, one for each class or instance, in turn."""
+    if kind == "mask":
+        return np.broadcast_to(np.array(OUTLINE, np.uint8), (len(numbers), 3))
+    return np.array(OUTLINES, np.uint8)[(numbers - 1) % len(OUTLINES)]

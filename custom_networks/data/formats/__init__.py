@@ -1,6 +1,7 @@
-"""Open one picture of any format a data set may hold: what PIL reads, DICOM and NIfTI, each with its pixel spacing.
+"""Read one picture of any format that a data set may hold: what PIL reads, DICOM and NIfTI, with its pixel spacing.
 
-`read_image` gives upright 8-bit RGB, `read_mask` 0 and 255, `read_labels` whole numbers (instances or classes).
+`read` is what training, checks, preparation, evaluation, prediction and annotation read images and labels with, so that
+all see the same pixels and numbers.
 """
 
 from __future__ import annotations
@@ -10,15 +11,31 @@ from pathlib import Path
 
 import numpy as np
 from monai.config import PathLike
+from numpy.typing import NDArray
 from PIL import Image
 
 from custom_networks.data.folder import EXTENSIONS
 from custom_networks.data.formats import dicom, nifti
-from custom_networks.data.images import read_picture, to_mask, to_rgb, upright
-from custom_networks.errors import UserError
+from custom_networks.data.images import (
+    WIDE_MODES,
+    binary,
+    check_values,
+    mask_levels,
+    needed_depth,
+    orientation,
+    read_picture,
+    to_eight_bits,
+    to_labels,
+    to_rgb,
+    upright,
+    whole_numbers,
+)
+from custom_networks.errors import UserError, nearest
 
-__all__ = ["Opened", "Slice", "Spacing", "read_image", "read_labels", "read_mask", "stem"]
+__all__ = ["KINDS", "LABEL_KINDS", "Opened", "Slice", "Spacing", "read", "stem", "stored_image"]
 
+LABEL_KINDS = ("mask", "instances", "classes")
+KINDS = ("image", *LABEL_KINDS)
 Spacing = tuple[float, float]  # millimetres between rows and between columns
 Slice = nifti.Slice
 _EXTENSIONS = (*nifti.EXTENSIONS[::-1], *dicom.EXTENSIONS, *EXTENSIONS)
@@ -31,10 +48,37 @@ class Opened:
     Args:
         image: of size (W, H), in the mode that the function which gave it names.
         spacing: millimetres between rows and between columns; None where the file does not say.
+        mode: of the pixels in the file, in PIL's words.
+        transparent: whether the file has transparency.
+        turned: whether EXIF turned it.
+        depth: bits of grey that `image` still has, at least what its values need; None where it is on the 8-bit scale.
+        levels: of a mask, its grey levels 0..255 before the threshold.
     """
 
     image: Image.Image
     spacing: Spacing | None = None
+    mode: str = "RGB"
+    transparent: bool = False
+    turned: bool = False
+    depth: int | None = None
+    levels: Image.Image | None = None
+
+    def rgb(self, name: PathLike, depth: int | None = None) -> Image.Image:
+        """Bring an image to 8-bit RGB.
+
+        Args:
+            name: what messages shall call it.
+            depth: bits of grey of more than 8; None takes the image's own.
+
+        Returns:
+            Mode "RGB".
+
+        Raises:
+            UserError: for values that exceed the depth.
+        """
+        if self.depth is None:
+            return self.image
+        return Image.fromarray(to_eight_bits(np.asarray(self.image), depth or self.depth, name)).convert("RGB")
 
 
 def stem(path: PathLike) -> str:
@@ -44,96 +88,93 @@ def stem(path: PathLike) -> str:
     return name[: len(name) - len(known)]
 
 
-def read_image(path: PathLike, data: bytes | None = None, at: Slice | None = None) -> Opened:
-    """Read an image of any format.
+def read(
+    path: PathLike,
+    kind: str,
+    depth: int | None = None,
+    data: bytes | None = None,
+    at: Slice | None = None,
+    image_uid: str = "",
+) -> Opened:
+    """Read an image or a label of any format, upright.
 
     Args:
         path: the file, or what messages shall call it where `data` is given.
+        kind: one of `KINDS`: "image", or what the label is.
+        depth: bits of an image's grey where the file stores 16, such as 12; None takes the smallest of 8, 10, 12, 14
+            and 16 that holds the image's own values.
         data: the bytes of the file where it lies in an archive; formats of PIL only.
         at: the slice of a NIfTI volume.
+        image_uid: SOP Instance UID of the label's image, which chooses among the frames of a DICOM SEG.
 
     Returns:
-        Upright 8-bit RGB. DICOM grey values pass the file's rescale and window, else their range is stretched to
-        0..255; NIfTI values that are not 8-bit are stretched from the 0.5th to the 99.5th percentile of the volume.
+        "image": mode "RGB". "mask": mode "L", 0 and 1; in NIfTI and DICOM SEG every value but 0 is foreground, in
+        other formats see `mask_levels`. "instances" and "classes": mode "I", the whole numbers of the file; of a
+        palette picture its indices, of a DICOM SEG its segment numbers.
 
     Raises:
-        UserError: when the file is missing, damaged, of several frames, or cannot be read as an image.
+        UserError: when the file is missing, no regular file, damaged, of several frames, or cannot be read as that
+            kind; for an image whose values exceed `depth`.
+    """
+    if kind == "image":
+        opened = stored_image(path, data, at)
+        return Opened(opened.rgb(path, depth), opened.spacing, opened.mode, opened.transparent, opened.turned)
+    if kind not in LABEL_KINDS:
+        raise UserError(f"label_kind {kind}: must be one of {', '.join(LABEL_KINDS)}{nearest(str(kind), LABEL_KINDS)}")
+    if data is None and nifti.is_nifti(path):
+        return _numbered(*nifti.read_nifti_labels(path, at), path, kind)
+    if data is None and dicom.is_dicom(path):
+        if dicom.is_segmentation(path):
+            return _numbered(*dicom.read_segmentation(path, image_uid), path, kind)
+        picture, spacing = dicom.read_dicom_levels(path)
+    else:
+        picture, spacing = read_picture(path, data), None
+    if kind == "mask":
+        levels = mask_levels(picture)
+        return Opened(binary(levels), spacing, picture.mode, levels=levels)
+    return Opened(to_labels(picture), spacing, picture.mode)
+
+
+def stored_image(path: PathLike, data: bytes | None = None, at: Slice | None = None) -> Opened:
+    """Read an image without a decision about the depth of its grey.
+
+    Args:
+        path: see `read`.
+        data: see `read`.
+        at: see `read`.
+
+    Returns:
+        Mode "RGB"; or mode "I;16" with the stored values of a grey image of more than 8 bits, and its depth.
+
+    Raises:
+        UserError: as `read`.
     """
     if data is None and nifti.is_nifti(path):
         picture, spacing = nifti.read_nifti_image(path, at)
-        return Opened(picture.convert("RGB"), spacing)
+        return Opened(picture.convert("RGB"), spacing, picture.mode)
     if data is None and dicom.is_dicom(path):
         picture, spacing = dicom.read_dicom_image(path)
-        return Opened(picture.convert("RGB"), spacing)
-    return Opened(to_rgb(read_picture(path, data)))
+        if picture.mode in WIDE_MODES:
+            return _wide(np.asarray(picture), path, Opened(picture, spacing, picture.mode))
+        return Opened(picture.convert("RGB"), spacing, picture.mode)
+    picture = read_picture(path, data)
+    found = Opened(picture, None, picture.mode, picture.has_transparency_data, orientation(picture) != 1)
+    if picture.mode in WIDE_MODES:
+        return _wide(np.asarray(upright(picture)), path, found)
+    return Opened(to_rgb(picture), None, found.mode, found.transparent, found.turned)
 
 
-def read_mask(path: PathLike, data: bytes | None = None, at: Slice | None = None, image_uid: str = "") -> Opened:
-    """Read a binary mask of any format.
-
-    Args:
-        path: see `read_image`.
-        data: see `read_image`.
-        at: see `read_image`.
-        image_uid: SOP Instance UID of the image, which chooses among the frames of a DICOM SEG.
-
-    Returns:
-        Mode "L", 0 and 255. In NIfTI and DICOM SEG every value but 0, and every segment, is foreground.
-
-    Raises:
-        UserError: as `read_image`, and as `to_mask`.
-    """
-    if data is None and nifti.is_nifti(path):
-        labels, spacing = nifti.read_nifti_labels(path, at)
-        return Opened(_binary(labels), spacing)
-    if data is None and dicom.is_dicom(path):
-        if dicom.is_segmentation(path):
-            labels, spacing = dicom.read_segmentation(path, image_uid)
-            return Opened(_binary(labels), spacing)
-        levels, spacing = dicom.read_dicom_levels(path)
-        return Opened(to_mask(levels), spacing)
-    return Opened(to_mask(read_picture(path, data)))
+def _wide(values: NDArray, path: PathLike, found: Opened) -> Opened:
+    depth = needed_depth(values.max())
+    check_values(values, path)
+    return Opened(
+        Image.fromarray(values.astype(np.uint16)), found.spacing, found.mode, turned=found.turned, depth=depth
+    )
 
 
-def read_labels(path: PathLike, data: bytes | None = None, at: Slice | None = None, image_uid: str = "") -> Opened:
-    """Read an instance map or a class map of any format.
-
-    Args:
-        path: see `read_image`.
-        data: see `read_image`.
-        at: see `read_image`.
-        image_uid: see `read_mask`.
-
-    Returns:
-        Mode "I;16": the stored whole numbers, 0 for background. A DICOM SEG gives its segment numbers, a palette
-        picture its indices.
-
-    Raises:
-        UserError: as `read_image`; for colours, and for values that are no whole numbers from 0 to 65535.
-    """
-    if data is None and nifti.is_nifti(path):
-        labels, spacing = nifti.read_nifti_labels(path, at)
-        return Opened(_numbers(labels, path), spacing)
-    if data is None and dicom.is_dicom(path):
-        if dicom.is_segmentation(path):
-            labels, spacing = dicom.read_segmentation(path, image_uid)
-        else:
-            levels, spacing = dicom.read_dicom_levels(path)
-            labels = np.asarray(levels)
-        return Opened(_numbers(labels, path), spacing)
-    return Opened(_numbers(np.asarray(upright(read_picture(path, data))), path))
-
-
-def _binary(labels: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.where(labels != 0, np.uint8(255), np.uint8(0)))
-
-
-def _numbers(labels: np.ndarray, path: PathLike) -> Image.Image:
-    if labels.ndim != 2:
-        raise UserError(f"{path}: the label map is coloured; save one whole number a pixel, as a grey PNG")
-    whole = labels.astype(np.uint16)
-    if not np.array_equal(whole, labels):
-        raise UserError(
-            f"{path}: values from {labels.min():g} to {labels.max():g} are no labels; use whole numbers from 0 to 65535"
-        )
-    return Image.fromarray(whole)
+def _numbered(values: NDArray, spacing: Spacing | None, path: PathLike, kind: str) -> Opened:
+    """A label that holds numbers, of a format whose masks are every number but 0."""
+    if kind == "mask":
+        levels = Image.fromarray(np.where(values != 0, np.uint8(255), np.uint8(0)))
+        return Opened(binary(levels), spacing, levels=levels)
+    return Opened(Image.fromarray(whole_numbers(values, path)), spacing)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +17,28 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
+from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 EXTENSIONS = (".dcm", ".dicom", ".ima")
 _PREAMBLE = 128
+_LINEAR = "LINEAR"
+_FUNCTIONS = (_LINEAR, "LINEAR_EXACT", "SIGMOID")  # PS3.3 C.11.2.1.3
 _SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+
+
+@contextmanager
+def _told(path: PathLike) -> Iterator[None]:
+    """Tell what pydicom and highdicom raise, nearly anything, of a file whose elements are missing or contradict."""
+    try:
+        yield
+    except (UserError, InvalidDicomError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{path}: damaged or cut short ({reason}); copy it again from the source") from None
 
 
 def is_dicom(path: PathLike) -> bool:
@@ -28,9 +49,10 @@ def is_dicom(path: PathLike) -> bool:
     if suffix and not suffix[1:].isdigit():  # names such as 1.2.840.10008 end in numbers, not in an extension
         return False
     try:
+        check_regular(path)
         with Path(path).open("rb") as file:
             return file.read(_PREAMBLE + 4)[_PREAMBLE:] == b"DICM"
-    except OSError:
+    except (OSError, UserError):
         return False
 
 
@@ -62,33 +84,38 @@ def references(header: Dataset) -> list[str]:
 def read_dicom_image(path: PathLike) -> tuple[Image.Image, tuple[float, float] | None]:
     """Read a picture as it would be shown.
 
-    Grey values pass rescale and the first window (or VOI table) of the file; where there is none, 8-bit values stay and
-    wider ones are stretched from the smallest to the largest. MONOCHROME1 is inverted. Colours become RGB.
+    Grey values pass rescale and the first window (or VOI table) of the file. Without one, stored values are scaled by
+    the bits that the file says it stores: 12 bits have their white at 4095. Signed or rescaled values, such as
+    Hounsfield units, are stretched from the smallest to the largest. MONOCHROME1 is inverted. Colours become RGB.
 
     Args:
         path: a file of one frame.
 
     Returns:
-        The picture, mode "L" or "RGB", and its spacing (rows, columns) in mm, None where the file does not say.
+        The picture and its spacing (rows, columns) in mm, None where the file does not say. Mode "L" or "RGB"; "I;16",
+        with the stored values, where the file declares 16 bits, which often hold fewer.
 
     Raises:
         UserError: when the file is missing, damaged, holds no picture or several frames, or is compressed in a way for
             which no decoder is installed.
     """
-    dataset = _read(path)
-    values = _pixels(dataset, path)
-    if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        from pydicom.pixels import apply_color_lut
+    with _told(path):
+        dataset = _read(path)
+        values = _pixels(dataset, path)
+        if dataset.PhotometricInterpretation == "PALETTE COLOR":
+            from pydicom.pixels import apply_color_lut
 
-        values = apply_color_lut(values, dataset)
-    if values.ndim == 3:
-        bits = 8 * values.itemsize if dataset.PhotometricInterpretation == "PALETTE COLOR" else dataset.BitsStored
-        values = values if bits == 8 else np.rint(values / (2**bits - 1) * 255)
-        return Image.fromarray(values.astype(np.uint8)), _spacing(dataset)
-    shown = _window(values, dataset)
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
-        shown = 255 - shown
-    return Image.fromarray(np.rint(shown).astype(np.uint8)), _spacing(dataset)
+            values = apply_color_lut(values, dataset)
+        if values.ndim == 3:
+            bits = 8 * values.itemsize if dataset.PhotometricInterpretation == "PALETTE COLOR" else dataset.BitsStored
+            values = values if bits == 8 else np.rint(values / (2**bits - 1) * 255)
+            return Image.fromarray(values.astype(np.uint8)), _spacing(dataset)
+        if _is_plain(dataset) and dataset.BitsStored == 16 and dataset.PhotometricInterpretation == "MONOCHROME2":
+            return Image.fromarray(values.astype(np.uint16)), _spacing(dataset)
+        shown = _window(values, dataset)
+        if dataset.PhotometricInterpretation == "MONOCHROME1":
+            shown = 255 - shown
+        return Image.fromarray(np.rint(shown).astype(np.uint8)), _spacing(dataset)
 
 
 def read_dicom_levels(path: PathLike) -> tuple[Image.Image, tuple[float, float] | None]:
@@ -109,7 +136,9 @@ def read_dicom_levels(path: PathLike) -> tuple[Image.Image, tuple[float, float] 
         raise UserError(f"{path}: the mask is coloured; save it as grey, 0 for background")
     if values.min() < 0:
         raise UserError(f"{path}: the mask has negative values; save it as grey, 0 for background")
-    return Image.fromarray(values.astype(np.uint8 if values.max() <= 255 else np.uint16)), _spacing(dataset)
+    picture = Image.fromarray(values.astype(np.uint8 if values.max() <= 255 else np.uint16))
+    picture.filename = str(path)  # type: ignore[attr-defined]  # for later messages, as PIL sets it
+    return picture, _spacing(dataset)
 
 
 def read_segmentation(path: PathLike, image_uid: str = "") -> tuple[np.ndarray, tuple[float, float] | None]:
@@ -120,50 +149,46 @@ def read_segmentation(path: PathLike, image_uid: str = "") -> tuple[np.ndarray, 
         image_uid: SOP Instance UID of the image; empty takes all frames.
 
     Returns:
-        Segment number of each pixel (H, W), 0 for none, the higher one where segments overlap; and the spacing.
+        Segment number of each pixel (H, W), 0 for none, the higher one where segments overlap; and the spacing. An
+        image that the file refers to, but has no frame of, has no segment: empty frames may be left out.
 
     Raises:
         UserError: when the file is damaged, refers to other images only, or has several frames of one segment.
     """
-    dataset = _read(path)
-    frames = _pixels(dataset, path, several=True)
-    frames = frames if frames.ndim == 3 else frames[None]
-    groups = list(dataset.get("PerFrameFunctionalGroupsSequence", [])) or [Dataset()] * len(frames)
-    sources = [_frame_sources(group) for group in groups]
-    mine = [i for i, uids in enumerate(sources) if not image_uid or not uids or image_uid in uids]
-    if not mine:
-        raise UserError(f"{path}: drawn on other images than its partner; pair it with the image that it refers to")
-    if dataset.SegmentationType == "LABELMAP":
-        numbers = [0] * len(frames)
-    else:
-        numbers = [_segment_number(group, dataset, i) for i, group in enumerate(groups)]
-    if len({numbers[i] for i in mine}) < len(mine):
-        raise UserError(f"{path}: several frames of one segment; save a SEG of one frame a segment for each image")
-    if dataset.SegmentationType == "LABELMAP":
-        return frames[mine[0]], _spacing(dataset)
-    least = dataset.MaximumFractionalValue / 2 if dataset.SegmentationType == "FRACTIONAL" else 1
-    labels = np.zeros(frames.shape[1:], np.uint16)
-    for i in sorted(mine, key=lambda i: numbers[i]):
-        labels[frames[i] >= least] = numbers[i]
-    return labels, _spacing(dataset)
+    with _told(path):
+        dataset = _read(path)
+        frames = _pixels(dataset, path, several=True)
+        frames = frames if frames.ndim == 3 else frames[None]
+        groups = list(dataset.get("PerFrameFunctionalGroupsSequence", [])) or [Dataset()] * len(frames)
+        sources = [_frame_sources(group) for group in groups]
+        mine = [i for i, uids in enumerate(sources) if not image_uid or not uids or image_uid in uids]
+        if not mine and image_uid in references(dataset):
+            return np.zeros(frames.shape[1:], np.uint16), _spacing(dataset)
+        if not mine:
+            raise UserError(f"{path}: drawn on other images than its partner; pair it with the image that it refers to")
+        if dataset.SegmentationType == "LABELMAP":
+            numbers = [0] * len(frames)
+        else:
+            numbers = [_segment_number(group, dataset, i) for i, group in enumerate(groups)]
+        if len({numbers[i] for i in mine}) < len(mine):
+            raise UserError(f"{path}: several frames of one segment; save a SEG of one frame a segment for each image")
+        if dataset.SegmentationType == "LABELMAP":
+            return frames[mine[0]], _spacing(dataset)
+        least = dataset.MaximumFractionalValue / 2 if dataset.SegmentationType == "FRACTIONAL" else 1
+        labels = np.zeros(frames.shape[1:], np.uint16)
+        for i in sorted(mine, key=lambda i: numbers[i]):
+            labels[frames[i] >= least] = numbers[i]
+        return labels, _spacing(dataset)
 
 
 def _read(path: PathLike, **options: Any) -> Dataset:
+    check_regular(path)
     try:
-        with warnings.catch_warnings():
+        with _told(path), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return dcmread(path, **options)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; put it there or take the pair out of the data set") from None
     except InvalidDicomError:
         raise UserError(f"{path}: not a DICOM file; replace it, or give it the extension of its format") from None
-    except Exception as error:  # pydicom raises nearly anything on damaged bytes
-        raise _damaged(path, error) from None
-
-
-def _damaged(path: PathLike, error: Exception) -> UserError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return UserError(f"{path}: damaged or cut short ({reason}); copy it again from the source")
 
 
 def _pixels(dataset: Dataset, path: PathLike, several: bool = False) -> np.ndarray:
@@ -194,12 +219,16 @@ def _pixels(dataset: Dataset, path: PathLike, several: bool = False) -> np.ndarr
             f"{path}: compressed as {syntax.name}, for which no decoder is installed; `pip install pylibjpeg "
             "pylibjpeg-libjpeg pylibjpeg-openjpeg`, or export it uncompressed"
         )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return pixel_array(dataset)
-    except Exception as error:
-        raise _damaged(path, error) from None
+    with _told(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pixel_array(dataset)
+
+
+def _is_plain(dataset: Dataset) -> bool:
+    """Tell whether grey values are unsigned and the file says nothing of how they are shown."""
+    said = ("VOILUTSequence", "WindowCenter", "ModalityLUTSequence")
+    rescaled = float(dataset.get("RescaleSlope") or 1) != 1 or float(dataset.get("RescaleIntercept") or 0) != 0
+    return not dataset.PixelRepresentation and not rescaled and not any(dataset.get(name) for name in said)
 
 
 def _window(values: np.ndarray, dataset: Dataset) -> np.ndarray:
@@ -207,18 +236,26 @@ def _window(values: np.ndarray, dataset: Dataset) -> np.ndarray:
     from highdicom.pixels import apply_voi_window  # takes a second to import
     from pydicom.pixels import apply_modality_lut, apply_voi
 
+    if _is_plain(dataset):
+        return values / (2 ** int(dataset.BitsStored) - 1) * 255
     levels = apply_modality_lut(values, dataset)
     if dataset.get("VOILUTSequence"):
         table = dataset.VOILUTSequence[0]
         return apply_voi(levels, dataset) / (2 ** int(table.LUTDescriptor[2]) - 1) * 255
     centres, widths = (np.atleast_1d(dataset.get(name) or []) for name in ("WindowCenter", "WindowWidth"))
     if len(centres) and len(widths):
-        function = dataset.get("VOILUTFunction") or "LINEAR"
+        function = str(dataset.get("VOILUTFunction") or _LINEAR).strip().upper()
+        if function not in _FUNCTIONS:
+            _tell_unknown(function)
+            function = _LINEAR
         return apply_voi_window(levels, float(centres[0]), float(widths[0]), function, output_range=(0, 255))
     low, high = float(levels.min()), float(levels.max())
-    if low >= 0 and high <= 255 and dataset.BitsStored <= 8:
-        return levels.astype(np.float64)
     return (levels - low) / (high - low or 1.0) * 255
+
+
+@lru_cache(maxsize=32)
+def _tell_unknown(function: str) -> None:
+    logger.warning("DICOM window of the unknown function %s: shown as LINEAR", function)
 
 
 def _spacing(dataset: Dataset) -> tuple[float, float] | None:

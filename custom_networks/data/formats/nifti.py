@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import nibabel as nib
@@ -16,6 +15,7 @@ import numpy as np
 from monai.config import PathLike
 from PIL import Image
 
+from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
 
 EXTENSIONS = (".nii", ".nii.gz")
@@ -57,6 +57,9 @@ def same_space(path: PathLike, other: PathLike) -> bool:
 def read_nifti_image(path: PathLike, at: Slice | None = None) -> tuple[Image.Image, tuple[float, float] | None]:
     """Read a picture, or a slice of a volume, as 8-bit grey or RGB.
 
+    8-bit values stay. Others are shown between the header's cal_min and cal_max where it has them, else between the
+    0.5th and the 99.5th percentile of the volume.
+
     Args:
         path: the file.
         at: the slice; None where the file holds a single picture.
@@ -97,10 +100,9 @@ def read_nifti_labels(path: PathLike, at: Slice | None = None) -> tuple[np.ndarr
 
 
 def _open(path: PathLike) -> Any:
+    check_regular(path)
     try:
         return nib.load(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; put it there or take the pair out of the data set") from None
     except Exception as error:  # nibabel and gzip raise many kinds on damaged bytes
         raise _damaged(path, error) from None
 
@@ -111,10 +113,7 @@ def _damaged(path: PathLike, error: Exception) -> UserError:
 
 
 def _stamp(path: PathLike) -> tuple[int, int]:
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return 0, 0  # `_open` says what is wrong
+    status = check_regular(path)
     return status.st_size, status.st_mtime_ns
 
 
@@ -130,7 +129,9 @@ def _volume(path: str, stamp: tuple[int, int]) -> tuple[np.ndarray, float, float
         return values, 0.0, 255.0
     if not np.isfinite(values).all():
         raise UserError(f"{path}: some values are not finite; replace NaN and infinity")
-    low, high = np.percentile(values, _PERCENTILES)
+    low, high = (float(opened.header[name]) for name in ("cal_min", "cal_max"))
+    if not low < high:  # both are 0 where no window is declared
+        low, high = np.percentile(values, _PERCENTILES)
     return values, float(low), float(high)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import multiprocessing
 import os
 import signal
@@ -27,6 +28,7 @@ from custom_networks.files import write_atomically
 
 FITS = ("short", "exact")
 FOLDERS = {"image": "images", "label": "masks", "types": "types"}
+_AT_ONCE = 4  # cases that a process is given
 _FEW = 16  # cases that one process reads before others would have started
 _LONGEST_NAME = 255  # bytes, of most file systems
 Facts = dict[str, Any]
@@ -73,10 +75,11 @@ def read_all(jobs: Sequence[Job], num_workers: int = 0) -> Generator[Facts | Use
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_live_with_the_parent)
-    results = pool.map(_attempt, jobs, chunksize=4)
+    results = pool.map(_attempt_all, _grouped(jobs))
     processes = [process for process in multiprocessing.active_children() if process not in others]
     try:
-        yield from results
+        for group in results:
+            yield from group
     except BrokenProcessPool:
         raise UserError(
             f"{jobs[0].folder}: a process was killed, perhaps for want of memory; run the command again with fewer "
@@ -103,6 +106,21 @@ def _end_after_the_parent() -> None:
         os._exit(1)
 
 
+def _grouped(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Divide jobs among processes: a volume's slices to one of them, which decodes it once; others by a few."""
+    keys = (
+        getattr(job.case.image, "path", "") if getattr(job.case.image, "at", None) else i // _AT_ONCE
+        for i, job in enumerate(jobs)
+    )
+    return [
+        [job for job, _ in group] for _, group in itertools.groupby(zip(jobs, keys, strict=True), lambda pair: pair[1])
+    ]
+
+
+def _attempt_all(jobs: Sequence[Job]) -> list[Facts | UserError]:
+    return [_attempt(job) for job in jobs]
+
+
 def _attempt(job: Job) -> Facts | UserError:
     try:
         with warnings.catch_warnings():
@@ -121,7 +139,8 @@ def read_case(job: Job) -> Facts:
     Returns:
         "id"; "image", "label" and "types", the files for the datalist, relative to the folder where they are copies;
         "sha256" of the image's file; "size" (width, height) before resizing; "share" of the foreground; "objects" of an
-        instance map; "spacing" in mm (rows, columns) of the file; "copied"; "stamps" of the sources.
+        instance map; "spacing" in mm (rows, columns) of the file; "bit_depth" of grey stored in
+        16 bits; "copied"; "stamps" of the sources.
 
     Raises:
         UserError: for a file that cannot be read, sizes that differ, or a file that cannot be written.
@@ -139,6 +158,8 @@ def read_case(job: Job) -> Facts:
                 f"is {image.image.width} x {image.image.height}; save it at the size of its image"
             )
     values = np.asarray(label.image)
+    if job.label_kind == "mask":
+        pictures["label"] = label.image.point([0] + [255] * 255)
     facts: Facts = {"id": case.id, "size": list(image.image.size), "share": round(float((values > 0).mean()), 6)}
     if job.label_kind == "instances":
         facts["objects"] = int(np.count_nonzero(np.unique(values)))
@@ -148,6 +169,8 @@ def read_case(job: Job) -> Facts:
     else:
         facts |= {part: source.file for part, source in _sources(case).items()}
         facts["sha256"] = hashlib.sha256(Path(str(case.image.file)).read_bytes()).hexdigest()
+    if image.depth is not None:
+        facts["bit_depth"] = image.depth
     spacing = _spacing_after(image, label, job)
     if spacing is not None:
         facts["spacing"] = spacing
@@ -176,7 +199,7 @@ def resize(picture: Image.Image, size: tuple[int, int], part: str, label_kind: s
     """Resize a picture, pixel centres at half-integers on both scales.
 
     Args:
-        picture: RGB image, mask in mode "L" (0, 255) or label map in mode "I;16".
+        picture: image in mode "RGB" or "I;16", mask in mode "L" (0, 255) or label map in mode "I".
         size: (width, height) wanted.
         part: "image", "label" or "types".
         label_kind: of the label.
@@ -186,6 +209,9 @@ def resize(picture: Image.Image, size: tuple[int, int], part: str, label_kind: s
     """
     if picture.size == size:
         return picture
+    if picture.mode == "I;16":  # through floating point: PIL resizes 16 bits with an error of some levels
+        levels = np.asarray(Image.fromarray(np.asarray(picture, np.float32)).resize(size, Image.Resampling.BILINEAR))
+        return Image.fromarray(np.rint(levels).astype(np.uint16))
     if part == "image":
         return picture.resize(size, Image.Resampling.BILINEAR)
     if part == "label" and label_kind == "mask":
@@ -211,8 +237,9 @@ def _write_copies(job: Job, pictures: dict[str, Image.Image]) -> Facts:
     size = _wanted_size(job, pictures["image"].size)
     for part, name in copies(job).items():
         picture = resize(pictures[part], size, part, job.label_kind)
-        if part == "types" or (part == "label" and job.label_kind == "classes"):
-            picture = _eight_bits(picture, job)
+        if picture.mode == "I":
+            most = 255 if part == "types" or job.label_kind == "classes" else 65535
+            picture = _narrowed(picture, most, getattr(job.case, part).name)
         buffer = io.BytesIO()
         picture.save(buffer, "PNG", compress_level=1)
         content = buffer.getvalue()
@@ -223,12 +250,12 @@ def _write_copies(job: Job, pictures: dict[str, Image.Image]) -> Facts:
     return facts
 
 
-def _eight_bits(picture: Image.Image, job: Job) -> Image.Image:
+def _narrowed(picture: Image.Image, most: int, name: str) -> Image.Image:
+    """Store a label map in 8 bits, or 16 where a PNG needs them."""
     values = np.asarray(picture)
-    if values.max() > 255:
-        name = (job.case.types or job.case.label).name
-        raise UserError(f"{name}: class {values.max()} in a class map; number the classes from 0 to 255")
-    return Image.fromarray(values.astype(np.uint8))
+    if values.max() > most:
+        raise UserError(f"{name}: holds {values.max()}, but its copy as PNG holds {most} at most; number from 1 up")
+    return Image.fromarray(values.astype(np.uint8 if most == 255 else np.uint16))
 
 
 def _spacing_after(image: Opened, label: Opened, job: Job) -> list[float] | None:

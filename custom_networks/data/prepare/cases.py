@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from custom_networks.data.folder import EXTENSIONS
-from custom_networks.data.formats import Opened, Slice, read_image, read_labels, read_mask
+from custom_networks.data.formats import Opened, Slice, read, stored_image
+from custom_networks.data.images import whole_numbers
 from custom_networks.errors import UserError
 
-LABEL_KINDS = ("mask", "instances", "classes")
 SPLITS = ("training", "validation", "test")
 
 
@@ -32,10 +32,10 @@ class Picture(Protocol):
         """The file that a datalist may name; None where the pixels must be copied out first."""
 
     def image(self) -> Opened:
-        """Upright 8-bit RGB."""
+        """As `stored_image` of `formats` gives it."""
 
     def label(self, kind: str) -> Opened:
-        """Mode "L", 0 and 255, of kind "mask"; else mode "I;16" with whole numbers."""
+        """As `read` of `formats` gives it."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,11 @@ class Stored:
 
     def image(self) -> Opened:
         """See `Picture`."""
-        return read_image(self.name, self._data(), self.at)
+        return stored_image(self.name, self._data(), self.at)
 
     def label(self, kind: str) -> Opened:
         """See `Picture`."""
-        read = read_mask if kind == "mask" else read_labels
-        return read(self.name, self._data(), self.at, self.image_uid)
+        return read(self.name, kind, data=self._data(), at=self.at, image_uid=self.image_uid)
 
     def _data(self) -> bytes | None:
         if not self.member:
@@ -113,10 +112,9 @@ class ArrayEntry:
     def label(self, kind: str) -> Opened:
         """See `Picture`."""
         values = _stack(self.path, stamp(self.path))[self.index, ..., self.channel]
-        if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
-            raise UserError(f"{self.name}: values from {values.min()} to {values.max()} are no labels; use 0 to 65535")
-        numbers = values.astype(np.uint16)
-        return Opened(Image.fromarray(np.where(numbers, np.uint8(255), np.uint8(0)) if kind == "mask" else numbers))
+        return Opened(
+            Image.fromarray((values != 0).astype(np.uint8) if kind == "mask" else whole_numbers(values, self.name))
+        )
 
 
 def stamp(path: str) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from custom_networks.data.checking import check_items
 from custom_networks.data.checking.examine import Labels
+from custom_networks.data.depth import KEY, decided_depth
 from custom_networks.data.prepare.cache import Facts, Job, copies, needs_copy, read_all, stamps
 from custom_networks.data.prepare.card import write_card
 from custom_networks.data.prepare.cases import SPLITS, Case
@@ -70,7 +71,8 @@ def prepare_dataset(
     facts = _read(jobs, journal, num_workers)
     duplicates = _near_duplicates(cases, facts, output, num_workers) if settings.near_duplicates else []
     datalist, notices = _split(cases, facts, duplicates, settings, output)
-    notices += check_items(_pictures(datalist, output), _labels(datalist), num_workers or None, leaks_are_errors=False)
+    labels, depth = _labels(datalist), datalist.get(KEY)
+    notices += check_items(_pictures(datalist, output), labels, num_workers or None, False, depth).notices
     card = write_card(kind, datalist, facts, settings.as_dict(), notices)
     for name, text in ((CARD, card), (DATALIST, json.dumps(datalist, indent=1, ensure_ascii=False) + "\n")):
         journal.write(name, text.encode())
@@ -155,6 +157,8 @@ def _split(
     lists, notices = make_lists(cases, groups, [facts[case.id]["share"] for case in cases], how)
     by_id = {case.id: (case, group) for case, group in zip(cases, groups, strict=True)}
     datalist = _head(kind, settings.label_kind)
+    depth = decided_depth(None, (facts[case.id].get("bit_depth") for case in cases))
+    datalist |= {KEY: depth} if depth is not None else {}
     for name, entries in lists.items():
         datalist[name] = [_item(*by_id[case], facts[case], fold, kind.name, output) for case, fold in entries]
     if settings.test_datalist:

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from custom_networks.data.formats import LABEL_KINDS
 from custom_networks.data.prepare.cache import FITS
-from custom_networks.data.prepare.cases import LABEL_KINDS
 from custom_networks.data.prepare.kinds import kind_of
 from custom_networks.data.prepare.splits import METHODS, parse_fractions
 from custom_networks.errors import UserError, nearest

@@ -18,12 +18,14 @@ export function applyMask(edit, plane, only = null) {
   const { mask } = edit;
   const columns = nearest(mask.width, plane.width);
   const rows = nearest(mask.height, plane.height);
+  const same = plane.width === mask.width && plane.height === mask.height;
   for (let index = 0; index < mask.columns * mask.rows; index++) {
     const { x, y, width, height } = mask.tileRect(index);
     let touched = false;
     for (let row = y; row < y + height; row++) {
       const from = rows[row] * plane.width;
-      for (let column = x, i = row * mask.width + x; column < x + width; column++, i++) {
+      const start = same ? firstChange(edit.mask, plane, row * mask.width + x, width, only) : 0;
+      for (let column = x + start, i = row * mask.width + x + start; column < x + width; column++, i++) {
         const found = plane.data[from + columns[column]];
         const now = mask.labels[i];
         const value = only === null ? found : found ? only : now === only ? 0 : now;
@@ -36,6 +38,22 @@ export function applyMask(edit, plane, only = null) {
       }
     }
   }
+}
+
+/**
+ * @param {import("./label.js").LabelMask} mask
+ * @param {Plane} plane of the image's size
+ * @param {number} start pixel
+ * @param {number} count of pixels
+ * @param {number | null} only
+ * @returns {number} how many of them the answer leaves as they are, up to the first that it does not
+ */
+function firstChange({ labels }, { data }, start, count, only) {
+  let i = start;
+  const end = start + count;
+  if (only === null) while (i < end && data[i] === labels[i]) i++;
+  else while (i < end && (data[i] ? labels[i] === only : labels[i] !== only)) i++;
+  return i - start;
 }
 
 /**
@@ -53,19 +71,25 @@ export function applyThreshold(edit, plane, percent, value) {
   const down = linear(mask.height, plane.height);
   for (let index = 0; index < mask.columns * mask.rows; index++) {
     const { x, y, width, height } = mask.tileRect(index);
+    const side = oneSide(plane, threshold, across, down, { x, y, width, height });
     let touched = false;
     for (let row = y; row < y + height; row++) {
       const above = down.first[row] * plane.width;
       const below = down.second[row] * plane.width;
       const wy = down.weight[row];
+      const first = row * mask.width + x;
+      if (side === false && !mask.labels.subarray(first, first + width).includes(value)) continue;
       for (let column = x, i = row * mask.width + x; column < x + width; column++, i++) {
         if (mask.hand[i]) continue;
-        const left = across.first[column];
-        const right = across.second[column];
-        const wx = across.weight[column];
-        const upper = plane.data[above + left] * (1 - wx) + plane.data[above + right] * wx;
-        const lower = plane.data[below + left] * (1 - wx) + plane.data[below + right] * wx;
-        const inside = upper * (1 - wy) + lower * wy >= threshold - 1e-6;
+        let inside = side;
+        if (inside === null) {
+          const left = across.first[column];
+          const right = across.second[column];
+          const wx = across.weight[column];
+          const upper = plane.data[above + left] * (1 - wx) + plane.data[above + right] * wx;
+          const lower = plane.data[below + left] * (1 - wx) + plane.data[below + right] * wx;
+          inside = upper * (1 - wy) + lower * wy >= threshold - 1e-6;
+        }
         if (inside ? mask.labels[i] === value : mask.labels[i] !== value) continue;
         if (!touched) {
           touched = true;
@@ -75,6 +99,25 @@ export function applyThreshold(edit, plane, percent, value) {
       }
     }
   }
+}
+
+/**
+ * @param {Plane} plane
+ * @param {number} threshold 1 to 255
+ * @param {ReturnType<typeof linear>} across
+ * @param {ReturnType<typeof linear>} down
+ * @param {import("./label.js").Rect} tile
+ * @returns {boolean | null} whether all of a tile reaches the threshold, or nothing of it; null where its pixels differ
+ */
+function oneSide(plane, threshold, across, down, { x, y, width, height }) {
+  const x0 = across.first[x];
+  const x1 = across.second[x + width - 1];
+  const side = plane.data[down.first[y] * plane.width + x0] >= threshold;
+  for (let row = down.first[y]; row <= down.second[y + height - 1]; row++) {
+    for (let i = row * plane.width + x0; i <= row * plane.width + x1; i++)
+      if (plane.data[i] >= threshold !== side) return null;
+  }
+  return side;
 }
 
 /**

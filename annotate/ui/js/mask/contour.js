@@ -1,6 +1,7 @@
 /** The outline of a piece of a label as a polygon along the sides of its pixels. */
 
 import { flood } from "./flood.js";
+import { polygonSpans, simplify } from "./raster.js";
 
 /**
  * Follow the outer outline of the piece that holds a pixel, the piece on the right hand.
@@ -65,4 +66,32 @@ export function traceContour(labels, width, height, x, y) {
     cy += steps[direction][1];
   }
   return corners;
+}
+
+/**
+ * The piece of a label at a place as a polygon with few points, and the rows of the piece, which go from the label then:
+ * holes inside it that are of another class stay.
+ * @param {import("./patch.js").Patch} patch the bounding box of the class
+ * @param {number} value class number
+ * @param {number} x a pixel of the piece, in the image
+ * @param {number} y
+ * @param {number} tolerance pixels by which the polygon may leave the outline
+ * @returns {{points: [number, number][], spans: import("./patch.js").Spans}}
+ */
+export function outlinePolygon(patch, value, x, y, tolerance) {
+  const { labels, width, height } = patch;
+  const corners = traceContour(labels, width, height, x - patch.x, y - patch.y);
+  /** @type {number[]} */
+  const spans = [];
+  polygonSpans(corners, (row, x0, x1) => {
+    for (let column = x0; column < x1; column++) {
+      if (labels[row * width + column] !== value) continue;
+      const first = column;
+      while (column < x1 && labels[row * width + column] === value) column++;
+      spans.push(patch.y + row, patch.x + first, patch.x + column, 0);
+    }
+  });
+  const closed = simplify([...corners, corners[0]], tolerance);
+  const points = closed.slice(0, -1).map(([px, py]) => /** @type {[number, number]} */ ([px + patch.x, py + patch.y]));
+  return { points, spans: Int32Array.from(spans) };
 }

@@ -47,8 +47,17 @@ export class LabelMask {
     this.rows = Math.ceil(height / TILE);
     /** @type {((bounds: Rect) => void)[]} */
     this.listeners = [];
-    /** Tiles as runs, for drafts; a tile that changed is taken out. @type {Map<number, TileRuns>} */
-    this.encoded = new Map();
+    /** Every tile as runs, for undo and drafts; null where it changed since. @type {(TileRuns | null)[]} */
+    this.encoded = this.emptyTiles();
+  }
+
+  /** @returns {TileRuns[]} */
+  emptyTiles() {
+    return Array.from({ length: this.columns * this.rows }, (_, index) => {
+      const { width, height } = this.tileRect(index);
+      const runs = Uint32Array.of(width * height * 256);
+      return { labels: runs, hand: runs };
+    });
   }
 
   /** @param {(bounds: Rect) => void} listener called with the rectangle that changed */
@@ -73,18 +82,23 @@ export class LabelMask {
 
   /**
    * @param {number} index
-   * @returns {{labels: Uint8Array, hand: Uint8Array}} copies
+   * @returns {TileRuns}
    */
-  copyTile(index) {
+  tileRuns(index) {
+    const known = this.encoded[index];
+    if (known) return known;
     const { x, y, width, height } = this.tileRect(index);
-    const labels = new Uint8Array(width * height);
-    const hand = new Uint8Array(width * height);
-    for (let row = 0; row < height; row++) {
-      const from = (y + row) * this.width + x;
-      labels.set(this.labels.subarray(from, from + width), row * width);
-      hand.set(this.hand.subarray(from, from + width), row * width);
-    }
-    return { labels, hand };
+    const [labels, hand] = [this.labels, this.hand].map((plane) => {
+      const tile = new Uint8Array(width * height);
+      for (let row = 0; row < height; row++) {
+        const from = (y + row) * this.width + x;
+        tile.set(plane.subarray(from, from + width), row * width);
+      }
+      return encodeRuns(tile);
+    });
+    const runs = { labels, hand };
+    this.encoded[index] = runs;
+    return runs;
   }
 
   /**
@@ -93,14 +107,16 @@ export class LabelMask {
    */
   setTile(index, runs) {
     const { x, y, width, height } = this.tileRect(index);
-    const labels = decodeRuns(runs.labels, new Uint8Array(width * height));
-    const hand = decodeRuns(runs.hand, new Uint8Array(width * height));
-    for (let row = 0; row < height; row++) {
-      const to = (y + row) * this.width + x;
-      this.labels.set(labels.subarray(row * width, (row + 1) * width), to);
-      this.hand.set(hand.subarray(row * width, (row + 1) * width), to);
+    for (const name of /** @type {const} */ (["labels", "hand"])) {
+      const uniform = runs[name].length === 1;
+      const tile = uniform ? null : decodeRuns(runs[name], new Uint8Array(width * height));
+      for (let row = 0; row < height; row++) {
+        const to = (y + row) * this.width + x;
+        if (tile) this[name].set(tile.subarray(row * width, (row + 1) * width), to);
+        else this[name].fill(runs[name][0] & 255, to, to + width);
+      }
     }
-    this.encoded.set(index, runs);
+    this.encoded[index] = runs;
   }
 
   /** @returns {Edit} */
@@ -121,12 +137,7 @@ export class LabelMask {
   encode() {
     const result = new Map();
     for (let index = 0; index < this.columns * this.rows; index++) {
-      let runs = this.encoded.get(index);
-      if (!runs) {
-        const tile = this.copyTile(index);
-        runs = { labels: encodeRuns(tile.labels), hand: encodeRuns(tile.hand) };
-        this.encoded.set(index, runs);
-      }
+      const runs = this.tileRuns(index);
       const empty =
         runs.labels.length === 1 && runs.hand.length === 1 && !(runs.labels[0] & 255) && !(runs.hand[0] & 255);
       if (!empty) result.set(index, runs);
@@ -138,7 +149,7 @@ export class LabelMask {
   decode(tiles) {
     this.labels.fill(0);
     this.hand.fill(0);
-    this.encoded.clear();
+    this.encoded = this.emptyTiles();
     for (const [index, runs] of tiles) this.setTile(index, runs);
     this.changed({ x: 0, y: 0, width: this.width, height: this.height });
   }
@@ -149,7 +160,7 @@ export class Edit {
   /** @param {LabelMask} mask */
   constructor(mask) {
     this.mask = mask;
-    /** @type {Map<number, {labels: Uint8Array, hand: Uint8Array}>} */
+    /** @type {Map<number, TileRuns>} */
     this.before = new Map();
     /** @type {Rect | null} */
     this.bounds = null;
@@ -172,8 +183,8 @@ export class Edit {
     for (let row = Math.floor(y0 / TILE); row * TILE < y1; row++) {
       for (let column = Math.floor(x0 / TILE); column * TILE < x1; column++) {
         const index = row * mask.columns + column;
-        if (!this.before.has(index)) this.before.set(index, mask.copyTile(index));
-        mask.encoded.delete(index);
+        if (!this.before.has(index)) this.before.set(index, mask.tileRuns(index));
+        mask.encoded[index] = null;
       }
     }
     const clipped = { x: x0, y: y0, width: x1 - x0, height: y1 - y0 };
@@ -209,14 +220,12 @@ export class Edit {
     }
   }
 
-  /**
-   * Write a pixel by hand, inside a rectangle that was touched before.
-   * @param {number} pixel y * width + x
-   * @param {number} value class number
-   */
-  write(pixel, value) {
-    this.mask.labels[pixel] = value;
-    this.mask.hand[pixel] = 1;
+  /** Empty everything by hand. */
+  clear() {
+    const { mask } = this;
+    this.touch({ x: 0, y: 0, width: mask.width, height: mask.height });
+    mask.labels.fill(0);
+    mask.hand.fill(1);
   }
 
   /** Tell the listeners what changed since the last call. */
@@ -231,11 +240,8 @@ export class Edit {
     /** @type {Change["tiles"]} */
     const tiles = new Map();
     for (const [index, before] of this.before) {
-      const now = this.mask.copyTile(index);
-      if (same(now.labels, before.labels) && same(now.hand, before.hand)) continue;
-      const after = { labels: encodeRuns(now.labels), hand: encodeRuns(now.hand) };
-      this.mask.encoded.set(index, after);
-      tiles.set(index, { before: { labels: encodeRuns(before.labels), hand: encodeRuns(before.hand) }, after });
+      const after = this.mask.tileRuns(index);
+      if (!same(after.labels, before.labels) || !same(after.hand, before.hand)) tiles.set(index, { before, after });
     }
     this.before.clear();
     return tiles.size && this.bounds ? { tiles, bounds: this.bounds } : null;
@@ -243,19 +249,17 @@ export class Edit {
 
   /** Take everything back. */
   cancel() {
-    for (const [index, tile] of this.before) {
-      this.mask.setTile(index, { labels: encodeRuns(tile.labels), hand: encodeRuns(tile.hand) });
-    }
+    for (const [index, runs] of this.before) this.mask.setTile(index, runs);
     this.before.clear();
     this.mask.changed(this.bounds);
   }
 }
 
 /**
- * @param {Uint8Array} first
- * @param {Uint8Array} second
+ * @param {Uint32Array} first
+ * @param {Uint32Array} second
  */
 function same(first, second) {
-  for (let i = 0; i < first.length; i++) if (first[i] !== second[i]) return false;
-  return true;
+  if (first === second) return true;
+  return first.length === second.length && first.every((run, i) => run === second[i]);
 }

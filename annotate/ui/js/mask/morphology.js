@@ -1,142 +1,98 @@
 /**
- * Repairs of one class of a label: fill its holes, smooth its outline, keep its largest piece.
- * Each works inside the class's bounding box and marks what it changes as drawn by hand.
+ * Repairs of one class of a label: fill its holes, smooth its outline, keep its largest piece. Each gives the rows of
+ * pixels that change; they count as drawn by hand.
  */
 
 import { flood } from "./flood.js";
+import { spansWhere } from "./patch.js";
 
 /**
- * @typedef {import("./label.js").LabelMask} LabelMask
- * @typedef {import("./label.js").Edit} Edit
- * @typedef {import("./label.js").Rect} Rect
+ * @typedef {import("./patch.js").Patch} Patch
+ * @typedef {import("./patch.js").Spans} Spans
  */
-
-/**
- * @param {LabelMask} mask
- * @param {number} value class number
- * @returns {Rect | null} the bounding box of the class, null where it has no pixel
- */
-export function boundingBox(mask, value) {
-  const { labels, width, height } = mask;
-  let x0 = width;
-  let x1 = -1;
-  let y0 = -1;
-  let y1 = -1;
-  for (let y = 0; y < height; y++) {
-    const row = labels.subarray(y * width, (y + 1) * width);
-    const first = row.indexOf(value);
-    if (first < 0) continue;
-    x0 = Math.min(x0, first);
-    x1 = Math.max(x1, row.lastIndexOf(value));
-    if (y0 < 0) y0 = y;
-    y1 = y;
-  }
-  return y0 < 0 ? null : { x: x0, y: y0, width: x1 - x0 + 1, height: y1 - y0 + 1 };
-}
 
 /**
  * Background that no path of background pixels (up, down, left, right) joins to the outside becomes the class.
- * @param {Edit} edit
+ * @param {Patch} patch the bounding box of the class
  * @param {number} value class number
- * @returns {number} pixels filled
+ * @returns {Spans}
  */
-export function fillHoles(edit, value) {
-  const { mask } = edit;
-  const box = boundingBox(mask, value);
-  if (!box) return 0;
+export function fillHoles(patch, value) {
+  const { width, height, labels } = patch;
   // One pixel of margin on every side, from which the outside is flooded.
-  const width = box.width + 2;
-  const height = box.height + 2;
-  const state = new Uint8Array(width * height); // 1: the class, 2: outside
-  for (let y = 0; y < box.height; y++) {
-    const from = (box.y + y) * mask.width + box.x;
-    for (let x = 0; x < box.width; x++) if (mask.labels[from + x] === value) state[(y + 1) * width + x + 1] = 1;
+  const across = width + 2;
+  const state = new Uint8Array(across * (height + 2)); // 1: the class, 2: outside
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) if (labels[y * width + x] === value) state[(y + 1) * across + x + 1] = 1;
   }
-  flood(state, width, 0, 2, new Int32Array(state.length));
-  edit.touch(box);
-  let filled = 0;
-  for (let y = 1; y <= box.height; y++) {
-    for (let x = 1; x <= box.width; x++) {
-      if (state[y * width + x]) continue;
-      const pixel = (box.y + y - 1) * mask.width + box.x + x - 1;
-      if (mask.labels[pixel] !== 0) continue;
-      edit.write(pixel, value);
-      filled++;
-    }
-  }
-  return filled;
+  flood(state, across, 0, 2, new Int32Array(state.length));
+  return spansWhere(patch, (pixel, now) => {
+    const hole = now === 0 && state[(Math.floor(pixel / width) + 1) * across + (pixel % width) + 1] === 0;
+    return hole ? value : now;
+  });
+}
+
+/**
+ * @param {number} radius of {@link smooth}, pixels
+ * @returns {number} pixels that its patch must have around the bounding box, where the image has them
+ */
+export function smoothingMargin(radius) {
+  return 2 * radius + 1;
 }
 
 /**
  * A pixel takes the class where most of the square of (2 radius + 1)^2 pixels around it, averaged twice, has it.
  * Outside the image the nearest pixel inside counts. Pixels of other classes stay.
- * @param {Edit} edit
+ * @param {Patch} patch the bounding box with a margin of {@link smoothingMargin}
  * @param {number} value class number
  * @param {number} radius pixels
- * @returns {number} pixels changed
+ * @returns {Spans}
  */
-export function smooth(edit, value, radius) {
-  const { mask } = edit;
-  const box = boundingBox(mask, value);
-  if (!box) return 0;
-  const margin = 2 * radius + 1;
+export function smooth(patch, value, radius) {
+  const { box } = patch;
+  const margin = smoothingMargin(radius);
   const width = box.width + 2 * margin;
   const height = box.height + 2 * margin;
+  const left = patch.x - (box.x - margin); // columns of the field outside the image
+  const above = patch.y - (box.y - margin);
   let field = new Float32Array(width * height);
   for (let y = 0; y < height; y++) {
-    const from = Math.min(mask.height - 1, Math.max(0, box.y + y - margin)) * mask.width;
+    const from = Math.min(patch.height - 1, Math.max(0, y - above)) * patch.width;
     for (let x = 0; x < width; x++) {
-      const column = Math.min(mask.width - 1, Math.max(0, box.x + x - margin));
-      if (mask.labels[from + column] === value) field[y * width + x] = 1;
+      const column = Math.min(patch.width - 1, Math.max(0, x - left));
+      if (patch.labels[from + column] === value) field[y * width + x] = 1;
     }
   }
   for (let pass = 0; pass < 2; pass++) {
     field = averageDown(averageAcross(field, width, height, radius), width, height, radius);
   }
-  edit.touch({ x: box.x - margin, y: box.y - margin, width, height });
-  let changed = 0;
-  for (let y = 0; y < height; y++) {
-    const row = box.y + y - margin;
-    if (row < 0 || row >= mask.height) continue;
-    for (let x = 0; x < width; x++) {
-      const column = box.x + x - margin;
-      if (column < 0 || column >= mask.width) continue;
-      const now = mask.labels[row * mask.width + column];
-      const wanted = field[y * width + x] > 0.5 ? value : 0;
-      if (now === wanted || (now !== 0 && now !== value)) continue;
-      edit.write(row * mask.width + column, wanted);
-      changed++;
-    }
-  }
-  return changed;
+  return spansWhere(patch, (pixel, now) => {
+    if (now !== 0 && now !== value) return now;
+    const row = Math.floor(pixel / patch.width);
+    return field[(row + above) * width + pixel - row * patch.width + left] > 0.5 ? value : 0;
+  });
 }
 
 /**
  * All pieces of the class but the largest become background (pixels that touch at a side are one piece).
- * @param {Edit} edit
+ * @param {Patch} patch the bounding box of the class
  * @param {number} value class number
- * @returns {number} pieces removed
+ * @returns {Spans}
  */
-export function keepLargest(edit, value) {
-  const { mask } = edit;
-  const box = boundingBox(mask, value);
-  if (!box) return 0;
-  const width = box.width + 2;
-  const state = new Uint8Array(width * (box.height + 2)).fill(1);
-  for (let y = 0; y < box.height; y++) {
-    const from = (box.y + y) * mask.width + box.x;
-    for (let x = 0; x < box.width; x++) if (mask.labels[from + x] === value) state[(y + 1) * width + x + 1] = 0;
-  }
+export function keepLargest(patch, value) {
+  const { width, labels } = patch;
+  const state = labels.map((label) => (label === value ? 0 : 1)); // 0: to be reached, 2: reached, 3: of the largest
   const queue = new Int32Array(state.length);
-  /** @type {Int32Array[]} */
-  const pieces = [];
-  for (let i = 0; i < state.length; i++) if (!state[i]) pieces.push(queue.slice(0, flood(state, width, i, 3, queue)));
-  pieces.sort((first, second) => second.length - first.length);
-  edit.touch(box);
-  for (const piece of pieces.slice(1)) {
-    for (const i of piece) edit.write((box.y + Math.floor(i / width) - 1) * mask.width + box.x + (i % width) - 1, 0);
+  let largest = -1;
+  let most = 0;
+  for (let i = state.indexOf(0); i >= 0; i = state.indexOf(0, i + 1)) {
+    const size = flood(state, width, i, 2, queue);
+    if (size > most) [largest, most] = [i, size];
   }
-  return Math.max(0, pieces.length - 1);
+  if (largest < 0) return new Int32Array();
+  for (let i = 0; i < state.length; i++) if (state[i] === 2) state[i] = 0;
+  flood(state, width, largest, 3, queue);
+  return spansWhere(patch, (pixel, now) => (now === value && state[pixel] !== 3 ? 0 : now));
 }
 
 /**

@@ -78,21 +78,25 @@ export function polygonSpans(points, emit) {
     top = Math.min(top, y);
     bottom = Math.max(bottom, y);
   }
-  for (let row = Math.floor(top); row <= Math.ceil(bottom); row++) {
-    const y = row + 0.5;
-    const crossings = [];
-    for (let i = 0; i < points.length; i++) {
-      const [xa, ya] = points[i];
-      const [xb, yb] = points[(i + 1) % points.length];
-      if (ya <= y !== yb <= y) crossings.push(xa + ((y - ya) / (yb - ya)) * (xb - xa));
-    }
+  top = Math.floor(top);
+  /** Where sides cross the middle of each row. @type {number[][]} */
+  const rows = Array.from({ length: Math.ceil(bottom) - top + 1 }, () => []);
+  points.forEach(([xa, ya], i) => {
+    const [xb, yb] = points[(i + 1) % points.length];
+    const low = Math.min(ya, yb);
+    const high = Math.max(ya, yb);
+    // Rows whose middle y fulfils low <= y < high.
+    for (let row = Math.ceil(low - 0.5); row + 0.5 < high; row++)
+      rows[row - top].push(xa + ((row + 0.5 - ya) / (yb - ya)) * (xb - xa));
+  });
+  rows.forEach((crossings, row) => {
     crossings.sort((a, b) => a - b);
     for (let i = 0; i + 1 < crossings.length; i += 2) {
       const x0 = Math.ceil(crossings[i] - 0.5);
       const x1 = Math.ceil(crossings[i + 1] - 0.5);
-      if (x0 < x1) emit(row, x0, x1);
+      if (x0 < x1) emit(top + row, x0, x1);
     }
-  }
+  });
 }
 
 /**

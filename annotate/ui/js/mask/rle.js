@@ -11,11 +11,21 @@ const LONGEST = 0xffffff;
  */
 export function encodeRuns(bytes) {
   const runs = [];
+  const aligned = bytes.byteOffset % 4 === 0;
+  const words = aligned ? new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2) : new Uint32Array();
   let start = 0;
   while (start < bytes.length) {
     const value = bytes[start];
     let end = start + 1;
-    while (end < bytes.length && bytes[end] === value && end - start < LONGEST) end++;
+    while (end & 3 && end < bytes.length && bytes[end] === value) end++;
+    if (!(end & 3)) {
+      const word = value * 0x1010101; // four at a time
+      let at = end >> 2;
+      while (at < words.length && words[at] === word) at++;
+      end = Math.max(end, at << 2);
+      while (end < bytes.length && bytes[end] === value) end++;
+    }
+    for (; end - start > LONGEST; start += LONGEST) runs.push(LONGEST * 256 + value);
     runs.push((end - start) * 256 + value);
     start = end;
   }

@@ -114,9 +114,9 @@ function model(workspace) {
       "div",
       { class: "two" },
       commandButton(workspace, "ask", h("span", { class: "row" }, icon("model"), "Ask again")),
-      commandButton(workspace, "afresh", h("span", { class: "row" }, icon("release"), "Afresh")),
+      commandButton(workspace, "afresh", h("span", { class: "row" }, icon("release"), "Start over")),
     ),
-    h("label", { class: "check small" }, automatic, "Ask at once for a new image"),
+    h("label", { class: "check small" }, automatic, "Outline a new image at once"),
   );
 }
 
@@ -138,7 +138,7 @@ function shown(workspace) {
     format: percent,
     oninput: (value) => settings.set({ outline: value }),
   });
-  const smoothing = slider("Smoothing", {
+  const smoothing = slider("Smooth by", {
     min: 1,
     max: 20,
     value: settings.values.smoothing,
@@ -154,7 +154,7 @@ function shown(workspace) {
   return h(
     "section",
     { class: "section", "aria-label": "Label shown" },
-    h("h3", {}, "Label"),
+    h("h3", {}, "Label on the image"),
     fill.element,
     outline.element,
     smoothing.element,

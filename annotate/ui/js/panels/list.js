@@ -13,8 +13,8 @@ const PAGE = 60;
 
 /** @type {Record<string, [string, string]>} the icon and the words of each state */
 const STATES = {
-  unlabelled: ["circle", "open"],
-  labelled: ["check", "labelled"],
+  unlabelled: ["circle", "to do"],
+  labelled: ["check", "done"],
   skipped: ["skip", "skipped"],
   flagged: ["flag", "flagged"],
 };
@@ -46,7 +46,7 @@ export class ListPanel {
     workspace.addEventListener("step", (event) => this.step(/** @type {CustomEvent} */ (event).detail));
     workspace.addEventListener("focus", (event) => {
       if (/** @type {CustomEvent} */ (event).detail !== "search") return;
-      workspace.settings.set({ list: true });
+      workspace.settings.showList(true);
       this.search.focus();
     });
     workspace.outbox.addEventListener("change", () => this.draw());
@@ -186,7 +186,7 @@ export class ListPanel {
     this.filters.replaceChildren(
       ...[
         ["", "All"],
-        ["unlabelled", "Open"],
+        ["unlabelled", "To do"],
         ["labelled", "Done"],
         ["flagged", "Flagged"],
         ["skipped", "Skipped"],
@@ -221,7 +221,10 @@ export class ListPanel {
         class: "item",
         "data-id": entry.id,
         title: entry.comment ? `${entry.name}: ${entry.comment}` : entry.name,
-        onclick: () => this.workspace.open(entry.id),
+        onclick: () => {
+          this.workspace.settings.set({ drawer: false });
+          this.workspace.open(entry.id);
+        },
       },
       h("span", { class: "thumb" }, image),
       h("span", { class: "grow" }, h("span", { class: "name" }, entry.name), ...this.stateLines(entry)),

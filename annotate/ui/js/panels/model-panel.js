@@ -140,7 +140,7 @@ export function buildModelPanel(workspace) {
   /** @param {any} model */
   function modelRow({ version, published, active, dice: score, trained_on: images, sha256 }) {
     const when = /^\d{4}-/.test(published ?? "") ? moment(published) : "";
-    const facts = [`Dice ${dice(score)}`, typeof images === "number" ? plural(images, "label") : images, when].filter(
+    const facts = [`Dice ${dice(score)}`, version === 0 ? "the server started with it" : plural(images ?? 0, "label"), when].filter(
       Boolean,
     );
     return h(
@@ -219,7 +219,7 @@ export function buildModelPanel(workspace) {
       "div",
       { class: "section" },
       h("label", { htmlFor: "format" }, h("h3", {}, "Export the labels")),
-      h("div", { class: "row" }, format, h("button", { type: "button", onclick: save }, icon("download"), "Save")),
+      h("div", { class: "row" }, format, h("button", { type: "button", onclick: save }, icon("download"), "Download")),
     );
   }
 

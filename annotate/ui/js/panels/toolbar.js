@@ -26,13 +26,13 @@ const ACTIONS = [
 const REPAIRS = [
   ["fillHoles", "holes", "Fill holes"],
   ["smooth", "smooth", "Smooth"],
-  ["largest", "largest", "Largest"],
+  ["largest", "largest", "Keep largest"],
   ["outline", "outline", "To polygon"],
 ];
 
 /** @type {Record<ToolName, string>} */
 const HINTS = {
-  click: "Left adds, right or Alt removes.",
+  click: "Left: lesion. Right or Alt: not lesion.",
   scribble: "Draw along what belongs; right or Alt for what does not.",
   box: "Draw a box around the lesion. Shift fills the box.",
   brush: "Draw the class; right or Alt erases.",
@@ -58,7 +58,7 @@ export function commandButton(workspace, name, content, properties = {}) {
       "aria-label": properties.class?.includes("icon") ? label : undefined,
       "aria-keyshortcuts": keys.map((key) => key.replace("Ctrl", "Control")).join(" "),
       "data-command": name,
-      onclick: () => run(workspace),
+      onclick: () => workspace.repairs.inTurn(() => run(workspace)),
       ...properties,
     },
     content,
@@ -255,14 +255,14 @@ export function mountReadings(workspace) {
   const drawModel = () => {
     const { phase, position } = inference.status;
     const waits = position > 0 ? `place ${position} in the queue` : "next in the queue";
-    const words = {
+    const words = workspace.repairs.running ? `${workspace.repairs.name}: at work` : {
       idle: "",
       sending: "asking the model",
       queued: `asked the model: ${waits}`,
       running: "the model is at work",
       error: "the model did not answer",
     }[phase];
-    const busy = phase === "sending" || phase === "queued" || phase === "running";
+    const busy = workspace.repairs.running || phase === "sending" || phase === "queued" || phase === "running";
     model.replaceChildren(
       ...(busy ? [h("span", { class: "spinner" })] : []),
       words || (inference.took ? `last answer ${inference.took.toFixed(1)} s` : ""),
@@ -271,6 +271,7 @@ export function mountReadings(workspace) {
     model.title = words;
   };
   inference.addEventListener("status", drawModel);
+  workspace.addEventListener("repairing", drawModel);
   for (const name of ["hover", "view", "annotation", "change"]) workspace.addEventListener(name, drawPlace);
   for (const name of ["annotation", "change"]) workspace.addEventListener(name, drawEffort);
   setInterval(() => {

@@ -2,6 +2,7 @@
 
 import { ask, byId, h, plural } from "../dom.js";
 import { icon } from "../icons.js";
+import { NARROW } from "../settings.js";
 import { commandButton } from "./toolbar.js";
 
 /** @typedef {import("../workspace.js").Workspace} Workspace */
@@ -13,7 +14,7 @@ export function mountTop(workspace) {
   const { api, outbox, settings } = workspace;
   const toggle = byId("list-toggle");
   toggle.append(icon("list"));
-  toggle.addEventListener("click", () => settings.set({ list: !settings.values.list }));
+  toggle.addEventListener("click", () => settings.showList(!settings.listShown));
   const name = h("span", { class: "wide-only" });
   const user = h(
     "button",
@@ -30,9 +31,10 @@ export function mountTop(workspace) {
       : !matchMedia("(prefers-color-scheme: light)").matches;
     document.documentElement.dataset.theme = dark ? "dark" : "light";
     theme.replaceChildren(icon(dark ? "sun" : "moon"));
-    document.body.classList.toggle("no-list", !settings.values.list);
-    toggle.setAttribute("aria-expanded", String(settings.values.list));
-    toggle.setAttribute("aria-label", settings.values.list ? "Hide the list of images" : "Show the list of images");
+    const { listShown } = settings;
+    document.body.classList.toggle("no-list", !listShown);
+    toggle.setAttribute("aria-expanded", String(listShown));
+    toggle.setAttribute("aria-label", listShown ? "Hide the list of images" : "Show the list of images");
     toggle.title = `${toggle.getAttribute("aria-label")} (Shift+I)`;
   };
   const drawTitle = () => {
@@ -77,6 +79,7 @@ export function mountTop(workspace) {
   );
   byId("top-actions").before(settle);
   settings.addEventListener("change", drawTheme);
+  NARROW.addEventListener("change", drawTheme);
   matchMedia("(prefers-color-scheme: light)").addEventListener("change", drawTheme);
   for (const event of ["annotation", "session", "item"])
     workspace.addEventListener(event, () => (drawTitle(), drawChips()));
@@ -95,7 +98,7 @@ function modelChip({ model, interactive }) {
   const title = interactive
     ? "The model takes clicks, scribbles and boxes"
     : "The model works alone: it takes no clicks";
-  return h("span", { class: "chip", title }, `model ${model.version}${score}`);
+  return h("span", { class: "chip model", title }, `model ${model.version}${score}`);
 }
 
 /**

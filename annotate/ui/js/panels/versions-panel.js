@@ -2,7 +2,7 @@
 
 import { duration, h, moment, plural } from "../dom.js";
 import { replaceLabel } from "../mask/answer.js";
-import { decodePng } from "../mask/png.js";
+import { inBackground } from "../work/background.js";
 
 /** @typedef {import("../workspace.js").Workspace} Workspace */
 
@@ -74,9 +74,9 @@ export function buildVersionsPanel(workspace) {
     const { annotation, api } = workspace;
     if (!annotation) return;
     try {
-      const plane = await decodePng(
-        await (await api.blob(`${api.image(annotation.item.id)}/versions/${version}`)).arrayBuffer(),
-      );
+      const blob = await api.blob(`${api.image(annotation.item.id)}/versions/${version}`);
+      const plane = await inBackground("decodePng", [await blob.arrayBuffer()]);
+      await workspace.repairs.ended();
       annotation.perform(`Open version ${version}`, (edit) => replaceLabel(edit, plane));
       workspace.say(`Version ${version} is open. Undo brings your work back.`);
     } catch (error) {

@@ -3,7 +3,7 @@
  * Those that the server cannot be reached for are sent again, later and later, and at once when it is back.
  */
 
-import { decodePng } from "../mask/png.js";
+import { inBackground } from "../work/background.js";
 import { ServerError, Unreachable } from "./api.js";
 
 /**
@@ -147,8 +147,9 @@ export class Outbox extends EventTarget {
    * @returns {Promise<boolean>} whether the server's newest label is this one: it arrived, and only the answer was lost
    */
   async arrived({ image, label }) {
-    const theirs = await decodePng(await (await this.api.blob(`${this.api.image(image)}/label`)).arrayBuffer());
-    const ours = await decodePng(await /** @type {Blob} */ (label).arrayBuffer());
+    const blob = await this.api.blob(`${this.api.image(image)}/label`);
+    const theirs = await inBackground("decodePng", [await blob.arrayBuffer()]);
+    const ours = await inBackground("decodePng", [await /** @type {Blob} */ (label).arrayBuffer()]);
     return theirs.data.length === ours.data.length && theirs.data.every((value, i) => value === ours.data[i]);
   }
 }

@@ -3,9 +3,8 @@
  * button. It becomes part of the label with Enter, with another tool, or with the submission.
  */
 
-import { traceContour } from "../mask/contour.js";
 import { insertPoint, movePoint, removePoint } from "../mask/guidance.js";
-import { distanceToSegment, polygonSpans, simplify } from "../mask/raster.js";
+import { distanceToSegment } from "../mask/raster.js";
 import { inImage } from "./guide.js";
 
 /**
@@ -123,18 +122,9 @@ export class PolygonTool {
     if (!annotation || !inImage(this.workspace, [x, y])) return false;
     annotation.bakePolygon();
     const { mask } = annotation;
-    const value = mask.labels[Math.floor(y) * mask.width + Math.floor(x)];
-    if (!value) return false;
-    const corners = traceContour(mask.labels, mask.width, mask.height, Math.floor(x), Math.floor(y));
-    const tolerance = Math.max(1.2, Math.max(mask.width, mask.height) / 250);
-    const closed = simplify([...corners, corners[0]], tolerance);
-    const points = closed.slice(0, -1);
-    if (points.length < 3) return false;
-    annotation.perform(
-      "Outline to polygon",
-      (edit) => polygonSpans(corners, (row, x0, x1) => clearClass(edit, row, x0, x1, value)),
-      { polygon: { points, closed: true, value } },
-    );
+    const [column, row] = [Math.floor(x), Math.floor(y)];
+    if (!mask.labels[row * mask.width + column]) return false;
+    this.workspace.repairs.outlineToPolygon(column, row);
     return true;
   }
 
@@ -160,23 +150,5 @@ export class PolygonTool {
     const { view } = this.workspace.stage;
     const points = (this.polygon?.points ?? []).map((point) => view.toScreen(point));
     return points.findIndex((point, i) => distanceToSegment(screen, point, points[(i + 1) % points.length]) <= REACH);
-  }
-}
-
-/**
- * @param {import("../mask/label.js").Edit} edit
- * @param {number} y
- * @param {number} x0
- * @param {number} x1
- * @param {number} value the class that goes; others stay
- */
-function clearClass(edit, y, x0, x1, value) {
-  const { labels, width } = edit.mask;
-  const end = Math.min(width, x1);
-  for (let x = Math.max(0, x0); x < end; x++) {
-    if (labels[y * width + x] !== value) continue;
-    const first = x;
-    while (x < end && labels[y * width + x] === value) x++;
-    edit.fillSpan(y, first, x, 0);
   }
 }

@@ -57,6 +57,7 @@ export class Pointers {
     if (!stage.workspace.annotation) return;
     stage.layers.marks.focus({ preventScroll: true });
     stage.layers.marks.setPointerCapture(event.pointerId);
+    stage.workspace.settings.set({ drawer: false });
     stage.crosshair = null;
     const touch = this.touch(event);
     this.down.set(event.pointerId, touch.screen);
@@ -66,7 +67,8 @@ export class Pointers {
       this.job = "pinch";
     } else if (this.down.size === 1) {
       const moves = event.button === 1 || this.space || (event.pointerType === "touch" && this.penSeen);
-      this.job = moves || stage.workspace.settings.values.tool === "pan" ? "pan" : "tool";
+      const { repairs, settings } = stage.workspace;
+      this.job = moves || repairs.running || settings.values.tool === "pan" ? "pan" : "tool";
       if (this.job === "tool") stage.workspace.tool.down(touch);
     }
     stage.redrawMarks();
