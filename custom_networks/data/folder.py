@@ -12,6 +12,7 @@ from typing import Any
 from monai.config import PathLike
 from monai.data import partition_dataset, select_cross_validation_folds
 
+from custom_networks.data.remote import as_url, fetch, fetch_items, is_remote, remote_base, scan
 from custom_networks.errors import UserError, nearest
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -24,7 +25,7 @@ LAYOUT = "images/ and masks/ with files of the same name, or NAME.jpg beside NAM
 Item = dict[str, str]
 
 
-def find_pairs(dataset_dir: PathLike) -> list[Item]:
+def find_pairs(dataset_dir: PathLike, fetch: bool = True) -> list[Item]:
     """Find the pairs of a data set folder.
 
     Layout A: `images/` and `masks/` (or `labels/`); a mask is named as its image, or with a suffix of `MASK_SUFFIXES`.
@@ -32,7 +33,8 @@ def find_pairs(dataset_dir: PathLike) -> list[Item]:
     hidden files, folders and files of other kinds are passed over.
 
     Args:
-        dataset_dir: the folder.
+        dataset_dir: the folder, which may lie in a store (`s3://bucket/folder`).
+        fetch: false leaves the files of a store there, and names them so.
 
     Returns:
         `{"image": path, "label": path}` for each pair, with absolute paths, sorted by the image's file name.
@@ -41,6 +43,8 @@ def find_pairs(dataset_dir: PathLike) -> list[Item]:
         UserError: when there is no such folder or no pair in it, when an image or a mask lacks its partner, or when two
             images or two masks share a name.
     """
+    if fetch and is_remote(dataset_dir):
+        return fetch_items(find_pairs(dataset_dir, fetch=False), PARTS)
     folder = _folder(dataset_dir)
     subfolders, pictures = _scan(folder)
     by_name = {name.lower(): folder / name for name in subfolders}
@@ -166,7 +170,8 @@ def find_images(dataset_dir: PathLike) -> list[Item]:
     images = [path for path in pictures if _base(_stem(path)) not in stems]
     if not images:
         raise UserError(f"{folder}: no images in it; give a folder with {', '.join(EXTENSIONS)} files")
-    return [{"image": str(path)} for path in _unique([(_stem(path), path) for path in images], "images").values()]
+    found = [{"image": str(path)} for path in _unique([(_stem(path), path) for path in images], "images").values()]
+    return fetch_items(found, PARTS) if is_remote(folder) else found
 
 
 # ---------------------------------------------------------------------------------------------- folders
@@ -176,6 +181,8 @@ def _folder(dataset_dir: PathLike) -> Path:
     """Make the path absolute and check that it is a folder."""
     if not str(dataset_dir):
         raise UserError(f"dataset_dir is empty; give the folder that holds {LAYOUT}")
+    if is_remote(dataset_dir):
+        return Path(as_url(dataset_dir))
     # os.path: links stay as they are, and a closed folder on the way raises nothing
     folder = Path(os.path.abspath(os.path.expanduser(dataset_dir)))  # noqa: PTH100, PTH111
     if os.path.isdir(folder):  # noqa: PTH112
@@ -190,6 +197,9 @@ def _folder(dataset_dir: PathLike) -> Path:
 def _scan(folder: Path) -> tuple[list[str], list[Path]]:
     """List a folder's subfolders (names) and pictures (paths), sorted, without the hidden ones."""
     subfolders, pictures = [], []
+    if is_remote(folder):
+        subfolders, files = scan(folder)
+        return subfolders, [folder / name for name in files if name.lower().endswith(EXTENSIONS)]
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -305,7 +315,7 @@ def read_datalist(datalist: PathLike) -> dict[str, Any]:
     """Read a MONAI datalist as it stands.
 
     Args:
-        datalist: a JSON file with a list under "training".
+        datalist: a JSON file with a list under "training"; it may lie in a store.
 
     Returns:
         Its content.
@@ -313,7 +323,7 @@ def read_datalist(datalist: PathLike) -> dict[str, Any]:
     Raises:
         UserError: when it is missing, no JSON, or has no such list.
     """
-    source = Path(os.path.expanduser(datalist))  # noqa: PTH111
+    source = Path(fetch([datalist])[0] if is_remote(datalist) else os.path.expanduser(datalist))  # noqa: PTH111
     try:
         content = json.loads(source.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -341,6 +351,7 @@ def _listed_items(
         raise UserError(f'{source}: "{key}" must be a list of at least one pair; list image and label of each')
     for number, item in enumerate(listed, start=1):
         _check_item(item, f'{source}: item {number} of "{key}"')
+    listed = fetch_items(listed, PARTS, remote_base(source, dataset_dir))
     parts = [(number, part) for number, item in enumerate(listed) for part in PARTS if part in item]
     names = [listed[number][part] for number, part in parts]
     beside = Path(os.path.abspath(source)).parent  # noqa: PTH100  links stay as they are

@@ -16,6 +16,7 @@ from custom_networks.data.depth import declared_depth
 from custom_networks.data.folder import PARTS, find_pairs, load_datalist, read_datalist
 from custom_networks.data.formats import LABEL_KINDS
 from custom_networks.data.labels import with_classes
+from custom_networks.data.remote import fetch_items, remote_base
 from custom_networks.errors import UserError, nearest
 
 SPLITS = ("training", "validation", "test")
@@ -56,7 +57,7 @@ def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> Data
     path = Path(os.path.expanduser(source))  # noqa: PTH111
     if path.suffix.lower() != ".json":
         try:
-            return DataSet(path.resolve().name, {"pairs": [dict(item) for item in find_pairs(path)]})
+            return DataSet(path.resolve().name, {"pairs": [dict(item) for item in find_pairs(source)]})
         except UserError as error:
             if not path.is_dir():
                 raise
@@ -70,6 +71,7 @@ def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> Data
         if not isinstance(listed, list):
             raise UserError(f'{path}: "{split}" must be a list; list image and label of each pair')
         data_set.splits[split] = []
+        listed = fetch_items(listed, PARTS, remote_base(path, dataset_dir))
         for number, item in enumerate(listed, start=1):
             where = f'{path}: item {number} of "{split}"'
             broken = next((key for key in ("image", "label") if not _is_name(item, key)), None)
