@@ -1,10 +1,10 @@
 """Time and memory at 1,000 to 100,000 items: `python -m benchmarks.scale [--counts 1000 10000] [--output FILE.json]`.
 
-Each case runs in a fresh process with one thread. What counts is processor time, of the process and of those it starts,
-which a busy machine does not change much; the memory is the peak of the process beyond what it had before the call. The
-growth is the exponent b of seconds = a n^b between the two largest counts: n log n has 1.08 from 10,000 to 100,000.
-Items are pairs of 16 x 16 pixels (the work on a file, not on its pixels), 5 items a patient; results of each case are
-written as soon as they are there.
+Each case runs in a copy of this process with one thread (start it with OMP_NUM_THREADS=1). What counts is processor
+time, of the process and of those it starts, which a busy machine changes little; the memory is the peak of the process
+beyond what it had before the call. The growth is the exponent b of seconds = a n^b between the two largest counts: n
+log n has 1.08 from 10,000 to 100,000. Items are pairs of 16 x 16 pixels (the work on a file, not on its pixels), 5 items
+a patient. The JSON is written after each case.
 """
 
 from __future__ import annotations
@@ -12,23 +12,35 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import multiprocessing
 import os
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import torch
 from PIL import Image
 from scipy import ndimage
 
 from benchmarks import environment
 from benchmarks.measure import Row, Settings, _peak, _settled
+from custom_networks.data.checking.read import read_data_set
+from custom_networks.data.checking.run import run_check
+from custom_networks.data.duplicates import near_duplicate_thumbnails
+from custom_networks.data.folder import load_datalist
+from custom_networks.data.prepare import Settings as Preparation
+from custom_networks.data.prepare import prepare_dataset
+from custom_networks.data.sources import checked_datalist
+from custom_networks.data.user_cache import user_cache
+from custom_networks.statistics.summary import summarise
 
 COUNTS = (1_000, 10_000, 100_000)
 SIDE, PER_PATIENT = 16, 5
@@ -67,55 +79,38 @@ def thumbnails(count: int) -> np.ndarray:
 
 def prepare(folder: Path, count: int) -> Call:
     """Measure `sgdnet prepare folder`, 5 folds by patient."""
-    from custom_networks.data.prepare import Settings as Wanted
-    from custom_networks.data.prepare import prepare_dataset
-
-    wanted = Wanted("folder", str(folder), group_by="^(p[0-9]+)", near_duplicates=False)
+    wanted = Preparation("folder", str(folder), group_by="^(p[0-9]+)", near_duplicates=False)
     return lambda: prepare_dataset(wanted, folder / "prepared", num_workers=1, say=lambda _: None)
 
 
 def check(folder: Path, count: int) -> Call:
     """Measure `sgdnet check` without near-duplicates."""
-    from custom_networks.data.checking.read import read_data_set
-    from custom_networks.data.checking.run import run_check
-
     return lambda: run_check([read_data_set(folder / "prepared" / "datalist.json")], False, num_workers=1)
 
 
 def first_check(folder: Path, count: int) -> Call:
     """Measure the check before a training that nothing is remembered for."""
-    from custom_networks.data.sources import checked_datalist
-    from custom_networks.data.user_cache import user_cache
-
     shutil.rmtree(user_cache(), ignore_errors=True)
     return lambda: checked_datalist(folder, folder / "prepared" / "datalist.json", label_kind="mask")
 
 
 def next_check(folder: Path, count: int) -> Call:
     """Measure the check before the next training, another fold."""
-    from custom_networks.data.sources import checked_datalist
-
     return lambda: checked_datalist(folder, folder / "prepared" / "datalist.json", fold=1, label_kind="mask")
 
 
 def read_list(folder: Path, count: int) -> Call:
     """Measure the reading of the datalist."""
-    from custom_networks.data.folder import load_datalist
-
     return lambda: load_datalist(folder, folder / "prepared" / "datalist.json", fold=0)
 
 
 def list_folder(folder: Path, count: int) -> Call:
     """Measure listing and dealing of a folder."""
-    from custom_networks.data.folder import load_datalist
-
     return lambda: load_datalist(folder)
 
 
 def near_duplicates(folder: Path, count: int) -> Call:
     """Measure the search among thumbnails."""
-    from custom_networks.data.duplicates import near_duplicate_thumbnails
-
     drawn = thumbnails(count)
 
     def search() -> None:
@@ -127,10 +122,6 @@ def near_duplicates(folder: Path, count: int) -> Call:
 
 def statistics(folder: Path, count: int) -> Call:
     """Measure the table of an evaluation: BCa interval of one metric, resampled by patient."""
-    import pandas as pd
-
-    from custom_networks.statistics.summary import summarise
-
     generator = np.random.default_rng(2)
     frame = pd.DataFrame({"id": np.arange(count).astype(str), "group": np.arange(count) // PER_PATIENT})
     frame["dice"] = generator.beta(8, 2, count)
@@ -195,14 +186,10 @@ def run(counts: list[int], names: list[str], output: Path) -> None:
         for count in counts:
             folder = Path(temporary) / str(count)
             write_items(folder, count)
+            os.environ["SGDNET_CACHE"] = str(folder / "cache")
             for name in names:
-                one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-                variables = {**os.environ, **one_thread, "SGDNET_CACHE": str(folder / "cache")}
-                words = [sys.executable, "-m", "benchmarks.scale", "--one", name, "--counts", str(count)]
-                done = subprocess.run(
-                    [*words, "--folder", str(folder)], env=variables, stdout=subprocess.PIPE, text=True, check=True
-                )
-                measured[name].append(json.loads(done.stdout.splitlines()[-1]))
+                with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+                    measured[name].append(pool.submit(measure, name, folder, count).result())
                 print(name, measured[name][-1], file=sys.stderr, flush=True)
                 result = {"environment": about, "scale": {"rows": as_rows(measured), "points": measured}}
                 output.parent.mkdir(parents=True, exist_ok=True)
@@ -216,13 +203,9 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=list(COUNTS))
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--output", type=Path, default=OUTPUT)
-    parser.add_argument("--one", choices=list(CASES), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args(words)
-    if chosen.one:
-        print(json.dumps(measure(chosen.one, chosen.folder, chosen.counts[0])))
-    else:
-        run(chosen.counts, chosen.cases, chosen.output)
+    torch.set_num_threads(1)
+    run(chosen.counts, chosen.cases, chosen.output)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,13 @@ from custom_networks.files import write_atomically
 
 
 def check_command(
-    data: tuple[Any, ...], json_file: Any, sheet: Any, near_duplicates: bool, num_workers: int | None, dataset_dir: Any
+    data: tuple[Any, ...],
+    json_file: Any,
+    sheet: Any,
+    near_duplicates: bool,
+    num_workers: int | None,
+    dataset_dir: Any,
+    cluster: str = "",
 ) -> None:
     """Check data sets, print the table, and write what was asked for; exits with 1 where there are errors.
 
@@ -30,6 +36,7 @@ def check_command(
         near_duplicates: whether to search for them.
         num_workers: threads, or None.
         dataset_dir: where a datalist's files lie that are not beside it, or None.
+        cluster: address of a Dask scheduler, or empty.
 
     Raises:
         UserError: without data, for data or a number that cannot be, or for a file that cannot be written.
@@ -44,7 +51,8 @@ def check_command(
         if value is not None and not str(value).lower().endswith(ending):
             raise UserError(f"--{name} {value}: give the name of a file that ends in {ending}")
     data_sets = [read_data_set(str(source), dataset_dir) for source in data]
-    report = run_check(data_sets, near_duplicates, num_workers, _bar if sys.stderr.isatty() else None)
+    bar = _bar if sys.stderr.isatty() else None
+    report = run_check(data_sets, near_duplicates, num_workers, bar, cluster=cluster)
     print(as_table(report))
     if json_file is not None:
         text = json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n"

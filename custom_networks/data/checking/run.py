@@ -6,7 +6,8 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +15,16 @@ from custom_networks.data.checking.examine import Examined, Labels, examine
 from custom_networks.data.checking.findings import IMBALANCE, Finding, Kind
 from custom_networks.data.checking.memory import CheckMemory, key_of
 from custom_networks.data.checking.read import DataSet
+from custom_networks.data.cluster import cluster_pool
 from custom_networks.data.depth import decided_depth
 from custom_networks.data.duplicates import near_duplicate_thumbnails, thumbnail_store
 from custom_networks.data.images import DEPTHS
 from custom_networks.data.threads import available_cores
 
+_TASK = 8  # items that a thread or a worker is given
 _BATCH = 512  # items handed to the threads at once, so that memory does not grow with the data set
 
+Asked = tuple[dict[str, Any], Labels, bool, int | None]  # arguments of `examine`
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
@@ -69,6 +73,7 @@ def run_check(
     num_workers: int | None = None,
     progress: Progress | None = None,
     remembered: bool = False,
+    cluster: str = "",
 ) -> Report:
     """Check data sets, each for itself and all against each other.
 
@@ -78,6 +83,7 @@ def run_check(
         num_workers: threads; None takes one for each core this process may use, 8 at most.
         progress: wraps the iteration over the files, given their count.
         remembered: leave out files that an earlier check has read and that did not change since, see `CheckMemory`.
+        cluster: address of a Dask scheduler whose workers read the files instead of threads; empty for none.
 
     Returns:
         The findings and figures. Memory holds 2 KB an item beyond the pictures that are open.
@@ -100,9 +106,12 @@ def run_check(
     depths: dict[int, int] = {}
     with warnings.catch_warnings():  # around the threads: the filters are global to the process
         warnings.simplefilter("ignore")
-        results: Iterable[Examined] = _examine_all(
-            [(item, data_sets[place.data_set]) for place, item in todo], near_duplicates, num_workers, remembered
-        )
+        asked = [
+            (item, data_sets[place.data_set].labels, near_duplicates, data_sets[place.data_set].bit_depth)
+            for place, item in todo
+        ]
+        threads = ThreadPoolExecutor(num_workers or available_cores()) if not cluster else cluster_pool(cluster)
+        results: Iterable[Examined] = _examine_all(asked, threads, remembered)
         for index, examined in enumerate(progress(results, len(todo)) if progress else results):
             number = report.places[index].data_set
             report.findings += examined.findings
@@ -134,22 +143,24 @@ def run_check(
 
 
 def _examine_all(
-    items: Sequence[tuple[dict[str, Any], DataSet]], with_thumbnail: bool, num_workers: int | None, remembered: bool
+    asked: Sequence[Asked], pool: AbstractContextManager[Executor], remembered: bool
 ) -> Iterator[Examined]:
-    def one(item: tuple[dict[str, Any], DataSet]) -> Examined:
-        return examine(item[0], item[1].labels, with_thumbnail, item[1].bit_depth)
-
     memory = CheckMemory()
-    with ThreadPoolExecutor(num_workers or available_cores()) as threads:
-        for start in range(0, len(items), _BATCH):
-            batch = items[start : start + _BATCH]
-            keys = [key_of(item, data_set.labels, data_set.bit_depth) for item, data_set in batch]
+    with pool as executor:
+        for start in range(0, len(asked), _BATCH):
+            batch = asked[start : start + _BATCH]
+            keys = [key_of(item, labels, depth) for item, labels, _, depth in batch]
             known = memory.recall(keys) if remembered else [None] * len(keys)
             unknown = [index for index, examined in enumerate(known) if examined is None]
-            read = list(threads.map(one, [batch[index] for index in unknown]))
+            tasks = [[batch[index] for index in unknown[at : at + _TASK]] for at in range(0, len(unknown), _TASK)]
+            read = [examined for group in executor.map(_examine_some, tasks) for examined in group]
             memory.remember((keys[index], examined) for index, examined in zip(unknown, read, strict=True))
             fresh = iter(read)
             yield from (next(fresh) if examined is None else examined for examined in known)
+
+
+def _examine_some(asked: Sequence[Asked]) -> list[Examined]:
+    return [examine(*each) for each in asked]
 
 
 def _depth_findings(depths: dict[str, int], depth: int | None) -> list[Finding]:

@@ -39,6 +39,7 @@ def prepare_dataset(
     num_workers: int = 0,
     overwrite: bool = False,
     say: Callable[[str], None] = print,
+    cluster: str = "",
 ) -> Path:
     """Write `datalist.json` and `data_card.md` of a data set, and copies of its pictures where they are needed.
 
@@ -51,6 +52,7 @@ def prepare_dataset(
         num_workers: processes; 0 takes one for each core.
         overwrite: replace what an earlier run with other settings wrote.
         say: called with each line that a user should read.
+        cluster: address of a Dask scheduler whose workers read and copy, such as tcp://10.0.0.1:8786.
 
     Returns:
         Path of the datalist.
@@ -68,7 +70,7 @@ def prepare_dataset(
         raise UserError(f"{output}: lies in the data set, whose pictures are to be copied; give a folder outside")
     for name in (DATALIST, CARD):
         journal.refuse_foreign(name)
-    facts = _read(jobs, journal, num_workers)
+    facts = _read(jobs, journal, num_workers, cluster)
     duplicates = _near_duplicates(cases, facts, output, num_workers) if settings.near_duplicates else []
     datalist, notices = _split(cases, facts, duplicates, settings, output)
     labels, depth = _labels(datalist), datalist.get(KEY)
@@ -106,7 +108,7 @@ def _find(kind: Kind, settings: Settings) -> list[Case]:
     return [replace(case, columns={**case.columns, **facts[case.id]}) for case in cases]
 
 
-def _read(jobs: Sequence[Job], journal: Journal, num_workers: int) -> dict[str, Facts]:
+def _read(jobs: Sequence[Job], journal: Journal, num_workers: int, cluster: str) -> dict[str, Facts]:
     """Facts of every case by its id; those that an earlier run has read are not read again."""
     wanted = {job.case.id for job in jobs}
     journal.cases = {name: facts for name, facts in journal.cases.items() if name in wanted}
@@ -117,7 +119,7 @@ def _read(jobs: Sequence[Job], journal: Journal, num_workers: int) -> dict[str, 
     journal.start(planned)
     errors = []
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(to_do), unit="image", disable=not sys.stderr.isatty())
-    with bar, closing(read_all(to_do, num_workers)) as results:
+    with bar, closing(read_all(to_do, num_workers, cluster)) as results:
         for result in results:
             if isinstance(result, UserError):
                 errors.append(result)
