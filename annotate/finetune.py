@@ -60,7 +60,7 @@ def finetune(run: Path) -> None:
     files = ["train.json", "multi_class.json"] if several else ["train.json"]
     if spec["interactive"]:
         files.append("train_interactive.json")
-        knobs |= {"automatic": spec["checkpoint"], "train_embedding": True, "config_file": [str(OVERLAY_INTERACTIVE)]}
+        knobs |= {"automatic": spec["checkpoint"], "config_file": [str(OVERLAY_INTERACTIVE)]}
     elif spec["checkpoint"]:
         knobs |= {"start_from": spec["checkpoint"], "config_file": [str(OVERLAY)]}
     if spec["checkpoint"]:

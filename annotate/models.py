@@ -37,6 +37,7 @@ class Model:
         when: UTC, ISO 8601.
         before: Dice of the version before it on the same images.
         sha256: of the weights.
+        run: name of the fine-tuning's folder in `annotations/training`.
         checkpoint: their file.
     """
 
@@ -47,11 +48,12 @@ class Model:
     when: str = ""
     before: float | None = None
     sha256: str = ""
+    run: str = ""
     checkpoint: Path = field(default_factory=Path)
 
     def as_dict(self) -> dict[str, Any]:
-        """What a client is told; no path."""
-        return {name: value for name, value in asdict(self).items() if name != "checkpoint"}
+        """What a client is told; no paths."""
+        return {name: value for name, value in asdict(self).items() if name not in ("checkpoint", "run")}
 
 
 class Models:
@@ -87,6 +89,7 @@ class Models:
                     published = bool(content.get("published")) and weights.is_file()
                     digest = self._hash(weights) if published else ""
                     known: dict[str, Any] = {key: content.get(key) for key in ("dice", "trained_on", "when", "before")}
+                    known["run"] = str(content.get("run", ""))
                     found.append(Model(int(about.parent.name), published, sha256=digest, checkpoint=weights, **known))
             return found
 
@@ -123,7 +126,7 @@ class Models:
 
         Args:
             weights: `model.pt`, with `model.json` beside it.
-            about: published, dice, before, trained_on, when.
+            about: published, dice, before, trained_on, when, run.
 
         Returns:
             The version; weights that were not published are not kept.

@@ -32,9 +32,9 @@ from custom_networks.files import write_json
 from custom_networks.weights import trained_size
 
 STATE = "state.json"
-HELD_OUT_EVERY = 5  # of the labelled images, the second of each five
+HELD_OUT_EVERY = 3  # of the labelled images, the second of each three
 FEWEST = 5  # held-out images below which a difference is not called an improvement
-LEARNING_RATE = 3e-5
+LEARNING_RATE = 1e-4
 LARGEST_BATCH = 8
 MAX_EPOCHS = 200
 LOG_LINES = 20
@@ -235,6 +235,7 @@ class Trainer:
             "before": before,
             "trained_on": spec["trained_on"],
             "when": now(),
+            "run": run.name,
         }
         model = self.models.add(run / WEIGHTS, about)
         said = f"model {model.version} is in use" if published else "the old weights stay in use"
@@ -253,10 +254,19 @@ class Trainer:
     def _clean_up(self) -> None:
         """Conclude what was running when the server was killed."""
         run = self._last_run()
-        if run is not None and not (run / STATE).is_file():
-            message = f"the server was stopped during {WORDS}; nothing was published, start it again"
-            write_json(run / STATE, {"state": "error", "published": False, "message": message})
-            _drop_weights(run)
+        if run is None or (run / STATE).is_file():
+            return
+        ended: dict[str, Any] = {"state": "error", "published": False}
+        made = next((model for model in self.models.all() if model.run == run.name), None)
+        if made is None:
+            ended["message"] = f"the server was stopped during {WORDS}; nothing was published, start it again"
+        else:
+            if made.published:
+                self.models.activate(made.version)
+            found = f"model {made.version} is in use" if made.published else "worse, so the old weights stay in use"
+            ended |= {"state": "done", "published": made.published, "message": f"Dice {made.dice:.4f}; {found}"}
+        write_json(run / STATE, ended)
+        _drop_weights(run)
 
 
 def judge(before: float | None, after: float, better: int, images: int) -> tuple[bool, str]:

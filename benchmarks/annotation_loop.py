@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from custom_networks.data.folder import find_pairs
-from custom_networks.evaluation.maps import read_label
+from custom_networks.data.formats import read
 from custom_networks.files import write_json
 from custom_networks.interactive import InteractivePredictor
 from custom_networks.interactive.evaluation import evaluate_images
@@ -37,7 +37,7 @@ from custom_networks.metrics.overlap import confusion, iou
 from custom_networks.statistics.bca import bootstrap_interval
 
 CONTENT = 0.85  # IoU at which the user submits what the model has; below it after the last click he draws the truth
-SHOWN = (0, 1, 2, 3)  # clicks after which Dice is told
+SHOWN = (0, 1)  # clicks after which Dice is told
 Item = dict[str, Any]
 Mask = NDArray[np.bool_]
 
@@ -54,10 +54,10 @@ class Server:
         command = [sys.executable, "-m", "custom_networks.cli", "annotate", "--studies", str(studies), "--port", "0"]
         self.process = subprocess.Popen([*command, "--checkpoint", checkpoint], stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        said = [line for line in iter(self.process.stdout.readline, "") if line.startswith("Open ")][:1] or [""]
-        if not said[0]:
+        said = next((line for line in self.process.stdout if line.startswith("Open ")), "")
+        if not said:
             raise SystemExit("the server did not start")
-        self.address = said[0].split()[1].partition("/ui/")[0]
+        self.address = said.split()[1].partition("/ui/")[0]
 
     def ask(self, method: str, path: str, **more: Any) -> Any:
         """Send a request; returns JSON, or bytes of a picture."""
@@ -156,7 +156,7 @@ def close_loop(studies: Path, checkpoint: str, items: list[Item], most: int, epo
     for item in items:
         name = Path(item["image"]).name
         shutil.copyfile(item["image"], studies / "images" / name)
-        truths[name] = read_label(item["label"], "mask") > 0
+        truths[name] = np.asarray(read(item["label"], "mask").image) > 0
     server = Server(studies, checkpoint)
     try:
         user = User(server, truths, most)

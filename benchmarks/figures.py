@@ -136,3 +136,23 @@ def obedience_table(kind: str, files: dict[str, str]) -> str:
         cells.append(f"{each['far_percent']:.2f} %, {each['far_worse_percent']:.2f} %")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def loop_table(name: str) -> str:
+    """Write Dice before and after the fine-tuning of `benchmarks.annotation_loop` as Markdown."""
+    lines = ["| Clicks | Images | Dice before | after | Mean gain (95 % interval) | Better |", "|---" * 6 + "|"]
+    for row in load(name)["unseen"]:
+        gain = f"{row['after'] - row['before']:+.4f} ({row['gain_low']:+.4f} to {row['gain_high']:+.4f})"
+        cells = [row["clicks"], row["images"], f"{row['before']:.4f}", f"{row['after']:.4f}", gain, row["better"]]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def loop_sentence(name: str) -> str:
+    """Say what happened in `benchmarks.annotation_loop`: labels, clicks, what the server said of its fine-tuning."""
+    told = load(name)
+    clicks = sum(told["clicks"])
+    return (
+        f"{told['labels']} labels, {told['drawn_by_hand']} of them drawn by hand in the end; {clicks} clicks; "
+        f'{told["epochs"]} epochs.\nThe server: "{told["message"]}".'
+    )

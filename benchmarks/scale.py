@@ -3,8 +3,8 @@
 Each case runs in a copy of this process with one thread (start it with OMP_NUM_THREADS=1). What counts is processor
 time, of the process and of those it starts, which a busy machine changes little; the memory is the peak of the process
 beyond what it had before the call. The growth is the exponent b of seconds = a n^b between the two largest counts: n
-log n has 1.08 from 10,000 to 100,000. Items are pairs of 16 x 16 pixels (the work on a file, not on its pixels), 5 items
-a patient. The JSON is written after each case.
+log n has 1.08 from 10,000 to 100,000. Items are pairs of 16 x 16 pixels (the work on a file, not on its pixels), 5
+items a patient. The JSON is written after each case.
 """
 
 from __future__ import annotations

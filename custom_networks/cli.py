@@ -6,6 +6,7 @@ Each verb refuses what it does not know, and tells a mistake in one sentence.
 from __future__ import annotations
 
 import inspect
+import io
 import itertools
 import json
 import os
@@ -14,7 +15,7 @@ import textwrap
 from typing import Any
 
 from custom_networks.bundle_run import default_bundle
-from custom_networks.verbs import VERBS
+from custom_networks.verbs import MASK_KNOBS, VERBS
 
 GOES_ON = dict.fromkeys(("prepare", "predict"), "the same command goes on where it was.")
 
@@ -55,6 +56,7 @@ def help_of(verb: str) -> str:
             described["tracking"] = "false switches MLflow off"
             config["tracking"] = True
         if verb == "evaluate":
+            described |= MASK_KNOBS
             described["clicks"] = "measures an interactive model after up to that many simulated clicks an image"
             described["scribbles"] = "the same with scribbles"
         described["config_file"] = "further JSON overlay, for what has no knob"
@@ -158,6 +160,9 @@ def main(arguments: list[str] | None = None) -> None:
     from custom_networks.errors import nearest
     from custom_networks.messages import find_user_error
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name of a file may be no UTF-8
+            stream.reconfigure(errors="backslashreplace")
     words = sys.argv[1:] if arguments is None else arguments
     if not words or words[0] in ("--help", "-h", "help"):
         print(general_help())

@@ -97,18 +97,35 @@ def open_regular(path: str | Path) -> IO[bytes]:
         FileNotFoundError: where there is none.
         UserError: for a path that is no file, cannot be read, or cannot be a path (a null byte, a name too long).
     """
-    shown = os.fspath(path).encode(errors="backslashreplace").decode()
+    status_of_regular(path)
     try:
-        mode = os.stat(path).st_mode  # noqa: PTH116
-        if stat.S_ISREG(mode):
-            return open(path, "rb")  # noqa: PTH123
+        return open(path, "rb")  # noqa: PTH123
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise UserError(f"{shown}: cannot be read ({error.strerror}); check its name and permissions") from None
+        raise UserError(f"{printable(path)}: cannot be read ({error.strerror}); check its permissions") from None
+
+
+def status_of_regular(path: str | Path) -> os.stat_result:
+    """Look at a file that is to be read; raises as `open_regular`."""
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(*error.args) from None
+    except OSError as error:
+        raise UserError(
+            f"{printable(path)}: cannot be read ({error.strerror}); check its name and permissions"
+        ) from None
     except ValueError as error:
-        raise UserError(f"{shown!r}: cannot be the name of a file ({error}); correct it") from None
-    raise UserError(f"{shown}: is {kind_of_file(mode)}; give a file")
+        raise UserError(f"{printable(path)!r}: cannot be the name of a file ({error}); correct it") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"{printable(path)}: is {kind_of_file(status.st_mode)}; give a file")
+    return status
+
+
+def printable(path: str | Path) -> str:
+    """Name of a file for messages; bytes that are no UTF-8 are escaped."""
+    return os.fspath(path).encode(errors="backslashreplace").decode()
 
 
 def lock_file(path: Path, busy: str | None = None, patience: float = 0) -> FileLock | None:

@@ -105,6 +105,7 @@ def check(
     near_duplicates: bool = True,
     num_workers: int | None = None,
     dataset_dir: str | None = None,
+    label_kind: str | None = None,
     cluster: str | None = None,
 ) -> None:
     """Check data sets: every file, every label, duplicates within and across them.
@@ -116,12 +117,14 @@ def check(
         near_duplicates: false leaves out the search for pictures that are nearly the same.
         num_workers: threads; one for each core by default, 8 at most.
         dataset_dir: where a datalist's files lie that are not beside it.
+        label_kind: mask, instances or classes, of the labels; what a datalist says by default, else mask.
         cluster: address of a Dask scheduler, as tcp://10.0.0.1:8786, whose workers read the files.
     """
     from custom_networks.data.checking.command import check_command
     from custom_networks.flags import flag
 
-    check_command(data, json, sheet, flag(near_duplicates) is not False, num_workers, dataset_dir, cluster or "")
+    near = flag(near_duplicates) is not False
+    check_command(data, json, sheet, near, num_workers, dataset_dir, label_kind, cluster or "")
 
 
 def train(tracking: bool = True, **knobs: Any) -> None:
@@ -139,13 +142,40 @@ def train(tracking: bool = True, **knobs: Any) -> None:
 
 
 def evaluate(**knobs: Any) -> None:
-    """Measure trained weights on every image of a split, per image and in sum.
+    """Measure trained weights on every image of a split, or any masks (--predictions), per image and in sum.
 
     Args:
         knobs: see below.
     """
+    if "predictions" in knobs:
+        _evaluate_masks(knobs)
+        return
     interactive = ("evaluate_interactive.json",) if {"clicks", "scribbles"} & set(knobs) else ()
     run_config(("train.json", "evaluate.json", *interactive), "train", knobs)
+
+
+MASK_KNOBS = {
+    "predictions": "measures the masks of this folder, whoever made them; no weights are loaded",
+    "labels": "with predictions: folder of the true masks, of the same names; without it the datalist's",
+    "images": "with predictions: folder of the images, for thumbnails, contrast and skin tone",
+}
+
+
+def _evaluate_masks(knobs: dict[str, Any]) -> None:
+    """Measure masks that are there; see `evaluation.masks`."""
+    from custom_networks.errors import UserError, nearest
+    from custom_networks.evaluation.masks import evaluate_masks
+    from custom_networks.flags import flag
+
+    known = [*MASK_KNOBS, "datalist", "dataset_dir", "split", "fold", "seed", "label_kind", "classes", "subgroups"]
+    known += ["output_dir", "tolerance", "thumbnails", "detection_iou", "reader", "overwrite"]
+    for name in knobs:
+        if name not in known:
+            raise UserError(f"--{name}: no such setting with --predictions{nearest(name, known)}")
+    named = {"kind" if name == "label_kind" else name: flag(value) for name, value in knobs.items()}
+    folders = ("predictions", "labels", "images", "datalist", "dataset_dir", "output_dir", "reader")
+    named |= {name: str(named[name]) for name in folders if name in named}
+    evaluate_masks(**named)
 
 
 def predict(
@@ -243,27 +273,26 @@ def predict(
 
 
 def compare(
-    run_a: str,
-    run_b: str,
+    *runs: str,
     output_dir: str = "comparison",
     metrics: str | None = None,
+    margin: str | None = None,
     resamples: int | None = None,
     seed: int | None = None,
 ) -> None:
-    """Compare two evaluated runs on the same images: paired tests, effect sizes, a table and a picture.
+    """Compare evaluated runs on the same images: paired tests, effect sizes, ranks, a table and a picture.
 
     Args:
-        run_a: folder of the first run, which holds per_image.csv.
-        run_b: folder of the second.
-        output_dir: new folder for comparison.csv, comparison.json and comparison.png.
-        metrics: names separated by commas; all that both runs hold by default.
+        runs: folders of two or more evaluations, which hold per_image.csv.
+        output_dir: new folder for comparison.csv, comparison.json, comparison.png and, of more than two, ranking.csv.
+        metrics: names separated by commas; all that the runs hold by default.
+        margin: of non-inferiority, such as dice=0.02,hd95=1: how much worse a later run may be than an earlier one.
         resamples: of the bootstrap.
         seed: of the bootstrap.
     """
     from custom_networks.statistics.compare_runs import compare_runs
 
-    options = given(metrics=metrics, resamples=resamples, seed=seed)
-    print(compare_runs(str(run_a), str(run_b), str(output_dir), **options))
+    print(compare_runs(runs, str(output_dir), **given(metrics=metrics, margin=margin, resamples=resamples, seed=seed)))
 
 
 def folds(*runs: str, output_dir: str = "folds", seed: int | None = None) -> None:

@@ -128,5 +128,6 @@ def test_fuzz(start: Start, studies: Path):
 
 @pytest.mark.slow
 def test_fuzz_long(start: Start, studies: Path):
-    statuses = fuzz(start, studies, 150)
-    print(dict(statuses))
+    statuses = fuzz(start, studies, 400)
+    print(sum(statuses.values()), dict(statuses))
+    assert sum(statuses.values()) > 6000

@@ -58,14 +58,14 @@ def declared_depth(datalist: PathLike | None, knob: Any = None) -> int | None:
     return checked_depth(read_datalist(datalist).get(KEY), f'{datalist}: "{KEY}"')
 
 
-def decided_depth(declared: int | None, needed: Iterable[int | None]) -> int | None:
+def decided_depth(declared: int | None, needed: Iterable[int]) -> int | None:
     """Decide the depth of a set.
 
     Args:
         declared: by the user or the datalist; it holds.
-        needed: by each image, None for those on the 8-bit scale.
+        needed: bits, by each image whose grey is stored in 16.
 
     Returns:
         The smallest of `DEPTHS` that holds every image; None where no image needs one and none is declared.
     """
-    return declared or max((depth for depth in needed if depth is not None), default=None)
+    return declared or max(needed, default=None)

@@ -14,6 +14,7 @@ from monai.data import partition_dataset, select_cross_validation_folds
 
 from custom_networks.data.remote import as_url, fetch, fetch_items, is_remote, remote_base, scan
 from custom_networks.errors import UserError, nearest
+from custom_networks.files import open_regular
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MASK_SUFFIXES = ("_segmentation", "_mask", "_lesion")
@@ -174,6 +175,50 @@ def find_images(dataset_dir: PathLike) -> list[Item]:
     return fetch_items(found, PARTS) if is_remote(folder) else found
 
 
+def find_partners(paths: Iterable[PathLike], folder: PathLike, what: str) -> dict[str, str]:
+    """Find for each file the picture of a folder that is of the same case.
+
+    Names are of one case where they are the same without extension, a suffix of `MASK_SUFFIXES` and nnU-Net's channel
+    number: `case_0000.png`, `case.png` and `case_mask.tif`. Pictures of other cases are passed over.
+
+    Args:
+        paths: files, such as labels.
+        folder: that holds their partners, such as predictions.
+        what: the partners are, for messages.
+
+    Returns:
+        Absolute paths of the partners by the files' own.
+
+    Raises:
+        UserError: when there is no such folder, a file has no partner, or two files are of one case.
+    """
+    given = {str(path): _case(Path(path)) for path in paths}
+    _unique([(case, Path(path)) for path, case in given.items()], "files")
+    root = _folder(folder)
+    found = _unique([(_case(path), path) for path in _scan(root)[1]], "files")
+    lonely = [path for path, case in given.items() if case not in found]
+    if lonely:
+        raise UserError(
+            f"{lonely[0]}: no {what} of this name in {root}{_more(lonely)}; put {given[lonely[0]]}.png there"
+        )
+    return {path: str(found[case]) for path, case in given.items()}
+
+
+def find_pictures(folder: PathLike) -> list[str]:
+    """List the pictures of a folder; raises UserError when there is no such folder or none in it."""
+    root = _folder(folder)
+    pictures = _scan(root)[1]
+    if not pictures:
+        raise UserError(f"{root}: no pictures in it; put {', '.join(EXTENSIONS)} files there")
+    return [str(path) for path in pictures]
+
+
+def _case(path: Path) -> str:
+    """Name of the case that a file of an image, a label or a prediction belongs to."""
+    stem = _stem(path).removesuffix("_0000")
+    return _base(stem) or stem
+
+
 # ---------------------------------------------------------------------------------------------- folders
 
 
@@ -205,13 +250,21 @@ def _scan(folder: Path) -> tuple[list[str], list[Path]]:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
+                if is_folder(entry):
                     subfolders.append(entry.name)
                 elif entry.name.lower().endswith(EXTENSIONS):
                     pictures.append(entry.name)
     except OSError as error:
         raise UserError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from None
     return sorted(subfolders), [folder / name for name in sorted(pictures)]
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry is a folder; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _layout_fix(folder: Path, subfolders: list[str]) -> str:
@@ -325,7 +378,10 @@ def read_datalist(datalist: PathLike) -> dict[str, Any]:
     """
     source = Path(fetch([datalist])[0] if is_remote(datalist) else os.path.expanduser(datalist))  # noqa: PTH111
     try:
-        content = json.loads(source.read_text(encoding="utf-8-sig"))
+        with open_regular(source) as file:
+            content = json.loads(file.read().decode("utf-8-sig"))
+    except RecursionError:
+        raise UserError(f"{source}: nested too deeply for a datalist; correct it") from None
     except FileNotFoundError:
         siblings = [path.name for path in source.parent.glob("*.json")]
         hint = nearest(source.name, siblings) or "; give a MONAI datalist, or none to use the folder's own pairs"
@@ -339,6 +395,8 @@ def read_datalist(datalist: PathLike) -> dict[str, Any]:
     if not isinstance(content, dict) or "training" not in content:
         keys = list(content) if isinstance(content, dict) else []
         raise UserError(f'{source}: no list of pairs under the key "training"; {_rename("training", keys)}')
+    if not isinstance(content["training"], list):
+        raise UserError(f'{source}: "training" must be a list; list image and label of each pair')
     return content
 
 

@@ -34,6 +34,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_UPPER = 15  # of 12 bits in 16
 _TIFF_DEFLATE = (8, 32946)
 _TIFF_PIECES = ((273, 279), (324, 325))  # offsets and byte counts, of strips and of tiles
 
@@ -63,6 +64,7 @@ def read_picture(path: PathLike, data: bytes | None = None) -> Image.Image:
             if frames == 1:
                 if picture.format == "TIFF":
                     _check_pieces(picture)
+                wide = len(picture.getbands()) > 1 and any(";16" in str(tile[3]) for tile in picture.tile)
                 picture.load()
     except Image.DecompressionBombError:
         raise UserError(
@@ -80,6 +82,8 @@ def read_picture(path: PathLike, data: bytes | None = None) -> Image.Image:
         raise UserError(f"{path}: damaged or cut short ({reason}); copy it again from the source") from None
     if frames != 1:
         raise UserError(f"{path}: {frames} frames in one file; save each frame as a file of its own")
+    if wide and max(high for _, high in picture.getextrema()[:3]) <= _UPPER:  # PIL keeps the upper byte
+        raise UserError(f"{path}: 16-bit colour without a value above 4095, which would lose bits; save it as 8-bit")
     if data is not None:
         picture.filename = str(path)  # as PIL sets it for files, for later messages
     return picture
@@ -115,6 +119,14 @@ def check_values(values: NDArray, name: PathLike) -> int:
     return high
 
 
+def above_white(name: PathLike, largest: int, depth: int) -> str:
+    """Say that an image's values exceed the depth of its set."""
+    return (
+        f"{name}: values up to {largest}, but the white of {depth}-bit images is {2**depth - 1}; give --bit_depth "
+        f"{needed_depth(largest)}, or weights that were trained on such images"
+    )
+
+
 def to_eight_bits(values: NDArray, depth: int, name: PathLike) -> NDArray[np.uint8]:
     """Bring whole numbers from 0 up to the 8-bit scale: 2^depth - 1 becomes 255.
 
@@ -132,28 +144,24 @@ def to_eight_bits(values: NDArray, depth: int, name: PathLike) -> NDArray[np.uin
     high = check_values(values, name)
     white = 2**depth - 1
     if high > white:
-        raise UserError(
-            f"{name}: values up to {high}, but the white of {depth}-bit images is {white}; give --bit_depth "
-            f"{needed_depth(high)}, or weights that were trained on such images"
-        )
+        raise UserError(above_white(name, high, depth))
     return np.rint(values * (255 / white)).astype(np.uint8)
 
 
-def to_rgb(image: Image.Image, depth: int | None = None) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """Convert an image of any mode to upright 8-bit RGB.
 
-    EXIF orientation is applied and transparency composited on white. Grey of more than 8 bits is scaled by its depth.
-    Floating-point grey may span 0..1 or 0..255.
+    EXIF orientation is applied and transparency composited on white. Grey of more than 8 bits is scaled by the
+    depth that its own values need. Floating-point grey may span 0..1 or 0..255.
 
     Args:
         image: a picture as opened by PIL, of size (W, H).
-        depth: bits of grey that is stored in 16; None takes the smallest of `DEPTHS` that holds its values.
 
     Returns:
         The RGB picture, of size (W, H), or (H, W) when EXIF turns it.
 
     Raises:
-        UserError: when 32-bit or floating-point values lie outside these ranges, or values exceed the depth.
+        UserError: when 32-bit or floating-point values lie outside these ranges.
     """
     name = _name(image)
     image = upright(image)
@@ -161,7 +169,7 @@ def to_rgb(image: Image.Image, depth: int | None = None) -> Image.Image:
         return _from_float(image, name).convert("RGB")
     if image.mode in WIDE_MODES:
         values = np.asarray(image)
-        return Image.fromarray(to_eight_bits(values, depth or needed_depth(values.max()), name)).convert("RGB")
+        return Image.fromarray(to_eight_bits(values, needed_depth(values.max()), name)).convert("RGB")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from ignite.engine import Events
 from monai.data import decollate_batch
@@ -22,9 +20,9 @@ from torch import Tensor
 
 from custom_networks.data.formats import read
 from custom_networks.errors import UserError, nearest
-from custom_networks.evaluation.classes import class_row
-from custom_networks.evaluation.columns import add_classes, computed_columns, subgroup_names
-from custom_networks.evaluation.instances import PooledInstances, tune_watershed
+from custom_networks.evaluation.case_maps import CASES, case_maps, write_case_maps
+from custom_networks.evaluation.columns import subgroup_edges
+from custom_networks.evaluation.instances import tune_watershed
 from custom_networks.evaluation.items import EvaluationSet
 from custom_networks.evaluation.maps import (
     RESOLUTIONS,
@@ -36,57 +34,16 @@ from custom_networks.evaluation.maps import (
     original_size,
     to_picture,
 )
-from custom_networks.evaluation.pictures import (
-    CASES,
-    THUMBNAILS,
-    Case,
-    choose_cases,
-    resize_mask,
-    resize_picture,
-    small_size,
-    write_case,
-    write_thumbnail,
-)
+from custom_networks.evaluation.measuring import Measurement, Sample
+from custom_networks.evaluation.pictures import Case, choose_cases, resize_picture, small_size
 from custom_networks.flags import flag
-from custom_networks.metrics.image_metrics import measure
-from custom_networks.metrics.policies import FLAGS, METRICS
-from custom_networks.metrics.probability import Calibration
-from custom_networks.metrics.watershed import watershed_parameters
+from custom_networks.metrics.watershed import split_instances, watershed_parameters
 from custom_networks.network.sgdnet import SGDNet
-from custom_networks.statistics.lesion import lesion_size
-from custom_networks.statistics.per_image import PER_IMAGE
 from custom_networks.weights.normalization import Normalization
 
-THRESHOLD = 0.5  # a pixel is foreground from this probability up, as in training and inference
 
-
-@dataclass(frozen=True)
-class Sample:
-    """One image, everything (H, W) at the size that is measured.
-
-    Attributes:
-        path: of the image.
-        size: its own height and width.
-        probability: of the foreground.
-        truth: whole numbers, above 0 foreground.
-        edge: edge probability; None for a network without edge map.
-        class_map: most probable foreground class, outside the mask too; None for one class.
-        types: true class of each pixel; None for one class.
-        picture: (h, w, 3) RGB, 256 pixels at most, at the image's own aspect ratio.
-    """
-
-    path: str
-    size: tuple[int, int]
-    probability: Map
-    truth: NDArray[np.int32]
-    edge: Map | None
-    class_map: NDArray[np.intp] | None
-    types: NDArray[np.int32] | None
-    picture: NDArray[np.uint8]
-
-
-class Evaluation:
-    """Measure each image as it comes, keep one row of figures of it, and nothing else.
+class Evaluation(Measurement):
+    """Measure what a network predicts, image by image, as an evaluator runs it.
 
     Args:
         evaluation_set: what is evaluated.
@@ -96,13 +53,12 @@ class Evaluation:
         normalization: of its images.
         output_dir: new folder of the evaluation.
         resolution: "original" (predictions are resized to each image's own size) or "network" (the truth is resized).
-        subgroups: columns to summarise by, with "size", "contrast" and "skin_tone", which are computed.
-        tolerance: of NSD and boundary F, in pixels.
+        subgroups: columns to summarise by, with "size", "contrast" and "skin_tone", which are computed; `age:30:60`
+            cuts a column of numbers.
         watershed: parameters, or the file that tuning wrote, see `watershed_parameters`.
         tune_watershed: whether to tune them first, on the validation split.
         cases: how many best, median and worst images get pictures of every map.
-        thumbnails: how many images get a thumbnail.
-        overwrite: whether an evaluation in `output_dir` may be replaced.
+        options: tolerance, thumbnails, detection_iou and overwrite, see `Measurement`.
 
     Raises:
         UserError: for an impossible setting, or a folder that holds an evaluation.
@@ -118,50 +74,27 @@ class Evaluation:
         output_dir: str | Path,
         resolution: str = "original",
         subgroups: Sequence[str] | str | None = ("size", "contrast"),
-        tolerance: float = 2.0,
         watershed: Mapping[str, Any] | str | None = None,
         tune_watershed: bool = False,
         cases: int = 6,
-        thumbnails: int = 1000,
-        overwrite: bool = False,
+        **options: Any,
     ) -> None:
         if resolution not in RESOLUTIONS:
             raise UserError(
                 f"--resolution {resolution}: must be original or network{nearest(str(resolution), RESOLUTIONS)}"
             )
-        for name, value in (("cases", cases), ("thumbnails", thumbnails)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise UserError(f"--{name} {value}: must be a whole number from 0 up")
-        if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < float("inf"):
-            raise UserError(f"--tolerance {tolerance}: must be a number of pixels from 0 up")
-        self.set, self.network, self.inferer, self.dataset = evaluation_set, network, inferer, dataset
-        self.normalization, self.resolution, self.tolerance = normalization, resolution, float(tolerance)
-        self.folder, self.cases, self.thumbnails = Path(output_dir), cases, thumbnails
-        self.subgroups = subgroup_names(subgroups, evaluation_set.column_names())
+        if isinstance(cases, bool) or not isinstance(cases, int) or cases < 0:
+            raise UserError(f"--cases {cases}: must be a whole number from 0 up")
+        edges = subgroup_edges(subgroups, evaluation_set.column_names())
+        super().__init__(evaluation_set, output_dir, resolution, edges, **options)
+        self.network, self.inferer, self.dataset = network, inferer, dataset
+        self.normalization, self.cases = normalization, cases
         self.parameters = watershed_parameters(flag(watershed))
         self.tune = flag(tune_watershed) is True
         if self.tune and not self.counts_instances:
             raise UserError(f"--tune_watershed: the labels are of kind {self.set.label_kind}; it needs instances")
-        if (self.folder / PER_IMAGE).exists() and flag(overwrite) is not True:
-            raise UserError(
-                f"{self.folder}: already holds an evaluation; choose another --output_dir, or add --overwrite true"
-            )
+        self.inferred: tuple[Map, Map | None] | None = None  # probability and edge map of the last sample
         self.labels = {item["image"]: item["label"] for item in evaluation_set.items}
-        self.rows: list[dict[str, Any]] = []
-        self.drawn: list[Case] = []
-        self.calibration = Calibration()
-        self.pooled = PooledInstances(self.parameters, self.set.classes)
-        self.seconds = {"metrics": 0.0, "all": 0.0}
-
-    @property
-    def counts_instances(self) -> bool:
-        """Whether PQ and AJI apply."""
-        return self.set.label_kind == "instances"
-
-    @property
-    def unit(self) -> str:
-        """Unit of the distances."""
-        return "mm" if self.set.spacing and self.resolution == "original" else "px"
 
     def attach(self, engine: Workflow) -> None:
         """Listen to the start, each forward pass and the end."""
@@ -171,14 +104,12 @@ class Evaluation:
 
     def start(self, engine: Workflow) -> None:
         """Begin, tuning the watershed first where that is asked for."""
-        self.rows, self.calibration = [], Calibration()
-        for stale in (*self.folder.glob(f"{CASES}/[0-9]*.npz"), *self.folder.glob(f"{THUMBNAILS}/[0-9]*.jpg")):
-            stale.unlink()
         if self.tune:
-            samples = ((each.probability, each.edge, each.truth) for _, each in self.samples(range(len(self.dataset))))
+            samples = (
+                (*self.inferred, sample.truth) for _, sample in self.samples(range(len(self.dataset))) if self.inferred
+            )
             self.parameters = tune_watershed(samples, self.parameters, self.folder, self.set.split)
-        self.pooled = PooledInstances(self.parameters, self.set.classes)
-        self.seconds = {"metrics": 0.0, "all": -time.perf_counter()}
+        self.begin()
 
     def step(self, engine: Workflow) -> None:
         """Measure the images of a batch."""
@@ -189,31 +120,6 @@ class Evaluation:
         for sample in self.of_batch(pairs, logits):
             self.add(sample)
         self.seconds["metrics"] += time.perf_counter() - begin
-
-    def add(self, sample: Sample) -> None:
-        """Measure one image and keep its row."""
-        path, true = sample.path, sample.truth > 0
-        spacing = self.set.spacing.get(path) if self.unit == "mm" else None
-        row: dict[str, Any] = dict(self.set.columns[path])
-        row |= {"height": sample.size[0], "width": sample.size[1]}
-        small = small_size(sample.size)
-        true_small = resize_mask(true, small)
-        row |= computed_columns(sample.picture, true_small, self.subgroups)
-        row["lesion_size"] = lesion_size(true)  # at full size, where no small lesion vanishes
-        figures = measure(sample.probability, sample.truth, spacing, tolerance=self.tolerance, threshold=THRESHOLD)
-        if self.counts_instances:
-            counts = self.pooled.add(sample.probability, sample.edge, sample.truth, sample.class_map, sample.types)
-            figures |= counts.row()
-        row |= {name: figures[name] for name in (*METRICS, *FLAGS) if name in figures}
-        if sample.class_map is not None and sample.types is not None:
-            predicted = np.where(sample.probability >= THRESHOLD, sample.class_map, 0)
-            row |= class_row(predicted, sample.types, self.set.classes, spacing, self.tolerance)
-        self.calibration.add(sample.probability, true)
-        if len(self.rows) < self.thumbnails:
-            row["thumbnail"] = f"{THUMBNAILS}/{len(self.rows):06d}.jpg"
-            masks = true_small, resize_mask(sample.probability >= THRESHOLD, small)
-            write_thumbnail(self.folder / row["thumbnail"], sample.picture, *masks)
-        self.rows.append(row)
 
     def of_batch(self, pairs: Sequence[Mapping[str, Any]], logits: Tensor) -> Iterator[Sample]:
         """Bring a batch to the size that is measured, one image after the other.
@@ -236,12 +142,14 @@ class Evaluation:
             maps = at_size(probabilities[index], shape)
             edge = at_size(torch.sigmoid(edges[index]).transpose(1, 2), shape)[0].numpy() if edges.numel() else None
             several = len(maps) > 1
+            probability = foreground(maps[None])[0].numpy()
+            self.inferred = probability, edge
             yield Sample(
                 path=path,
                 size=size,
-                probability=foreground(maps[None])[0].numpy(),
+                prediction=probability,
                 truth=truths[0],
-                edge=edge,
+                instances=split_instances(probability, edge, self.parameters) if self.counts_instances else None,
                 class_map=(maps[1:].argmax(0) + 1).numpy() if several else None,
                 types=truths[-1] if several else None,
                 picture=resize_picture(to_picture(image, self.normalization), small_size(size)),
@@ -252,7 +160,7 @@ class Evaluation:
         if self.resolution == "network":
             return [part.T.cpu().numpy().astype(np.int32) for part in torch.as_tensor(label)]
         paths = self.labels[path]
-        return [np.asarray(read(each, self.set.label_kind).image, np.int32) for each in ensure_tuple(paths)]
+        return [np.array(read(each, self.set.label_kind).image, np.int32) for each in ensure_tuple(paths)]
 
     def samples(self, indices: Sequence[int]) -> Iterator[tuple[int, Sample]]:
         """Run the network again over some images, one at a time; the inferer then holds the maps of each."""
@@ -266,27 +174,12 @@ class Evaluation:
 
     def finish(self, engine: Workflow) -> None:
         """Draw the cases that stand out, once the figures of all are known."""
-        if len(self.rows) != len(self.set.items):
-            raise RuntimeError(f"{len(self.rows)} of {len(self.set.items)} images were measured")
-        self.seconds["all"] += time.perf_counter()
-        chosen = choose_cases(self.frame(), self.cases, "pq" if self.counts_instances else "dice")
-        self.drawn = [
-            write_case(
-                self.folder,
-                index,
-                self.rows[index]["id"],
-                chosen[index],
-                sample.picture,
-                (sample.truth > 0, sample.probability >= THRESHOLD),
-                self.inferer.maps,
-            )
-            for index, sample in self.samples(list(chosen))
-        ]
-
-    def frame(self) -> pd.DataFrame:
-        """The table, indexed by id."""
-        frame = add_classes(pd.DataFrame(self.rows).set_index("id"))
-        measured = {"resolution": self.resolution, "unit": self.unit, "tolerance": self.tolerance}
-        for name, value in measured.items():
-            frame.insert(frame.columns.get_loc("dice"), name, value)
-        return frame
+        self.end()
+        chosen = choose_cases(self.frame(), self.cases, self.rank_by)
+        self.drawn = []
+        for index, sample in self.samples(list(chosen)):
+            case = Case(self.rows[index]["id"], chosen[index], f"{CASES}/{index:06d}.npz")
+            original = np.asarray(read(sample.path, "image", self.set.bit_depth).image)
+            masks = sample.truth > 0, sample.mask
+            write_case_maps(self.folder / case.file, case_maps(original, *masks, self.inferer.maps))
+            self.drawn.append(case)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from custom_networks.errors import UserError
 from custom_networks.files import write_json
 from custom_networks.metrics.instances import InstanceCounts, PooledPanopticQuality
-from custom_networks.metrics.watershed import WATERSHED, WatershedParameters, split_instances, tune
+from custom_networks.metrics.watershed import WATERSHED, WatershedParameters, tune
 
 
 def tune_watershed(
@@ -48,27 +48,22 @@ class PooledInstances:
     """PQ over a whole set, with the class of each predicted instance by the vote of its pixels.
 
     Args:
-        parameters: of the watershed.
         classes: names of the classes by number; empty for one class.
     """
 
-    def __init__(self, parameters: WatershedParameters, classes: Mapping[int, str]) -> None:
-        self.parameters = parameters
-        self.classes = dict(classes)
-        self.pooled = PooledPanopticQuality(self.classes)
+    def __init__(self, classes: Mapping[int, str]) -> None:
+        self.pooled = PooledPanopticQuality(dict(classes))
 
     def add(
         self,
-        probability: NDArray[np.float32],
-        edge: NDArray[np.float32] | None,
+        instances: NDArray[np.integer],
         truth: NDArray[np.int32],
         class_map: NDArray[np.integer] | None = None,
         truth_types: NDArray[np.int32] | None = None,
     ) -> InstanceCounts:
         """Add an image; all maps (H, W), `class_map` the most probable foreground class of each pixel."""
-        labels = split_instances(probability, edge, self.parameters)
-        types = majority_class(labels, class_map)[labels] if class_map is not None else None
-        return self.pooled.add(labels, truth, types, truth_types)
+        types = majority_class(instances, class_map)[instances] if class_map is not None else None
+        return self.pooled.add(instances, truth, types, truth_types)
 
 
 def majority_class(labels: NDArray[np.integer], class_map: NDArray[np.integer]) -> NDArray[np.intp]:

@@ -14,14 +14,16 @@ from custom_networks.data.checking.examine import Labels
 from custom_networks.data.checking.findings import Kind
 from custom_networks.data.checking.read import DataSet
 from custom_networks.data.checking.run import run_check
-from custom_networks.data.depth import checked_depth
+from custom_networks.data.depth import declared_depth
 from custom_networks.data.folder import find_images, find_pairs, listed_columns, load_datalist, load_test_list
 from custom_networks.data.folder import read_datalist as read_list
 from custom_networks.data.labels import with_classes
 from custom_networks.errors import UserError, nearest
 from custom_networks.evaluation.classes import class_columns
 from custom_networks.evaluation.trained import check_images, check_settings
+from custom_networks.metrics.detection import LESION_COLUMNS
 from custom_networks.metrics.policies import FLAGS, METRICS
+from custom_networks.statistics.groups import group_key
 from custom_networks.statistics.per_image import MEASURED
 
 SPLITS = ("validation", "training", "test", "all")
@@ -33,9 +35,12 @@ COMPUTED = (
     "contrast",
     "ita",
     "skin_tone",
+    "skin_lightness",
     "width",
     "height",
     "thumbnail",
+    *LESION_COLUMNS,
+    *("area_true", "area_predicted"),
     *MEASURED,
 )
 FACTS = ("name", "description", "licence", "reference")  # of a datalist, for the report
@@ -75,7 +80,7 @@ class EvaluationSet:
 def evaluation_set(
     dataset_dir: PathLike,
     datalist: PathLike | None,
-    checkpoint: PathLike,
+    checkpoint: PathLike | None,
     split: str = "validation",
     fold: int = 0,
     seed: int = 0,
@@ -89,7 +94,7 @@ def evaluation_set(
     Args:
         dataset_dir: see `load_datalist`.
         datalist: see `load_datalist`.
-        checkpoint: weights that will be evaluated; what they were trained on is compared.
+        checkpoint: weights that will be evaluated; what they were trained on is compared. None for masks of others.
         split: "validation" (the fold), "training", "test" (the datalist's test list) or "all" (every labelled pair of
             training and validation).
         fold: see `load_datalist`.
@@ -108,13 +113,16 @@ def evaluation_set(
     """
     if split not in SPLITS:
         raise UserError(f"--split {split}: must be one of {', '.join(SPLITS)}{nearest(str(split), SPLITS)}")
-    weights = str(checkpoint)
-    notes = check_settings(weights, {"label_kind": label_kind, "classes": classes, "image_size": image_size})
+    notes: list[str] = []
+    if checkpoint is not None:
+        notes = check_settings(checkpoint, {"label_kind": label_kind, "classes": classes, "image_size": image_size})
     content = read_list(datalist) if datalist is not None else {}
     _need_labels(dataset_dir, datalist, content, split)
     items = _listed(dataset_dir, datalist, content, split, fold, seed)
     settings = {"dataset_dir": dataset_dir, "datalist": datalist, "fold": fold, "seed": seed, "split": split}
-    notes += check_images(weights, items, settings, functools.partial(_listed, dataset_dir, datalist, content))
+    if checkpoint is not None:
+        others = functools.partial(_listed, dataset_dir, datalist, content)
+        notes += check_images(str(checkpoint), items, settings, others)
     lists = ("test",) if split == "test" else ("training", "validation")
     listed = listed_columns(dataset_dir, datalist, lists) if datalist is not None else {}
     paths = Counter(item["image"] for item in items)
@@ -122,7 +130,7 @@ def evaluation_set(
     if twice:
         raise UserError(f"{twice}: listed more than once in {datalist}; list it once, so that it counts once")
     labels = Labels(label_kind, frozenset(range(1, classes)) if classes > 1 else None)
-    depth = _check_files(items, listed, labels, datalist, checked_depth(bit_depth))
+    depth = _check_files(items, listed, labels, datalist, declared_depth(datalist, bit_depth))
     spacing = {path: found for path in paths if (found := _spacing(listed.get(path, {}), path))}
     if spacing and len(spacing) < len(items):
         notes.append(
@@ -243,6 +251,8 @@ def _columns(
         raw = listed.get(item["image"], {})
         row: dict[str, Any] = {"id": names[item["image"]]}
         row |= {name: raw[name] for name in ("group", "fold", "source") if name in raw}
+        if "group" in row:
+            row["group"] = group_key(row["group"])
         row |= {"image": item["image"], "label": item["label"]}
         for name, value in raw.items():
             if name in row or name in FILES or name == "sha256":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,40 +13,47 @@ from typing import Any
 import pandas as pd
 
 from custom_networks.configuration.merged import Configuration
+from custom_networks.evaluation.agreement import area_figures, detection_figures, plot_areas, reader_figures
 from custom_networks.evaluation.classes import CLASS_METRICS, summarise_classes
 from custom_networks.evaluation.columns import limits_text
-from custom_networks.evaluation.handler import THRESHOLD, Evaluation
+from custom_networks.evaluation.handler import Evaluation
+from custom_networks.evaluation.measuring import READER_METRICS, THRESHOLD, Measurement
 from custom_networks.evaluation.trained import training_folder
 from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.processes import rank
 from custom_networks.software import commit, installed
+from custom_networks.statistics.groups import group_column
 from custom_networks.statistics.per_image import PER_IMAGE, as_rows, metric_columns, plain, text_table
-from custom_networks.statistics.summary import summarise, summarise_subgroups
+from custom_networks.statistics.subgroups import subgroup_differences, summarise_subgroups, weakness_sentences
+from custom_networks.statistics.summary import summarise
 from custom_networks.weights.reading import record_of
 
 SUMMARY_JSON, SUMMARY_CSV, SUBGROUPS_CSV, CLASSES_CSV = "summary.json", "summary.csv", "subgroups.csv", "classes.csv"
+AREA_PNG = "area.png"
 SUBGROUP_METRICS = ("dice", "iou", "hd95", "boundary_iou", "pq")
 PACKAGES = ("sgdnet", "torch", "monai", "numpy", "scipy", "scikit-image", "pandas", "pillow")
 
 
 def conclude(
-    evaluation: Evaluation,
-    checkpoint: str | Path,
+    evaluation: Measurement,
+    checkpoint: str | Path | None,
     settings: dict[str, Any],
     configuration: Configuration | None = None,
     device: Any = None,
     seed: int = 0,
+    extra: dict[str, Any] | None = None,
 ) -> None:
     """Write the tables of an evaluation that has run, and print what they say.
 
     Args:
-        evaluation: the handler.
-        checkpoint: that was evaluated.
+        evaluation: that has measured every image.
+        checkpoint: that was evaluated; None where another program made the masks.
         settings: every knob of the evaluation.
         configuration: that it was started with; None where another program than a command line drives it.
         device: that it ran on.
         seed: of the bootstrap.
+        extra: further keys of summary.json.
     """
     if rank() > 0:
         return
@@ -55,7 +63,7 @@ def conclude(
     folder = evaluation.folder
     about = {
         **description(evaluation, frame),
-        "checkpoint": checkpoint_facts(checkpoint),
+        "checkpoint": checkpoint_facts(checkpoint) if checkpoint is not None else {},
         "settings": settings,
         "config": configuration.merged if configuration else {},
         "made": provenance(device),
@@ -63,12 +71,26 @@ def conclude(
         "subgroups": {
             name: {"meaning": limits_text(name), "rows": _keyed_rows(part, "subgroup")} for name, part in parts.items()
         },
-        "calibration": {"ece": plain(evaluation.calibration.error), "curve": evaluation.calibration.curve()},
+        "subgroup_differences": [
+            {name: plain(value) for name, value in row.items()}
+            for row in subgroup_differences(frame, evaluation.subgroups, evaluation.rank_by, seed=seed)
+        ],
+        "calibration": {  # of all pixels together; the columns ece and border_ece are of each image
+            "ece": plain(evaluation.calibration.error),
+            "border_ece": plain(evaluation.border_calibration.error),
+            "curve": evaluation.calibration.curve(),
+        },
+        "detection": detection_figures(frame, evaluation.detection_iou, seed),
+        "area": area_figures(frame, evaluation.unit, seed),
+        "reader": reader_figures(frame, evaluation.reader, seed) if evaluation.reader else {},
         "cases": [asdict(case) for case in evaluation.drawn],
+        **(extra or {}),
     }
+    if isinstance(evaluation, Evaluation):  # what was used, not what was asked for
+        about["settings"] = {**settings, "amp": evaluation.inferer.amp}
     if evaluation.counts_instances:
         about["instances"] = {
-            "watershed": evaluation.parameters.as_dict(),
+            "watershed": evaluation.parameters.as_dict() if isinstance(evaluation, Evaluation) else {},
             "tuned_here": evaluation.tune,
             "pooled": {name: plain(value) for name, value in evaluation.pooled.pooled.summary().items()},
         }
@@ -86,21 +108,29 @@ def conclude(
         _write_csv(folder / CLASSES_CSV, of_classes.reset_index("metric"), "class")
     _write_csv(folder / SUMMARY_CSV, table, "metric")
     write_json(folder / SUMMARY_JSON, about)
-    _write_csv(folder / PER_IMAGE, frame, "id")
+    picture = plot_areas(frame, evaluation.unit)
+    write_atomically(folder / AREA_PNG, lambda file: picture.savefig(file, format="png", dpi=120))
     print(summary_text(about, folder), flush=True)
 
 
-def subgroup_tables(frame: pd.DataFrame, names: list[str], seed: int = 0) -> dict[str, pd.DataFrame]:
+def subgroup_tables(
+    frame: pd.DataFrame, columns: Mapping[str, tuple[float, ...]], seed: int = 0
+) -> dict[str, pd.DataFrame]:
     """Summarise by each of some columns, with the metrics of `SUBGROUP_METRICS` that there are."""
     metrics = [name for name in SUBGROUP_METRICS if name in frame.columns]
-    return {name: summarise_subgroups(frame, name, metrics, seed=seed) for name in names if name in frame.columns}
+    return {
+        name: summarise_subgroups(frame, name, metrics, seed=seed, edges=edges)
+        for name, edges in columns.items()
+        if name in frame.columns
+    }
 
 
-def description(evaluation: Evaluation, frame: pd.DataFrame) -> dict[str, Any]:
+def description(evaluation: Measurement, frame: pd.DataFrame) -> dict[str, Any]:
     """Say what was measured and how."""
     seconds = {name: round(value, 3) for name, value in evaluation.seconds.items()}
     return {
         "images": len(frame),
+        "groups": len(set(group_column(frame) or frame.index)),
         "counts": {name: int(frame[name].sum()) for name in FLAGS},
         "undefined": {
             name: int(frame[name].isna().sum()) for name in metric_columns(frame) if frame[name].isna().any()
@@ -114,7 +144,7 @@ def description(evaluation: Evaluation, frame: pd.DataFrame) -> dict[str, Any]:
         "unit": evaluation.unit,
         "threshold": THRESHOLD,
         "tolerance_pixels": evaluation.tolerance,
-        "rank_by": "pq" if evaluation.counts_instances else "dice",
+        "rank_by": evaluation.rank_by,
         "seconds": seconds,
     }
 
@@ -154,16 +184,17 @@ def summary_text(about: dict[str, Any], folder: Path) -> str:
     """Lay the figures out for a terminal."""
     counts = about["counts"]
     lines = [
-        f"{about['images']} images ({about['split']}), {resolution_text(about)}",
+        f"{about['images']} images of {about['groups']} groups ({about['split']}), {resolution_text(about)}",
         f"missed {counts['missed']}   false alarms {counts['false_alarm']}   both empty {counts['both_empty']}",
         "",
     ]
-    rows = [["", "mean", "95 % interval", "median", "quartiles", "undefined"]]
+    rows = [["", "mean", "95 % interval", "groups", "with object", "of groups", "median", "quartiles", "undefined"]]
     for name, row in about["metrics"].items():
         rows.append(
             [
                 _label(name, about["unit"]),
-                *(_figure(row["mean"]), f"{_figure(row['ci_low'])} to {_figure(row['ci_high'])}"),
+                *(_figure(row["mean"]), _interval(row), str(row["groups"])),
+                *(_figure(row[name]) for name in ("mean_with_object", "mean_of_groups")),
                 *(_figure(row["median"]), f"{_figure(row['q1'])} to {_figure(row['q3'])}", str(row["undefined"])),
             ]
         )
@@ -173,11 +204,39 @@ def summary_text(about: dict[str, Any], folder: Path) -> str:
     if "instances" in about:
         pooled = about["instances"]["pooled"]
         lines += ["", "pooled: " + "   ".join(f"{name} {_figure(value)}" for name, value in pooled.items())]
+    lines += ["", *agreement_lines(about), *weakness_sentences(about["subgroup_differences"])]
     lines += [f"Note: {note}" for note in about["notes"]]
-    written = (PER_IMAGE, SUMMARY_CSV, SUBGROUPS_CSV, CLASSES_CSV, SUMMARY_JSON)
+    written = (PER_IMAGE, SUMMARY_CSV, SUBGROUPS_CSV, CLASSES_CSV, SUMMARY_JSON, AREA_PNG)
     names = ", ".join(name for name in written if (folder / name).is_file())
     lines += ["", f"In {folder}: {names}; `sgdnet report {folder}` makes a page of it."]
     return "\n".join(lines)
+
+
+def agreement_lines(about: dict[str, Any]) -> list[str]:
+    """Say in a line each how means are formed, how many lesions are detected, how areas and probabilities agree."""
+    found, area, calibration = about["detection"], about["area"], about["calibration"]
+    sensitivity, false = found["sensitivity"], found["false_per_image"]
+    low, high = area["limits_of_agreement"]
+    lines = [
+        "with object: mean over the images whose truth is not empty; of groups: mean of the groups' means.",
+        f"Lesions at an IoU of {found['iou']:g}: {found['detected']} of {found['lesions']} detected, sensitivity "
+        f"{_figure(sensitivity['value'])} ({_interval(sensitivity)}); {_figure(false['value'])} false ones an image "
+        f"({_interval(false)}).",
+        f"Area, predicted - true: {_figure(area['mean_difference'])} {area['unit']} ({_interval(area)}), limits of "
+        f"agreement {_figure(low)} to {_figure(high)}; mean relative error {_figure(area['relative_error'])}.",
+    ]
+    if about["reader"]:
+        dice, distance = (about["reader"][name] for name in READER_METRICS)
+        lines.append(
+            f"The other reader against the same labels: Dice {_figure(dice['mean'])} ({_interval(dice)}), HD95 "
+            f"{_figure(distance['mean'])} {about['unit']} ({_interval(distance)}): what two readers agree on."
+        )
+    if calibration["ece"] is not None:
+        lines.append(
+            f"ECE of all pixels together {_figure(calibration['ece'])}, of those near the border "
+            f"{_figure(calibration['border_ece'])}; Image ECE above is the mean of each image's own."
+        )
+    return lines
 
 
 def _class_lines(rows: list[dict[str, Any]], unit: str) -> list[str]:
@@ -206,6 +265,12 @@ def _keyed_rows(table: pd.DataFrame, key: str) -> list[dict[str, Any]]:
 
 def _label(name: str, unit: str) -> str:
     return f"{METRICS[name].label} ({unit})" if METRICS[name].is_distance else METRICS[name].label
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    if row["ci_low"] is None:
+        return "too few groups"
+    return f"{_figure(row['ci_low'])} to {_figure(row['ci_high'])}"
 
 
 def _figure(value: float | None) -> str:

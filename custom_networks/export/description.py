@@ -49,6 +49,7 @@ def describe(source: Source, name: str, precision: str, sizes: str) -> Metadata:
         },
         "preprocessing": {
             "colour": "RGB, 0 to 255, upright as EXIF says",
+            **({} if source.bit_depth is None else {"grey_in_16_bits": f"values * 255 / {2**source.bit_depth - 1}"}),
             "resize": f"to {side} x {side} pixels, bilinear, anti-aliased as Pillow does it, rounded to whole numbers",
             "size": side,
             "mean": list(source.normalization.mean),

@@ -11,7 +11,7 @@ from custom_networks.metrics import overlap, surface
 from custom_networks.metrics.boundary_iou import boundary_iou
 from custom_networks.metrics.instances import match_instances
 from custom_networks.metrics.policies import flags
-from custom_networks.metrics.probability import auroc, brier, expected_calibration_error
+from custom_networks.metrics.probability import auroc, border_band, brier, expected_calibration_error
 from custom_networks.metrics.watershed import WatershedParameters, split_instances
 
 
@@ -54,6 +54,7 @@ def measure(
         row |= {
             "auroc": auroc(prediction, true),
             "ece": expected_calibration_error(prediction, true),
+            "border_ece": expected_calibration_error(prediction, true, border_band(true)),
             "brier": brier(prediction, true),
         }
     if edge is not None:
@@ -77,6 +78,7 @@ def _of_masks(
     return {
         "dice": overlap.dice(counts),
         "iou": overlap.iou(counts),
+        "isic_jaccard": overlap.isic_jaccard(counts),
         "sensitivity": overlap.sensitivity(counts),
         "specificity": overlap.specificity(counts),
         "precision": overlap.precision(counts),

@@ -79,6 +79,45 @@ class InstanceCounts:
         return {name: value if (worth := worths[name]) is None else worth for name, value in values.items()}
 
 
+@dataclass(frozen=True)
+class Overlaps:
+    """Pairs of a true and a predicted instance that share pixels, and the area of each instance.
+
+    Attributes:
+        true: (P,) number of the true instance, from 0.
+        predicted: (P,) number of the predicted one, from 0.
+        intersection: (P,) pixels.
+        union: (P,) pixels.
+        true_area: (T,) pixels.
+        predicted_area: (Q,) pixels.
+    """
+
+    true: Labels
+    predicted: Labels
+    intersection: Labels
+    union: Labels
+    true_area: Labels
+    predicted_area: Labels
+
+    @property
+    def iou(self) -> NDArray[np.float64]:
+        """(P,) of the pairs."""
+        return self.intersection / self.union
+
+
+def instance_overlaps(prediction: Labels, truth: Labels) -> Overlaps:
+    """Find which instances of two maps (H, W) overlap; ids need not be consecutive, 0 is background."""
+    predicted, _, _ = relabel_sequential(prediction)
+    true, _, _ = relabel_sequential(truth)
+    predicted_area, true_area = (np.bincount(labels.ravel())[1:] for labels in (predicted, true))
+    both = (predicted > 0) & (true > 0)
+    shape = len(true_area), len(predicted_area)
+    pairs = coo_array((np.ones(np.count_nonzero(both), np.int64), (true[both] - 1, predicted[both] - 1)), shape=shape)
+    pairs.sum_duplicates()
+    union = true_area[pairs.row] + predicted_area[pairs.col] - pairs.data
+    return Overlaps(pairs.row, pairs.col, pairs.data, union, true_area, predicted_area)
+
+
 def match_instances(prediction: Labels, truth: Labels) -> InstanceCounts:
     """Match the instances of two maps.
 
@@ -89,16 +128,9 @@ def match_instances(prediction: Labels, truth: Labels) -> InstanceCounts:
     Returns:
         The counts of this image.
     """
-    predicted, _, _ = relabel_sequential(prediction)
-    true, _, _ = relabel_sequential(truth)
-    predicted_area, true_area = (np.bincount(labels.ravel())[1:] for labels in (predicted, true))
-    both = (predicted > 0) & (true > 0)
-    shape = len(true_area), len(predicted_area)
-    pairs = coo_array((np.ones(np.count_nonzero(both), np.int64), (true[both] - 1, predicted[both] - 1)), shape=shape)
-    pairs.sum_duplicates()
-    t, p = pairs.row, pairs.col
-    union = true_area[t] + predicted_area[p] - pairs.data
-    overlap = pairs.data / union
+    overlaps = instance_overlaps(prediction, truth)
+    true_area, predicted_area = overlaps.true_area, overlaps.predicted_area
+    t, p, overlap = overlaps.true, overlaps.predicted, overlaps.iou
 
     matched = overlap[overlap > MATCH_IOU]
     # AJI takes for each true instance the prediction of the largest IoU, of equals the smallest id: the last one here
@@ -113,8 +145,8 @@ def match_instances(prediction: Labels, truth: Labels) -> InstanceCounts:
         fp=len(predicted_area) - len(matched),
         fn=len(true_area) - len(matched),
         iou_sum=float(matched.sum()),
-        aji_intersection=int(pairs.data[best].sum()),
-        aji_union=int(union[best].sum() + true_area[lonely].sum() + predicted_area[unused].sum()),
+        aji_intersection=int(overlaps.intersection[best].sum()),
+        aji_union=int(overlaps.union[best].sum() + true_area[lonely].sum() + predicted_area[unused].sum()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Metrics of counted pixels: Dice, IoU, sensitivity, specificity, precision."""
+"""Metrics of counted pixels: Dice, IoU and ISIC's thresholded Jaccard, sensitivity, specificity, precision."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from custom_networks.metrics.policies import UNDEFINED, Case, empty_worth
+
+ISIC_THRESHOLD = 0.65
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,12 @@ def dice(counts: Confusion) -> float:
 def iou(counts: Confusion) -> float:
     """TP / (TP + FP + FN), also called the Jaccard index."""
     return _ratio("iou", counts, counts.tp, counts.tp + counts.fp + counts.fn)
+
+
+def isic_jaccard(counts: Confusion) -> float:
+    """IoU, 0 where it is below 0.65: the ranking metric of the ISIC 2018 challenge (Codella et al., 2019)."""
+    overlap = iou(counts)
+    return 0.0 if overlap < ISIC_THRESHOLD else overlap
 
 
 def sensitivity(counts: Confusion) -> float:

@@ -65,6 +65,7 @@ def _distance(label: str) -> Metric:
 METRICS: dict[str, Metric] = {
     "dice": _overlap("Dice"),
     "iou": _overlap("IoU"),
+    "isic_jaccard": _overlap("Jaccard, 0 below 0.65"),
     "sensitivity": Metric("Sensitivity", "higher", missed=0.0, false_alarm=UNDEFINED, both_empty=UNDEFINED),
     "specificity": Metric("Specificity", "higher", missed="formula", false_alarm="formula", both_empty="formula"),
     "precision": Metric("Precision", "higher", missed=0.0, false_alarm=0.0, both_empty=UNDEFINED),
@@ -75,7 +76,8 @@ METRICS: dict[str, Metric] = {
     "boundary_iou": _overlap("Boundary IoU"),
     "boundary_f": _overlap("Boundary F"),
     "auroc": Metric("AUROC", "higher", missed="formula", false_alarm=UNDEFINED, both_empty=UNDEFINED),
-    "ece": Metric("ECE", "lower", missed="formula", false_alarm="formula", both_empty="formula"),
+    "ece": Metric("Image ECE", "lower", missed="formula", false_alarm="formula", both_empty="formula"),
+    "border_ece": Metric("Border ECE", "lower", missed="formula", false_alarm=UNDEFINED, both_empty=UNDEFINED),
     "brier": Metric("Brier score", "lower", missed="formula", false_alarm="formula", both_empty="formula"),
     "pq": _overlap("PQ"),
     "sq": _overlap("SQ"),

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
 
+from custom_networks.metrics.boundary_iou import band_width
 from custom_networks.metrics.policies import UNDEFINED
 
 BINS = 15
@@ -65,9 +67,14 @@ class Calibration:
     def __post_init__(self) -> None:
         self.pixels, self.probabilities, self.positives = np.zeros((3, self.bins))
 
-    def add(self, probability: NDArray[np.floating], truth: NDArray[np.bool_]) -> Calibration:
-        """Count the pixels of an image, both (H, W); returns itself."""
-        flat = probability.ravel()
+    def add(
+        self,
+        probability: NDArray[np.floating],
+        truth: NDArray[np.bool_],
+        where: NDArray[np.bool_] | None = None,
+    ) -> Calibration:
+        """Count the pixels of an image, all (H, W), of a region alone where one is given; returns itself."""
+        flat, truth = (probability.ravel(), truth) if where is None else (probability[where], truth[where])
         index = np.minimum((flat * self.bins).astype(np.intp), self.bins - 1)
         self.pixels += np.bincount(index, minlength=self.bins)
         self.probabilities += np.bincount(index, flat, minlength=self.bins)
@@ -88,15 +95,33 @@ class Calibration:
         ]
 
 
-def expected_calibration_error(probability: NDArray[np.floating], truth: NDArray[np.bool_], bins: int = BINS) -> float:
-    """Expected calibration error of one image, over its pixels.
+def expected_calibration_error(
+    probability: NDArray[np.floating], truth: NDArray[np.bool_], where: NDArray[np.bool_] | None = None
+) -> float:
+    """Expected calibration error of one image, over its pixels, in 15 equal bins.
 
     Args:
         probability: (H, W), 0 to 1.
         truth: (H, W) boolean.
-        bins: equal bins from 0 to 1.
+        where: (H, W) boolean, a region that is looked at alone; all by default.
 
     Returns:
-        0 to 1.
+        0 to 1; NaN where the region is empty.
     """
-    return Calibration(bins).add(probability, truth).error
+    return Calibration().add(probability, truth, where).error
+
+
+def border_band(truth: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels near the border of a mask, on both sides, within 2 % of the image's diagonal along both axes.
+
+    Most pixels of an image lie far from any border and are easy: over all of them a network looks calibrated whose
+    border is not.
+
+    Args:
+        truth: (H, W) boolean.
+
+    Returns:
+        (H, W) boolean; nothing where the mask is empty or fills the image.
+    """
+    size = 2 * band_width(truth.shape) + 1
+    return maximum_filter(truth, size, mode="nearest") != minimum_filter(truth, size, mode="nearest")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -76,7 +77,7 @@ def predict_images(request: Request) -> int:
     names = trained_classes(checkpoint)
     outputs = chosen_outputs(request.outputs, options.tta, names)
     inputs = [*request.inputs, *([_image_folder(request.dataset_dir)] if request.dataset_dir else [])]
-    output = Path(request.output).expanduser()
+    output = Path(os.path.expanduser(request.output))  # noqa: PTH111  ~nouser stays as it is
     settings = settings_of(options, sha256(checkpoint), outputs, request.spacing, request.axis)
     more = {name: getattr(request, name) for name in ("spacing", "overwrite", "axis")} | {
         "settings": settings,
@@ -125,5 +126,5 @@ def _check(request: Request) -> None:
 
 def _image_folder(dataset_dir: str) -> str:
     """Return the folder's `images/` where it has one, else itself."""
-    images = Path(dataset_dir).expanduser() / "images"
+    images = Path(os.path.expanduser(dataset_dir)) / "images"  # noqa: PTH111  ~nouser stays as it is
     return str(images if images.is_dir() else dataset_dir)

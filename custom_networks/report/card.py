@@ -9,11 +9,11 @@ import pandas as pd
 
 from custom_networks.data.folder import read_datalist
 from custom_networks.errors import UserError
-from custom_networks.report.collect import Run, Training, number
+from custom_networks.report.collect import Run, Training
+from custom_networks.statistics.subgroups import weakness_sentences
 
 POOR_DICE = 0.5
 FACTS = {"name": "Data set", "description": "Description", "licence": "Licence", "reference": "Cite"}
-FEW = 5  # a subgroup of fewer images is not judged
 INTENDED = (
     "Research on the segmentation of lesions or nuclei in 2D colour images like those it was trained on. "
     "Not a medical device: not for diagnosis, treatment or any decision about a patient. Quality on other devices, "
@@ -70,7 +70,7 @@ def known_failures(run: Run) -> list[str]:
             f"{len(poor)} of {len(frame)} images have a Dice below {POOR_DICE:g}: {names}{' ...' * (len(poor) > 5)}"
         )
     lines += tendency(frame)
-    lines += weak_subgroups(run.about)
+    lines += weakness_sentences(run.about.get("subgroup_differences", []))
     return lines
 
 
@@ -85,22 +85,3 @@ def tendency(frame: pd.DataFrame) -> list[str]:
     return [
         f"Predictions are larger than the truth in {larger} and smaller in {smaller} of {len(known)} images ({means})."
     ]
-
-
-def weak_subgroups(about: dict[str, Any]) -> list[str]:
-    """Say for each column which subgroup of enough images fares worst, if it lies below the interval of all."""
-    lines = []
-    whole = about["metrics"]["dice"]
-    for column, table in about.get("subgroups", {}).items():
-        rows = [
-            row for row in table["rows"] if row["metric"] == "dice" and row["images"] >= FEW and row["mean"] is not None
-        ]
-        if not rows:
-            continue
-        worst = min(rows, key=lambda row: row["mean"])
-        if whole["ci_low"] is not None and worst["mean"] < whole["ci_low"]:
-            lines.append(
-                f"{column} {worst['subgroup']}: mean Dice {number(worst['mean'], 3)} in {worst['images']} images, "
-                f"below the interval of all ({number(whole['ci_low'], 3)} to {number(whole['ci_high'], 3)})."
-            )
-    return lines

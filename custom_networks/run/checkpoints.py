@@ -6,6 +6,7 @@ hence this handler.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ from custom_networks.run.record import RunRecord
 from custom_networks.run.resume import DATA, check_settings
 from custom_networks.training.averaging import AveragedWeights
 from custom_networks.weights.network import check_network, load_checkpoint
-from custom_networks.weights.reading import record_of
+from custom_networks.weights.reading import check_content, record_of
 from custom_networks.weights.record import BEST, KEY, LAST, WeightsRecord, parse_record, plain
 from custom_networks.weights.training import About
+
+logger = logging.getLogger(__name__)
 
 
 class CheckpointLoader:
@@ -148,16 +151,31 @@ class Checkpoints:
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])
         engine.state.epoch = state["epoch"]
         engine.state.iteration = state["epoch"] * engine.state.epoch_length
-        self.record.resume_at(state["epoch"], state["best"], stored)
+        best = state["best"] if from_first(self.has_best) else {}
+        self.record.resume_at(state["epoch"], best, stored)
+
+    def has_best(self) -> bool:
+        """Tell whether the best weights are those of their record.
+
+        They are not where the run was killed between the two files, or a file was damaged since: the next epoch that
+        is validated then counts as the best, and replaces them.
+        """
+        try:
+            check_content(self.best)
+        except UserError as error:
+            logger.warning("%s; the next epoch replaces them", error)
+            return False
+        return True
 
     def check_data(self, stored: WeightsRecord) -> None:
-        """Refuse other training images than the run's; the same ones may lie elsewhere."""
+        """Refuse other training images or labels than the run's; the same ones may lie elsewhere."""
         if stored.data is not None and self.about.data is not None:
-            if stored.data.images != self.about.data.images:
-                raise UserError(
-                    f"{self.last}: the training images are not those that this run was started with; "
-                    "give it the same ones, or start a new run"
-                )
+            for part in ("images", "labels"):
+                if getattr(stored.data, part) not in (None, getattr(self.about.data, part)):
+                    raise UserError(
+                        f"{self.last}: the training {part} are not those that this run was started with; "
+                        "give it the same ones, or start a new run"
+                    )
         else:
             check_settings(stored.settings, self.record.settings, self.last, names=DATA)
 

@@ -1,66 +1,103 @@
-"""Two runs on the same images: paired tests, effect sizes, correction over the metrics."""
+"""Runs on the same images, two by two: paired tests, effect sizes, correction over metrics and pairs, a verdict.
+
+A mean and the ranks answer different questions: many small gains and a few disasters raise the ranks and lower the
+mean. A run is called better only where both say so; where they point in opposite directions, that is the finding, and
+the images that make it are named.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
-from scipy.stats import wilcoxon
+from numpy.typing import NDArray
 
 from custom_networks.errors import UserError
 from custom_networks.metrics.policies import METRICS
-from custom_networks.statistics.bca import RESAMPLES, ClusterSample, bootstrap_interval
-from custom_networks.statistics.per_image import group_column, metric_columns
+from custom_networks.statistics.bootstrap import RESAMPLES, ClusterSample, bootstrap_interval, selected
+from custom_networks.statistics.groups import group_column
+from custom_networks.statistics.paired_tests import (
+    SIGNIFICANT,
+    bootstrap_p,
+    holm,
+    mcnemar_p,
+    rank_biserial,
+    wilcoxon_p,
+)
+from custom_networks.statistics.per_image import metric_columns
+
+BETTER, CONFLICT, ONE_TEST, NOTHING = "better", "conflict", "one test alone", "no difference shown"
+TESTS = ("wilcoxon_p", "bootstrap_p")
+Frames = Mapping[str, pd.DataFrame]
 
 
 def compare(
-    a: pd.DataFrame,
-    b: pd.DataFrame,
-    names: tuple[str, str] = ("A", "B"),
+    frames: Frames,
     metrics: Sequence[str] | None = None,
+    margins: Mapping[str, float] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Compare two runs metric by metric; differences are B minus A on the same image.
+    """Compare each pair of runs metric by metric; differences are B minus A on the same image.
 
     With a column `group`, groups are the unit: the bootstrap draws groups, and Wilcoxon's test and the effect sizes
     take each group's mean difference.
 
     Args:
-        a: per-image table of the first run, as `per_image.read_per_image` returns.
-        b: of the second; the order of its rows does not matter.
-        names: of the runs, for messages and the column `better`.
-        metrics: to compare; all that both tables hold by default.
+        frames: per-image tables by the name of their run, two or more, as `aligned` returns.
+        metrics: to compare; all that every table holds by default.
+        margins: of non-inferiority, by metric, in its unit: how much worse B may be.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
     Returns:
-        A row for each metric, indexed by name: pairs, undefined (pairs without a value in one run or both), units
-        (groups, or pairs), mean_a, mean_b, difference, ci_low, ci_high (95 % BCa of the mean difference), wilcoxon_p,
-        wilcoxon_p_holm, bootstrap_p, bootstrap_p_holm, rank_biserial, cohen_dz, better (the run that is better at 5 %
-        by the corrected Wilcoxon test, or empty).
+        A row for each pair and metric, indexed by a, b (names of the runs) and metric: pairs, undefined (pairs without
+        a value in one run or both), units (groups, or pairs), mean_a, mean_b, difference, ci_low, ci_high (95 % BCa of
+        the mean difference), median_difference, better_a, better_b (images on which either is better), wilcoxon_p,
+        wilcoxon_p_holm, bootstrap_p, bootstrap_p_holm (over all rows), rank_biserial, cohen_dz, margin, non_inferior
+        (whether B is no worse than A by the margin: the end of the interval lies within), verdict (one of the constants
+        of this module), better (the run that is, or empty).
 
     Raises:
-        UserError: when the runs are not on the same images, their groups differ, or a metric is missing.
+        UserError: when a metric is missing.
     """
-    check_same_images(a, b, names)
-    b = b.loc[a.index]
-    chosen = _chosen_metrics(a, b, names, metrics)
-    groups, other_groups = group_column(a), group_column(b)
-    if groups and other_groups and groups != other_groups:
-        raise UserError(f"{names[0]}, {names[1]}: the images are grouped differently; evaluate both with one datalist")
-    groups = groups or other_groups
-    rows = {
-        name: _compare_metric(a[name].to_numpy(float), b[name].to_numpy(float), groups, resamples, seed)
-        for name in chosen
-    }
-    table = pd.DataFrame.from_dict(rows, orient="index")
-    for test in ("wilcoxon_p", "bootstrap_p"):
+    chosen = _chosen_metrics(frames, metrics)
+    groups = group_column(next(iter(frames.values())))
+    rows = {}
+    for name_a, name_b in itertools.combinations(frames, 2):
+        for name in chosen:
+            values = (frames[run][name].to_numpy(float) for run in (name_a, name_b))
+            row = _compare_metric(*values, groups, METRICS[name].better == "higher", resamples, seed)
+            rows[name_a, name_b, name] = row | _non_inferiority(row, (margins or {}).get(name), name)
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["a", "b", "metric"])
+    for test in TESTS:
         table.insert(table.columns.get_loc(test) + 1, f"{test}_holm", holm(table[test]))
-    table["better"] = [_better(name, row, names) for name, row in table.iterrows()]
-    return table
+    verdicts = [_verdict(row, key) for key, row in table.iterrows()]
+    return table.assign(verdict=[text for text, _ in verdicts], better=[run for _, run in verdicts])
+
+
+def aligned(frames: Frames) -> dict[str, pd.DataFrame]:
+    """Bring the rows of several runs into the order of the first, each with the groups that any of them has.
+
+    Raises:
+        UserError: when the runs are not on the same images, naming the first ids that only one has, or group them
+            differently.
+    """
+    names = list(frames)
+    first = frames[names[0]]
+    for name in names[1:]:
+        check_same_images(first, frames[name], (names[0], name))
+    ordered = {name: frame.loc[first.index] for name, frame in frames.items()}
+    grouped = {name: found for name, frame in ordered.items() if (found := group_column(frame)) is not None}
+    if not grouped:
+        return ordered
+    one, groups = next(iter(grouped.items()))
+    other = next((name for name, found in grouped.items() if found != groups), None)
+    if other:
+        raise UserError(f"{one}, {other}: the images are grouped differently; evaluate both with one datalist")
+    return {name: frame.assign(group=groups) for name, frame in ordered.items()}
 
 
 def check_same_images(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> None:
@@ -79,95 +116,113 @@ def check_same_images(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) 
         raise UserError(f"the runs are on different images: {'; '.join(parts)}; evaluate both with the same datalist")
 
 
-def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Correct p-values for testing several metrics, by Holm's step-down method.
+def compare_misses(frames: Frames) -> pd.DataFrame:
+    """Compare how often runs miss the object altogether, by McNemar's exact test.
 
     Args:
-        p_values: (M,); NaN are no tests and stay NaN.
+        frames: as in `compare`. With groups, a group counts for the run that misses more of its images.
 
     Returns:
-        (M,) corrected values: the smallest times M, the next times M - 1, ..., never falling, at most 1.
+        A row for each pair of runs that record misses, indexed by a and b: missed_a, missed_b, only_a, only_b (images
+        that one of them misses alone), p, p_holm (over the pairs).
     """
-    given = np.asarray(p_values, np.float64)
-    corrected = np.full(given.shape, np.nan)
-    order = np.argsort(given)[: np.count_nonzero(~np.isnan(given))]
-    steps = given[order] * np.arange(len(order), 0, -1)
-    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return corrected
+    flagged = {name: frame["missed"].to_numpy(float) > 0 for name, frame in frames.items() if "missed" in frame.columns}
+    groups = group_column(next(iter(frames.values())))
+    rows = {}
+    for a, b in itertools.combinations(flagged, 2):
+        alone = flagged[b].astype(float) - flagged[a]
+        units = ClusterSample(alone, groups).sums[:, 0]
+        rows[a, b] = {
+            "missed_a": int(flagged[a].sum()),
+            "missed_b": int(flagged[b].sum()),
+            "only_a": int((alone < 0).sum()),
+            "only_b": int((alone > 0).sum()),
+            "p": mcnemar_p(int((units < 0).sum()), int((units > 0).sum())),
+        }
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["missed_a", "missed_b", "only_a", "only_b", "p"])
+    if rows:
+        table.index = pd.MultiIndex.from_tuples(table.index, names=["a", "b"])
+    return table.assign(p_holm=holm(table["p"]))
 
 
-def rank_biserial(differences: NDArray[np.float64]) -> float:
-    """Matched-pairs rank-biserial correlation: (W+ - W-) / (W+ + W-), -1 to 1; zero differences left out.
+def tail(a: pd.DataFrame, b: pd.DataFrame, metric: str, row: pd.Series, count: int = 5) -> list[tuple[str, float]]:
+    """Images that stand against the run that the ranks favour, the largest difference first.
 
     Args:
-        differences: (N,).
+        a: table of the first run.
+        b: of the second, rows in the same order.
+        metric: that is looked at.
+        row: of `compare`.
+        count: how many images at most.
 
     Returns:
-        1 where all differences are positive; 0 where all are zero.
+        Their ids and differences, B minus A.
     """
-    nonzero = differences[differences != 0]
-    if not nonzero.size:
-        return 0.0
-    ranks = pd.Series(np.abs(nonzero)).rank().to_numpy()
-    return float((ranks * np.sign(nonzero)).sum() / ranks.sum())
+    against = (b[metric] - a[metric]) * -np.sign(row["rank_biserial"])
+    worst = against[against > 0].nlargest(count).index
+    return [(str(name), float(b.loc[name, metric] - a.loc[name, metric])) for name in worst]
 
 
 def _compare_metric(
-    a: NDArray[np.float64], b: NDArray[np.float64], groups: list[str] | None, resamples: int, seed: int
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
+    groups: list[str] | None,
+    higher: bool,
+    resamples: int,
+    seed: int,
 ) -> dict[str, float]:
     difference = b - a
     defined = ~np.isnan(difference)
-    sample = ClusterSample(difference, groups)
-    units = sample.group_means()
+    shared = difference[defined]
+    sample = ClusterSample(shared, selected(groups, defined))
+    units = sample.group_means()[:, 0]
     interval = bootstrap_interval(difference, groups, resamples=resamples, seed=seed)
     spread = units.std(ddof=1) if len(units) > 1 else np.nan
-    mean = float(difference[defined].mean()) if defined.any() else np.nan
+    mean = float(sample.means[0])
+    gains, losses = int((shared > 0).sum()), int((shared < 0).sum())
     return {
         "pairs": len(difference),
         "undefined": int((~defined).sum()),
-        "units": len(units),
+        "units": sample.count,
         "mean_a": float(a[defined].mean()) if defined.any() else np.nan,
         "mean_b": float(b[defined].mean()) if defined.any() else np.nan,
         "difference": mean,
         "ci_low": interval.low,
         "ci_high": interval.high,
-        "wilcoxon_p": _wilcoxon(units),
-        "bootstrap_p": _bootstrap_p(sample, resamples, seed),
+        "median_difference": float(np.median(shared)) if defined.any() else np.nan,
+        "better_a": losses if higher else gains,
+        "better_b": gains if higher else losses,
+        "wilcoxon_p": wilcoxon_p(units),
+        "bootstrap_p": bootstrap_p(sample, resamples, seed),
         "rank_biserial": rank_biserial(units) if len(units) else np.nan,
         "cohen_dz": float(units.mean() / spread) if len(units) > 1 and spread > 0 else (0.0 if mean == 0 else np.nan),
     }
 
 
-def _wilcoxon(differences: NDArray[np.float64]) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test, zero differences left out; 1 where all are zero."""
-    if not len(differences):
-        return np.nan
-    return float(wilcoxon(differences).pvalue) if differences.any() else 1.0
+def _non_inferiority(row: Mapping[str, float], margin: float | None, metric: str) -> dict[str, float | bool | None]:
+    """Whether the end of the interval where B is worse lies within the margin; None without margin or interval."""
+    worst = -row["ci_low"] if METRICS[metric].better == "higher" else row["ci_high"]
+    return {"margin": margin, "non_inferior": None if margin is None or np.isnan(worst) else bool(worst < margin)}
 
 
-def _bootstrap_p(sample: ClusterSample, resamples: int, seed: int) -> float:
-    """Two-sided p: how often the mean of a resample is as far from the observed mean as that is from zero."""
-    if sample.count < 2:
-        return np.nan
-    observed = sample.values.mean()
-    away = np.abs(sample.replicates(np.mean, resamples, seed) - observed) >= abs(observed) * (1 - 1e-12)
-    return float((1 + away.sum()) / (1 + resamples))
+def _verdict(row: pd.Series, key: tuple[str, str, str]) -> tuple[str, str]:
+    """What the tests say together, and the run that is better, if one is."""
+    sign = 1 if METRICS[key[2]].better == "higher" else -1
+    by_rank, by_mean = (sign * np.sign(row[name]) for name in ("rank_biserial", "difference"))
+    shown = [row[f"{test}_holm"] < SIGNIFICANT for test in TESTS]
+    if not any(shown):
+        return NOTHING, ""
+    if by_rank * by_mean < 0:
+        return CONFLICT, ""
+    return (BETTER, key[1] if by_rank > 0 else key[0]) if all(shown) else (ONE_TEST, "")
 
 
-def _better(name: object, row: pd.Series, names: tuple[str, str]) -> str:
-    if not row["wilcoxon_p_holm"] < 0.05:
-        return ""
-    b_is_better = (row["rank_biserial"] > 0) == (METRICS[str(name)].better == "higher")
-    return names[1] if b_is_better else names[0]
-
-
-def _chosen_metrics(
-    a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str], metrics: Sequence[str] | None
-) -> list[str]:
-    shared = [name for name in metric_columns(a) if name in b.columns]
+def _chosen_metrics(frames: Frames, metrics: Sequence[str] | None) -> list[str]:
+    first, *others = frames.values()
+    shared = [name for name in metric_columns(first) if all(name in other.columns for other in others)]
     missing = [name for name in metrics or () if name not in shared]
     if missing:
-        raise UserError(f"{missing[0]}: not a metric that both runs hold; choose from {', '.join(shared)}")
+        raise UserError(f"{missing[0]}: not a metric that all runs hold; choose from {', '.join(shared)}")
     if not shared:
-        raise UserError(f"{names[0]} and {names[1]} have no metric in common; evaluate both in the same way")
+        raise UserError(f"{' and '.join(frames)} have no metric in common; evaluate all in the same way")
     return list(metrics or shared)

@@ -18,6 +18,7 @@ from custom_networks.statistics.per_image import (
     check_measured_alike,
     metric_columns,
     read_per_image,
+    run_folders,
     short_names,
     text_table,
 )
@@ -43,14 +44,7 @@ def fold_runs(runs: Sequence[str | Path], output_dir: str | Path, seed: int = 0)
         UserError: for fewer than two runs, tables that cannot be read, were measured differently or share some of their
             images only, or a folder that holds results already.
     """
-    folder, paths = Path(output_dir), [Path(run) for run in runs]
-    if len(paths) < 2:
-        raise UserError(f"sgdnet folds: needs at least two evaluated runs, got {len(paths)}; name their folders")
-    seen: set[Path] = set()
-    for path in paths:
-        if path.resolve() in seen:
-            raise UserError(f"{path}: named twice; name each run once")
-        seen.add(path.resolve())
+    folder, paths = Path(output_dir), run_folders(runs, "folds")
     there = next((name for name in (*FILES, PER_IMAGE) if (folder / name).exists()), None)
     if there:
         raise UserError(f"{folder / there}: already there; choose another --output_dir")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from custom_networks.errors import UserError
-from custom_networks.metrics.policies import METRICS
+from custom_networks.metrics.policies import FLAGS, METRICS
 
 PER_IMAGE = "per_image.csv"
 MEASURED = ("resolution", "unit", "tolerance")
@@ -28,8 +30,8 @@ def read_per_image(run: str | Path) -> pd.DataFrame:
         they are, `group` as text.
 
     Raises:
-        UserError: when there is no such file, it is no CSV, lacks the column id or any metric, has an id twice, or
-            text where a metric's number should be.
+        UserError: when there is no such file, it is no CSV, lacks the column id or any metric, has an id or a column
+            twice, or something else than finite numbers in the column of a metric or a flag.
     """
     path = Path(run)
     if path.is_dir():
@@ -38,10 +40,15 @@ def read_per_image(run: str | Path) -> pd.DataFrame:
         raise UserError(f"{path}: no such file; run `sgdnet evaluate` with this folder as its --output_dir first")
     try:
         text = {"id": str, "group": str}  # an image may be called 007 or NA
+        with path.open(newline="", encoding="utf-8") as file:
+            header = next(csv.reader(file), [])
         frame = pd.read_csv(path, dtype=text, encoding="utf-8", keep_default_na=False, na_values=["", "nan"])
-    except (ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (ValueError, OSError, csv.Error) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{path}: not a table with commas between values ({reason}); evaluate the run again") from error
+    repeated = next((name for name in header if header.count(name) > 1), None)
+    if repeated is not None:
+        raise UserError(f"{path}: two columns are called {repeated!r}; evaluate the run again")
     if "id" not in frame.columns or frame["id"].isna().any():
         raise UserError(f"{path}: each row needs the image's name in a column `id`; evaluate the run again")
     twice = frame["id"][frame["id"].duplicated()].tolist()
@@ -50,22 +57,19 @@ def read_per_image(run: str | Path) -> pd.DataFrame:
     metrics = metric_columns(frame)
     if not metrics:
         raise UserError(f"{path}: no column is named as a metric ({', '.join(METRICS)}); evaluate the run again")
-    for name in metrics:
-        if not pd.api.types.is_numeric_dtype(frame[name]):
-            raise UserError(f"{path}: the column {name} holds something else than numbers; evaluate the run again")
+    for name in (*metrics, *(flag for flag in FLAGS if flag in frame.columns)):
+        numbers = pd.to_numeric(frame[name], errors="coerce")
+        wrong = frame.index[(numbers.isna() & frame[name].notna()) | np.isinf(numbers)]
+        if len(wrong):
+            row, value = frame["id"][wrong[0]], frame[name][wrong[0]]
+            raise UserError(f"{path}: {row}, column {name}: {value} is no finite number; evaluate the run again")
+        frame[name] = numbers.astype(float)
     return frame.set_index("id")
 
 
 def metric_columns(frame: pd.DataFrame) -> list[str]:
     """Names of the metrics that a per-image table holds, in the order of the metrics' table."""
     return [name for name in METRICS if name in frame.columns]
-
-
-def group_column(frame: pd.DataFrame) -> list[str] | None:
-    """Group of each row: the column `group`, the image's own name where it is empty; None without the column."""
-    if "group" not in frame.columns:
-        return None
-    return [group if isinstance(group, str) else f"image {name}" for name, group in frame["group"].items()]
 
 
 def check_measured_alike(frames: Sequence[pd.DataFrame], names: Sequence[str]) -> None:
@@ -93,6 +97,30 @@ def check_measured_alike(frames: Sequence[pd.DataFrame], names: Sequence[str]) -
             )
 
 
+def run_folders(runs: Sequence[str | Path], verb: str) -> list[Path]:
+    """Check the runs that a verb is given.
+
+    Args:
+        runs: folders, or files.
+        verb: of `sgdnet`, for the message.
+
+    Returns:
+        Their paths.
+
+    Raises:
+        UserError: for fewer than two, or one that is named twice.
+    """
+    paths = [Path(run) for run in runs]
+    if len(paths) < 2:
+        raise UserError(f"sgdnet {verb}: needs at least two evaluated runs, got {len(paths)}; name their folders")
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise UserError(f"{path}: named twice; name each run once")
+        seen.add(path.resolve())
+    return paths
+
+
 def short_names(runs: Sequence[Path]) -> list[str]:
     """Short names of runs: of their folders, or the whole paths where two are the same."""
     short = [(path if path.is_dir() else path.parent).resolve().name for path in runs]
@@ -112,6 +140,11 @@ def as_rows(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
         str(name): {str(key): plain(value) for key, value in row.items()}
         for name, row in table.to_dict("index").items()
     }
+
+
+def as_records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table with the levels of its index as columns, as JSON knows them."""
+    return list(as_rows(table.reset_index()).values())
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:

@@ -15,7 +15,7 @@ from custom_networks.errors import UserError, nearest
 from custom_networks.network.interactive import InteractiveSGDNet, with_fusion
 from custom_networks.network.sgdnet import TRAINING_ARGUMENTS, SGDNet
 from custom_networks.network.weights import load_strictly, read_state_dict
-from custom_networks.weights.reading import record_of, takes_clicks, trained_outputs
+from custom_networks.weights.reading import check_content, record_of, takes_clicks, trained_outputs
 from custom_networks.weights.record import WeightsRecord, plain
 
 logger = logging.getLogger(__name__)
@@ -79,6 +79,7 @@ def interactive_network(
     _refuse_unknown(arguments, "--network_def#", "correct its name")
     if not automatic:
         return InteractiveSGDNet(train_embedding, **arguments)
+    check_content(automatic)
     state = read_state_dict(automatic)
     recorded = record_of(automatic).network or {}
     _refuse_conflict(automatic, recorded, arguments)
@@ -126,8 +127,9 @@ def load_checkpoint(network: nn.Module, path: str | Path) -> None:
         path: `model.pt` or `last.pt` of a run.
 
     Raises:
-        UserError: a missing file, or weights of another architecture.
+        UserError: a missing or damaged file, or weights of another architecture.
     """
+    check_content(path)
     state = read_state_dict(path)
     record = record_of(path)
     check_network(network, record, path)

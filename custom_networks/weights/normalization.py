@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ class Normalization:
         std: of red, green, blue.
 
     Raises:
-        ValueError: for a standard deviation that is not above 0.
+        ValueError: for a mean that is not finite, or a standard deviation that is not finite and above 0.
     """
 
     name: str
@@ -25,6 +26,8 @@ class Normalization:
     std: tuple[float, float, float]
 
     def __post_init__(self) -> None:
+        if not all(math.isfinite(value) for value in (*self.mean, *self.std)):
+            raise ValueError(f"mean and std must be finite numbers, got {list(self.mean)} and {list(self.std)}")
         if not all(value > 0 for value in self.std):
             raise ValueError(f"std must be above 0 in every channel, got {list(self.std)}")
 

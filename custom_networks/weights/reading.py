@@ -8,6 +8,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from custom_networks.errors import UserError
+from custom_networks.files import sha256
 from custom_networks.network.interactive import FUSION
 from custom_networks.network.weights import read_checkpoint, read_state_dict
 from custom_networks.typed_files import read_model
@@ -42,6 +44,30 @@ def record_of(checkpoint: str | Path) -> WeightsRecord:
             return found
     best = path.with_name(BEST).with_suffix(".json")
     return _read(best, *_stamp(best)) if path.name == LAST and best.is_file() else UNKNOWN
+
+
+def check_content(checkpoint: str | Path) -> None:
+    """Refuse weights whose bytes are not those that their record was written for: damaged, or of another training.
+
+    Args:
+        checkpoint: the weights; those without a record beside them, or one without a hash, pass.
+
+    Raises:
+        UserError: where the SHA-256 differs, or the record cannot be read.
+    """
+    path = Path(checkpoint)
+    beside = path.with_suffix(".json")
+    expected = record_of(path).sha256 if path.is_file() and beside.is_file() else None
+    if expected is not None and _content(path, *_stamp(path)) != expected:
+        raise UserError(
+            f"{path}: not the weights that {beside.name} beside it was written for (the sha256 differs), so they are "
+            "damaged or of another training; copy both files again from the run"
+        )
+
+
+@functools.lru_cache(maxsize=32)
+def _content(path: Path, modified: int, size: int) -> str:
+    return sha256(path)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -40,10 +40,12 @@ class TrainingData(FileModel):
 
     Attributes:
         images: SHA-256 of each training image's file, sorted.
+        labels: SHA-256 over all pairs of image and label, whatever their order; None where it is not known.
         datalist: SHA-256 of the datalist; None where a folder was trained on.
     """
 
     images: list[str]
+    labels: str | None = None
     datalist: str | None = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,8 +46,9 @@ class About:
         """The training images by content; None where they are not known. Reads every file, once."""
         if not self.items:
             return None
-        listed = sha256(Path(self.datalist).expanduser()) if self.datalist else None
-        return TrainingData(images=sorted(set(image_hashes(image_paths(self.items)).values())), datalist=listed)
+        listed = sha256(os.path.expanduser(self.datalist)) if self.datalist else None  # noqa: PTH111
+        images = sorted(set(image_hashes(image_paths(self.items)).values()))
+        return TrainingData(images=images, labels=_hash_of_pairs(self.items), datalist=listed)
 
     def record(self, network: nn.Module, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> WeightsRecord:
         """Make the record of weights.
@@ -74,8 +76,22 @@ class About:
 
 def image_paths(items: Iterable[Mapping[str, Any]]) -> list[str]:
     """List the image files of items; an item may have one or a list of them."""
-    named = [item["image"] for item in items]
-    return [str(path) for one in named for path in (one if isinstance(one, list | tuple) else [one])]
+    return [path for item in items for path in _paths(item, "image")]
+
+
+def _paths(item: Mapping[str, Any], part: str) -> list[str]:
+    named = item.get(part, [])
+    return [str(path) for path in (named if isinstance(named, list | tuple) else [named])]
+
+
+def _hash_of_pairs(items: Sequence[Mapping[str, Any]]) -> str | None:
+    """Hash images with their labels, so that an edited or swapped label is noticed; None for images alone."""
+    files = [_paths(item, "image") + _paths(item, "label") for item in items]
+    if not any("label" in item for item in items):
+        return None
+    hashes = image_hashes([path for paths in files for path in paths])
+    pairs = sorted(" ".join(hashes[path] for path in paths) for paths in files)
+    return hashlib.sha256("\n".join(pairs).encode()).hexdigest()
 
 
 def image_hashes(paths: Sequence[str]) -> dict[str, str]:

@@ -28,7 +28,9 @@ def test_a_good_input_passes(good: dict[str, Path], tmp_path: Path, name: str) -
         assert (outcome.code, outcome.trace) == (0, ""), (verb, outcome)
 
 
-@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
+@pytest.mark.parametrize(
+    "bad", [pytest.param(bad, id=bad.name, marks=[pytest.mark.slow] if bad.slow else []) for bad in BAD]
+)
 def test_a_bad_input_is_one_sentence(good: dict[str, Path], tmp_path: Path, bad: Bad) -> None:
     folder, layout = tmp_path / "set", LAYOUTS[bad.layout]
     shutil.copytree(good[bad.layout], folder)
@@ -50,3 +52,13 @@ def test_a_bad_input_is_one_sentence(good: dict[str, Path], tmp_path: Path, bad:
         assert len(outcome.text.split("Error: ")) <= 2, outcome.text
         assert not list(output.glob("prepared/*.json")), f"{verb} wrote a datalist"
     assert state(folder) == before
+
+
+@pytest.mark.parametrize("place", ["~nouser/set", "nowhere/set", "x" * 300, "caf\udce9", "a\nb", ""])
+def test_a_place_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    for verb, run in verbs_of(LAYOUTS["folder"]).items():
+        outcome = run(Path(place), LAYOUTS["folder"], tmp_path.with_name("out"))
+        assert outcome.trace == "", f"{verb}: {outcome.trace}"
+        assert outcome.code != 0, f"{verb}: {outcome.text}"
+    assert list(tmp_path.iterdir()) == []

@@ -48,7 +48,13 @@ class Folder:
         self.number += 1
         (image or picture(len(self.path.name) * 100 + self.number)).save(self.path / f"{name}.png")
         Image.fromarray(square() if mask is None else mask).save(self.path / f"{name}_mask.png")
-        item = {"id": name, "image": f"{name}.png", "label": f"{name}_mask.png", "fold": 0, **columns}
+        item = {
+            "id": name,
+            "image": f"{name}.png",
+            "label": f"{name}_mask.png",
+            "fold": (self.number - 1) % 2,
+            **columns,
+        }
         self.content.setdefault(split, []).append(item)
         return item
 
@@ -139,7 +145,7 @@ def test_undeclared_class(folder: Folder) -> None:
 
 
 def test_instances_and_their_types(folder: Folder) -> None:
-    folder.content |= {"label_kind": "instances", "classes": {"1": "a", "2": "b"}}
+    folder.content |= {"label_kind": "instances", "classes": {"1": "a", "2": "b"}, "training": []}
     for value, name in ((1, "fine"), (4, "bad")):
         folder.add(name, mask=square(70, dtype=np.uint16), types=f"{name}_types.png")
         types = square(value)
@@ -246,6 +252,8 @@ def test_masks_of_numbers_are_refused_with_the_kind_to_set(
     code, _, err = sgdnet("train", *words, "--output_dir", folder.path / "run")
     assert code == 1
     assert err.strip().splitlines()[-1] == f"Error: {finding.sentence}"
+    assert sgdnet("check", folder.write(), "--label_kind", "instances")[0] == 0
+    assert "did you mean 'classes'" in sgdnet("check", folder.write(), "--label_kind", "clases")[2]
     folder.content["label_kind"] = "instances"
     assert folder.check().errors == []
 
@@ -309,6 +317,31 @@ def test_sheet_is_bounded_and_shows_the_outline(folder: Folder, tmp_path: Path) 
     write_contact_sheet(tmp_path / "large.png", report)
     assert Image.open(tmp_path / "large.png").size[0] == MARGIN + 10 * (CELL + MARGIN)
     assert Image.open(tmp_path / "large.png").size[1] < 6 * 220
+
+
+@pytest.mark.parametrize("kind", ["classes", "instances"])
+def test_sheet_outlines_each_class_and_instance_in_its_colour(folder: Folder, tmp_path: Path, kind: str) -> None:
+    from custom_networks.data.checking.sheet import OUTLINES, write_contact_sheet
+
+    folder.content = {
+        "label_kind": kind,
+        "training": [],
+        **({"classes": {"1": "a", "2": "b"}} if kind == "classes" else {}),
+    }
+    numbers = (1, 2) if kind == "classes" else (1, 300)
+    label = square(numbers[0], 10, 40, np.uint16) + square(numbers[1], 50, 90, np.uint16)
+    folder.add("two", mask=label)
+    folder.add("none", mask=square(0))
+    report = folder.check()
+    assert report.errors == []
+    write_contact_sheet(tmp_path / "sheet.png", report)
+    pixels = np.asarray(Image.open(tmp_path / "sheet.png"))
+    drawn = [(pixels == colour).all(2).sum() for colour in OUTLINES]
+    # borders of squares of 30 and of 40 pixels' side, in a sheet of the image's own size
+    expected = [0] * len(OUTLINES)
+    for number, side in zip(numbers, (30, 40), strict=True):
+        expected[(number - 1) % len(OUTLINES)] = 4 * (side - 1)
+    assert drawn == expected
 
 
 def test_command_on_folders_and_mistakes(sgdnet: Run, dataset: Path, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_missing_file(make_pair):
 
 
 def test_folder_instead_of_file(make_pair, tmp_path):
-    assert "this is a folder; give an image file" in error_of([make_pair() | {"image": str(tmp_path)}])
+    assert "is a folder; give a file" in error_of([make_pair() | {"image": str(tmp_path)}])
 
 
 def test_size_differs(make_pair):

@@ -183,6 +183,6 @@ def test_what_cannot_be_a_depth(value: Any) -> None:
 
 
 def test_what_is_decided() -> None:
-    assert decided_depth(None, [None, 10, 12, None]) == 12
+    assert decided_depth(None, [10, 12, 8]) == 12
     assert decided_depth(14, [12]) == 14
-    assert decided_depth(None, [None]) is None
+    assert decided_depth(None, []) is None

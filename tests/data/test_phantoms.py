@@ -17,8 +17,8 @@ from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
 from skimage.morphology import dilation, disk, erosion
 
-from custom_networks.data import phantoms
-from custom_networks.data.phantoms import AREA_RANGE, draw_phantom, write_phantoms
+from custom_networks.data.phantoms import AREA_RANGE, draw_phantom, drawing, write_phantoms
+from custom_networks.data.phantoms.lesion import one_piece, opacity_of
 from custom_networks.errors import UserError
 
 Mask = NDArray[np.bool_]
@@ -104,8 +104,8 @@ def test_masks_are_binary_and_in_one_piece_without_holes(series) -> None:
 
 def test_the_mask_is_where_the_lesion_is_at_least_half_opaque(monkeypatch) -> None:
     seen = []
-    draw = phantoms._opacity
-    monkeypatch.setattr(phantoms, "_opacity", lambda *rest: seen.append(draw(*rest)) or seen[-1])
+    draw = opacity_of
+    monkeypatch.setattr(drawing, "opacity_of", lambda *rest: seen.append(draw(*rest)) or seen[-1])
     for index in range(12):
         mask = draw_phantom(0, index, SIZE)[1]
         np.testing.assert_array_equal(seen[index] > 0.5, mask > 0)
@@ -117,7 +117,7 @@ def test_specks_are_dropped_and_holes_are_filled() -> None:
     whole = drawn.copy()
     drawn[4, 3] = False  # a hole
     drawn[8, 7] = drawn[10, 10] = True  # specks, one of them touching by a corner
-    np.testing.assert_array_equal(phantoms._one_piece(drawn), whole)
+    np.testing.assert_array_equal(one_piece(drawn), whole)
 
 
 def test_lesions_are_small_and_large_and_some_touch_the_edge(series) -> None:
@@ -144,9 +144,9 @@ def test_outlines_are_not_ellipses(series) -> None:
     assert min(fits) < 0.88
 
 
-@pytest.mark.parametrize("layer", ["_add_hairs", "_add_ruler", "_add_bubbles", "_add_light"])
+@pytest.mark.parametrize("layer", ["add_hairs", "add_ruler", "add_bubbles", "add_light"])
 def test_what_lies_over_the_lesion_does_not_change_the_mask(monkeypatch, series, layer: str) -> None:
-    monkeypatch.setattr(phantoms, layer, lambda rng, picture, *rest: picture)
+    monkeypatch.setattr(drawing, layer, lambda rng, picture, *rest: picture)
     changed = 0
     for index in range(8, 20):
         image, mask = draw_phantom(0, index, SIZE)

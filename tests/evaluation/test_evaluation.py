@@ -18,7 +18,7 @@ from pipelines import training_config, write_nuclei
 
 from custom_networks import load_checkpoint
 from custom_networks.data.resizing import resized
-from custom_networks.evaluation.pictures import read_case
+from custom_networks.evaluation.case_maps import read_case_maps
 from custom_networks.metrics import FLAGS, METRICS, measure
 from custom_networks.statistics import read_per_image
 from custom_networks.weights.normalization import ISIC
@@ -103,9 +103,9 @@ def test_cases_and_thumbnails_are_bounded(evaluated: Path) -> None:
         ("worst", "median", "best"), 2
     )
     assert len(list((evaluated / "thumbnails").iterdir())) == 6
-    maps = read_case(evaluated / about["cases"][0]["file"])
-    shape = maps["image"].shape[:2]
-    assert maps["truth"].shape == maps["prediction"].shape == maps["edge"].shape == maps["guidance"].shape == shape
+    maps = read_case_maps(evaluated / about["cases"][0]["file"])
+    assert maps.edge.shape == maps.guidance.shape == maps.overview.shape[:2]
+    assert maps.truth.shape == maps.prediction.shape == maps.detail.shape[:2]
 
 
 def test_an_evaluation_is_not_overwritten(sgdnet: Run, evaluated: Path, ellipses: Path, scaled_weights: Path) -> None:

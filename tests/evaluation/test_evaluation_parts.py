@@ -13,12 +13,11 @@ from conftest import BUNDLE
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.ndimage import distance_transform_edt
 
 from custom_networks.errors import UserError
 from custom_networks.evaluation.instances import majority_class, tune_watershed
 from custom_networks.evaluation.maps import at_size, class_probabilities, foreground
-from custom_networks.evaluation.pictures import choose_cases, resize_mask, signed_distance, small_size
+from custom_networks.evaluation.pictures import choose_cases, resize_mask, small_size
 from custom_networks.metrics import WatershedParameters
 from custom_networks.metrics.watershed import watershed_parameters
 
@@ -45,16 +44,6 @@ def test_resizing_keeps_constants_and_bounds(h: int, w: int, height: int, width:
     assert resized.shape == (1, height, width)
     assert noise.min() - 1e-6 <= resized.min()
     assert resized.max() <= noise.max() + 1e-6
-
-
-@given(MASKS)
-def test_signed_distance_changes_sign_with_the_mask(mask: np.ndarray) -> None:
-    if mask.all() or not mask.any():
-        return
-    distance = signed_distance(mask)
-    assert ((distance < 0) == mask).all()
-    np.testing.assert_allclose(signed_distance(~mask), -distance)
-    np.testing.assert_allclose(np.abs(distance[mask]) + 0.5, distance_transform_edt(mask)[mask])
 
 
 @given(MASKS)

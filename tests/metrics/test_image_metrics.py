@@ -13,7 +13,7 @@ TRUTH = np.zeros((24, 32), np.uint8)
 TRUTH[4:12, 6:20] = 255
 PROBABILITY = np.clip(gaussian_filter(TRUTH / 255.0, 2), 0, 1)
 INSTANCE_METRICS = ("pq", "sq", "dq", "aji")
-OF_PROBABILITIES = ("auroc", "ece", "brier")
+OF_PROBABILITIES = ("auroc", "ece", "border_ece", "brier")
 
 
 def test_columns_of_a_mask_a_probability_and_an_edge_map():

@@ -15,7 +15,7 @@ def test_by_hand():
     probability, truth = np.array([[0.1, 0.4, 0.35, 0.8]]), np.array([[False, False, True, True]])
     assert auroc(probability, truth) == 0.75
     assert brier(probability, truth) == pytest.approx((0.01 + 0.16 + 0.65**2 + 0.04) / 4)
-    assert expected_calibration_error(probability, truth, bins=2) == pytest.approx((abs(0.85 - 1) + abs(0.8 - 1)) / 4)
+    assert Calibration(bins=2).add(probability, truth).error == pytest.approx((abs(0.85 - 1) + abs(0.8 - 1)) / 4)
 
 
 def test_ties_count_half():

@@ -77,6 +77,25 @@ def test_resumed_worse_epoch_keeps_the_better_weights(tmp_path: Path) -> None:
     assert (tmp_path / "models" / "model.pt").read_bytes() != best
 
 
+def test_best_weights_that_were_damaged_are_replaced_by_the_next_epoch(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So are those of a run that was killed after `model.pt` was written and before its record was."""
+    first = Training(tmp_path)
+    first.epoch(0.5)
+    first.stop()
+    with (tmp_path / "run" / "model.pt").open("r+b") as file:
+        file.seek(200)
+        file.write(b"noise")
+    second = Training(tmp_path, resume=True)
+    assert "sha256 differs" in caplog.text
+    second.epoch(0.4)
+    second.stop()
+    record = json.loads((tmp_path / "run" / "model.json").read_text())
+    assert record["metrics"]["val_mean_dice"] == 0.4
+    assert record["sha256"] == sha256(tmp_path / "run" / "model.pt")
+
+
 def test_a_longer_schedule_never_raises_the_rate_beyond_its_own(tmp_path: Path) -> None:
     first = Training(tmp_path, max_epochs=3)
     first.epoch(0.5)

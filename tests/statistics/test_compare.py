@@ -12,7 +12,11 @@ from PIL import Image
 from scipy.stats import wilcoxon
 
 from custom_networks.errors import UserError
-from custom_networks.statistics import compare, holm, rank_biserial, read_per_image
+from custom_networks.statistics import read_per_image
+from custom_networks.statistics.compare import CONFLICT, NOTHING, aligned, compare_misses, tail
+from custom_networks.statistics.compare import compare as compare_runs
+from custom_networks.statistics.paired_tests import holm, mcnemar_p, rank_biserial
+from custom_networks.statistics.ranking import rank_runs
 
 
 def run(seed=0, count=40, gain=0.0):
@@ -21,6 +25,11 @@ def run(seed=0, count=40, gain=0.0):
     dice = np.clip(base + random.normal(gain, 0.02, count), 0, 1)
     hd95 = 40 * (1 - dice) + random.normal(0, 0.5, count)
     return pd.DataFrame({"dice": dice, "hd95": hd95}, index=pd.Index([f"{i:03d}" for i in range(count)], name="id"))
+
+
+def compare(a, b, names=("A", "B"), **options):
+    """Table of one pair, indexed by metric."""
+    return compare_runs(aligned(dict(zip(names, (a, b), strict=True))), **options).droplevel(["a", "b"])
 
 
 def write(folder: Path, frame: pd.DataFrame) -> Path:
@@ -103,6 +112,8 @@ def test_groups_are_the_unit():
     a, b = run(1), run(2)
     groups = [f"patient {i // 4}" for i in range(40)]
     table = compare(a.assign(group=groups), b.assign(group=groups), resamples=200)
+    table_of_one = compare(a.assign(group=groups), b, resamples=200)
+    pd.testing.assert_frame_equal(table, table_of_one)
     means = (b["dice"] - a["dice"]).groupby(groups).mean()
     assert table.loc["dice", "units"] == 10
     assert table.loc["dice", "wilcoxon_p"] == pytest.approx(wilcoxon(means).pvalue)
@@ -131,10 +142,11 @@ def test_the_verb(sgdnet, tmp_path):
     assert code == 0, err
     assert "A: unet, B: sgdnet" in out
     content = json.loads((tmp_path / "out" / "comparison.json").read_text())
-    assert content["metrics"]["dice"]["better"] == "sgdnet"
+    rows = {row["metric"]: row for row in content["pairs"]}
+    assert rows["dice"]["better"] == "sgdnet"
     assert content["images"] == 40
     table = pd.read_csv(tmp_path / "out" / "comparison.csv", index_col="metric")
-    assert table.loc["hd95", "difference"] == pytest.approx(content["metrics"]["hd95"]["difference"])
+    assert table.loc["hd95", "difference"] == pytest.approx(rows["hd95"]["difference"])
     assert Image.open(tmp_path / "out" / "comparison.png").size == (1320, 1104)
     assert len(list((tmp_path / "out").iterdir())) == 3
     code, _, err = sgdnet("compare", a, b, "--output_dir", tmp_path / "out")
@@ -147,27 +159,31 @@ def test_the_verb_takes_some_metrics(sgdnet, tmp_path):
     code, _, err = sgdnet("compare", a, b, "--output_dir", tmp_path / "1", "--metrics", "dice,hd95", "--resamples", 100)
     assert code == 0, err
     assert sgdnet("compare", a, b, "--output_dir", tmp_path / "2", "--metrics", "hd95", "--resamples", 100)[0] == 0
-    assert list(json.loads((tmp_path / "2" / "comparison.json").read_text())["metrics"]) == ["hd95"]
+    assert [row["metric"] for row in json.loads((tmp_path / "2" / "comparison.json").read_text())["pairs"]] == ["hd95"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "RUN_A is missing; write `sgdnet compare RUN_A RUN_B`"),
-        (("A",), "RUN_B is missing"),
-        (("A", "B", "C"), "C: give a name before the value"),
+        ((), "sgdnet compare: needs at least two evaluated runs, got 0"),
+        (("A",), "got 1"),
+        (("A", "A"), "A: named twice"),
         (("A", "nowhere"), "nowhere: no such file; run `sgdnet evaluate`"),
         (("A", "other"), "only A has 000"),
         (("A", "twice"), "001 has more than one row"),
-        (("A", "words"), "the column dice holds something else than numbers"),
+        (("A", "words"), "000, column dice: high is no finite number"),
         (("A", "no_id"), "column `id`"),
         (("A", "no_metric"), "no column is named as a metric"),
         (("A", "empty"), "not a table"),
         (("A", "network"), "A and network: measured differently, resolution original and network"),
-        (("A", "A", "--metrics", "nsd"), "nsd: not a metric that both runs hold"),
-        (("A", "A", "--resamples", "few"), "--resamples few"),
-        (("A", "A", "--seed", "-1"), "--seed -1"),
-        (("A", "A", "--metric", "dice"), "did you mean 'metrics'?"),
+        (("A", "same", "--metrics", "nsd"), "nsd: not a metric that all runs hold"),
+        (("A", "same", "--resamples", "few"), "--resamples few"),
+        (("A", "same", "--seed", "-1"), "--seed -1"),
+        (("A", "same", "--margin", "0.02"), "of which metric? write --margin dice=0.02"),
+        (("A", "same", "--margin", "dise=0.02"), "did you mean 'dice'?"),
+        (("A", "same", "--margin", "dice=-1"), "must be a number above 0"),
+        (("A", "infinite"), "000, column dice: inf is no finite number"),
+        (("A", "same", "--metric", "dice"), "did you mean 'metrics'?"),
     ],
 )
 def test_mistakes_are_one_sentence(sgdnet, tmp_path, monkeypatch, arguments, sentence):
@@ -175,6 +191,8 @@ def test_mistakes_are_one_sentence(sgdnet, tmp_path, monkeypatch, arguments, sen
     good = run(1).assign(resolution="original")
     write(tmp_path / "A", good)
     write(tmp_path / "network", good.assign(resolution="network"))
+    write(tmp_path / "same", good)
+    write(tmp_path / "infinite", good.replace({"dice": {good["dice"].iloc[0]: np.inf}}))
     write(tmp_path / "other", good[3:])
     write(tmp_path / "twice", pd.concat([good, good[1:2]]))
     write(tmp_path / "words", good.astype(object).assign(dice="high"))
@@ -193,3 +211,101 @@ def test_names_that_look_like_numbers_or_gaps_stay_names(tmp_path):
     frame = run(1, 3)
     frame.index = pd.Index(["007", "NA", "1e3"], name="id")
     assert list(read_per_image(write(tmp_path / "a", frame)).index) == ["007", "NA", "1e3"]
+
+
+def paired(differences, **columns):
+    """Two runs whose Dice differ by these."""
+    index = [f"{i:03d}" for i in range(len(differences))]
+    a = pd.DataFrame({"dice": 0.8, **columns}, index=pd.Index(index, name="id"))
+    return a, a.assign(dice=a["dice"] + differences)
+
+
+DISASTERS = np.r_[np.linspace(0.009, 0.011, 35), np.full(5, -0.6)]
+
+
+def test_many_small_gains_do_not_hide_a_few_disasters():
+    a, b = paired(DISASTERS)
+    row = compare(a, b, resamples=1000).loc["dice"]
+    assert row["difference"] == pytest.approx(-0.066, abs=0.001)
+    assert row["rank_biserial"] > 0.5
+    assert row["wilcoxon_p_holm"] < 0.05
+    assert (row["verdict"], row["better"]) == (CONFLICT, "")
+    assert (row["better_a"], row["better_b"]) == (5, 35)
+    assert [name for name, _ in tail(a, b, "dice", row)] == ["035", "036", "037", "038", "039"]
+    swapped = compare(b, a, resamples=1000).loc["dice"]
+    assert swapped["verdict"] == CONFLICT
+
+
+def test_a_conflict_is_told_with_its_images(sgdnet, tmp_path):
+    a, b = paired(DISASTERS)
+    runs = write(tmp_path / "old", a), write(tmp_path / "new", b)
+    code, out, err = sgdnet("compare", *runs, "--output_dir", tmp_path / "out", "--resamples", 500)
+    assert code == 0, err
+    assert "mean and ranks conflict" in out
+    assert "new is better on 35 of 40 images" in out
+    assert "035 (-0.6)" in out
+    stored = json.loads((tmp_path / "out" / "comparison.json").read_text())["conflicts"][0]
+    assert list(stored["tail"]) == ["035", "036", "037", "038", "039"]
+
+
+def test_too_few_groups_name_no_run():
+    """Nine pairs: Wilcoxon's test alone reaches 5 %, and no interval says how far the mean lies."""
+    a, b = paired(np.linspace(0.1, 0.12, 9))
+    row = compare(a, b, resamples=200).loc["dice"]
+    assert row["wilcoxon_p"] < 0.05
+    assert np.isnan(row["ci_low"])
+    assert row["better"] == ""
+
+
+@pytest.mark.parametrize(("only_a", "only_b", "p"), [(0, 0, 1), (5, 5, 1), (0, 6, 2 / 64), (1, 9, 22 / 1024)])
+def test_mcnemar_by_hand(only_a, only_b, p):
+    assert mcnemar_p(only_a, only_b) == pytest.approx(p)
+
+
+def test_misses_are_paired():
+    a, b = paired(np.zeros(20), missed=0.0)
+    a.loc[["001", "002"], "missed"] = 1
+    b.loc[["002", "003", "004", "005", "006", "007", "008"], "missed"] = 1
+    row = compare_misses({"A": a, "B": b}).loc[("A", "B")]
+    assert row[["missed_a", "missed_b", "only_a", "only_b"]].tolist() == [2, 7, 1, 6]
+    assert row["p"] == pytest.approx(mcnemar_p(1, 6))
+    one_patient = {name: frame.assign(group=["p"] * 10 + list("abcdefghij")) for name, frame in (("A", a), ("B", b))}
+    assert compare_misses(one_patient).loc[("A", "B"), "p"] == 1, "all misses are of one patient"
+
+
+@pytest.mark.parametrize(("margin", "expected"), [(0.02, True), (0.005, False)])
+def test_non_inferiority(margin, expected):
+    a, b = paired(np.random.default_rng(0).normal(-0.005, 0.01, 60))
+    row = compare(a, b, margins={"dice": margin}, resamples=500).loc["dice"]
+    assert row["non_inferior"] == expected
+    assert (row["ci_low"] > -margin) == expected
+
+
+def test_non_inferiority_of_a_distance_turns_the_sign():
+    a, b = run(1), run(1)
+    b["hd95"] += np.random.default_rng(1).normal(1, 0.2, len(b))
+    assert compare(a, b, margins={"hd95": 2.0}, resamples=300).loc["hd95", "non_inferior"]
+    assert not compare(a, b, margins={"hd95": 0.5}, resamples=300).loc["hd95", "non_inferior"]
+
+
+def test_several_runs_are_corrected_together_and_ranked(sgdnet, tmp_path):
+    frames = {"worst": run(1), "good": run(2, gain=0.05), "twin": run(3, gain=0.05)}
+    table = compare_runs(frames, resamples=300)
+    assert len(table) == 6
+    assert table["wilcoxon_p_holm"].tolist() == pytest.approx(holm(table["wilcoxon_p"]).tolist())
+    ranking = rank_runs(frames, ["dice"], resamples=500).loc["dice"]
+    assert ranking.index[-1] == "worst"
+    assert ranking.loc["worst", "rank 3"] == 1
+    assert 0 < ranking.loc["twin", "rank 1"] < 1, "two equal runs change places"
+    assert ranking[["rank 1", "rank 2", "rank 3"]].sum(axis=1).tolist() == pytest.approx([1, 1, 1])
+    folders = [write(tmp_path / name, frame) for name, frame in frames.items()]
+    code, out, err = sgdnet("compare", *folders, "--output_dir", tmp_path / "out", "--resamples", 200)
+    assert code == 0, err
+    assert "95 % of ranks" in out
+    assert len(pd.read_csv(tmp_path / "out" / "ranking.csv")) == 6
+    pairs = json.loads((tmp_path / "out" / "comparison.json").read_text())["pairs"]
+    assert {(row["a"], row["b"]) for row in pairs} == {("worst", "good"), ("worst", "twin"), ("good", "twin")}
+
+
+def test_equal_runs_show_no_difference():
+    assert compare(run(1), run(1), resamples=200)["verdict"].tolist() == [NOTHING, NOTHING]

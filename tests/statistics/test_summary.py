@@ -1,17 +1,11 @@
-"""Summaries of sets, folds and subgroups."""
+"""Summaries of sets and of folds."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from custom_networks.statistics import (
-    bootstrap_interval,
-    size_classes,
-    summarise,
-    summarise_folds,
-    summarise_subgroups,
-)
-from custom_networks.statistics.summary import subgroups_of
+from custom_networks.statistics import bootstrap_interval, summarise, summarise_folds
+from custom_networks.statistics.groups import group_key
 
 FRAME = pd.DataFrame(
     {
@@ -37,8 +31,38 @@ def test_every_figure_of_a_row():
     assert (row["median"], row["q1"], row["q3"]) == pytest.approx((0.75, 0.625, 0.875))
     assert row["sd"] == pytest.approx(np.std(FRAME["dice"], ddof=1))
     assert (row["min"], row["max"]) == (0, 1)
-    interval = bootstrap_interval(FRAME["dice"], ["p", "p", "q", "d", "r", "s"], resamples=300)
-    assert (row["ci_low"], row["ci_high"]) == (interval.low, interval.high)
+    assert row["groups"] == 5, "two images are of one patient, one has none"
+    assert row["mean_with_object"] == pytest.approx(3 / 5), "without the blank image f"
+    assert row["mean_of_groups"] == pytest.approx((0.85 + 0.7 + 0.6 + 0.0 + 1.0) / 5)
+
+
+def test_the_interval_is_that_of_the_groups():
+    frame = pd.concat([FRAME.assign(group=FRAME["group"] + str(copy)) for copy in range(4)])
+    frame.index = [str(number) for number in range(len(frame))]
+    row = summarise(frame, resamples=300).loc["dice"]
+    groups = [group if isinstance(group, str) else name for name, group in frame["group"].items()]
+    interval = bootstrap_interval(frame["dice"], groups, resamples=300)
+    assert (row["ci_low"], row["ci_high"], row["groups"]) == (interval.low, interval.high, 20)
+    assert np.isnan(summarise(FRAME, resamples=100).loc["dice", "ci_low"]), "five groups have no interval"
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [(3, "3"), ("3", "3"), (3.0, "3"), (" 3", "3"), ("a", "a"), (2.5, "2.5"), (None, None), ("", None), (np.nan, None)],
+)
+def test_one_group_has_one_key_however_it_is_written(value, key):
+    assert group_key(value) == key
+
+
+def test_whole_numbers_are_groups():
+    """JSON integers as `group`: an interval of 4 patients with 10 copies is none, as with text."""
+    values = np.repeat(np.random.default_rng(0).random(12), 10)
+    frame = pd.DataFrame({"dice": values, "group": np.repeat(np.arange(12), 10)}, index=[str(i) for i in range(120)])
+    by_number, by_text = summarise(frame, resamples=300), summarise(frame.astype({"group": str}), resamples=300)
+    pd.testing.assert_frame_equal(by_number, by_text)
+    alone = summarise(frame.drop(columns="group"), resamples=300)
+    width = (by_number["ci_high"] - by_number["ci_low"])["dice"]
+    assert width > 2 * (alone["ci_high"] - alone["ci_low"])["dice"]
 
 
 def test_nothing_is_dropped_without_being_counted():
@@ -55,29 +79,3 @@ def test_folds():
     assert table.loc["dice", "mean"] == pytest.approx(np.mean(means))
     assert table.loc["dice", "sd"] == pytest.approx(np.std(means, ddof=1))
     assert table.loc["dice", "folds"] == 2
-
-
-def test_subgroups_hold_every_image_once():
-    table = summarise_subgroups(FRAME, "sex", resamples=100)
-    dice = table.xs("dice", level="metric")
-    assert dice["images"].to_dict() == {"f": 3, "m": 2, "unknown": 1}
-    assert dice.loc["m", "mean"] == pytest.approx(0.4)
-    assert dice.loc["m", "missed"] == 1
-
-
-def test_many_numbers_become_quarters():
-    groups = subgroups_of(pd.Series([*np.arange(40.0), np.nan]))
-    assert groups.value_counts().tolist() == [10, 10, 10, 10, 1]
-    assert groups.cat.categories.tolist() == [
-        "0 to 9.75", "9.75 to 19.5", "19.5 to 29.25", "29.25 to 39", "unknown",
-    ]  # fmt: skip
-
-
-def test_few_numbers_stay_as_they_are():
-    assert subgroups_of(pd.Series([2, 1, 2])).tolist() == ["2", "1", "2"]
-
-
-def test_subgroups_stand_in_the_order_of_their_classes():
-    frame = FRAME[["dice"]].assign(size=size_classes([0.3, 0.01, 0.1, 0.4, 0.02, 0.1]))
-    table = summarise_subgroups(frame, "size", resamples=100)
-    assert list(dict.fromkeys(table.index.get_level_values("size"))) == ["small", "medium", "large"]

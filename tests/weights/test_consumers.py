@@ -21,6 +21,7 @@ from custom_networks import SGDNet, load_checkpoint
 from custom_networks.configuration.inference import load_source
 from custom_networks.errors import UserError
 from custom_networks.export import export_model, write_archive
+from custom_networks.files import sha256
 from custom_networks.prediction import SGDNetPredictor
 from custom_networks.prediction.reading import read_file
 from custom_networks.statistics import read_per_image
@@ -123,3 +124,32 @@ def test_a_damaged_record_stops_every_consumer(sgdnet: Run, pictures: Path, tmp_
     with pytest.raises(UserError, match=r'model\.json: "network": '):
         SGDNetPredictor.from_bundle(BUNDLE, path)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["model.json", "model.pt"]
+
+
+def flip(path: Path) -> None:
+    """Change some bytes in the middle of a file; its length stays."""
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(bytes(range(256)))
+
+
+def test_weights_with_other_bytes_stop_every_consumer(
+    sgdnet: Run, pictures: Path, ellipses: Path, tmp_path: Path
+) -> None:
+    path = write_weights(tmp_path / "model.pt", TOY)
+    beside = path.with_suffix(".json")
+    beside.write_text(json.dumps({**json.loads(beside.read_text()), "sha256": sha256(path)}))
+    SGDNetPredictor.from_bundle(BUNDLE, path)
+    flip(path)
+    for words in (
+        ("predict", pictures, "--output", tmp_path / "out"),
+        ("export", "--output", tmp_path / "model.onnx"),
+        ("package", "--output", tmp_path / "a.zip"),
+        ("evaluate", "--datalist", ellipses, "--split", "test", "--num_workers", 0, "--output_dir", tmp_path / "eval"),
+    ):
+        code, _, error = sgdnet(*words, "--checkpoint", path)
+        assert code == 1
+        assert "model.pt: " in error.splitlines()[-1]
+        assert "sha256 differs" in error.splitlines()[-1], words
+    assert {each.name for each in tmp_path.iterdir()} <= {"model.json", "model.pt", "out", "eval"}
+    assert not list(tmp_path.glob("*/*.*"))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from toy_weights import write_record
 
 from custom_networks.errors import UserError
-from custom_networks.weights import record_of
+from custom_networks.run.checkpoints import Checkpoints
+from custom_networks.weights import About, record_of
 from custom_networks.weights.training import _hash, image_hashes, image_paths
 
 
@@ -28,6 +30,29 @@ def test_images_and_datalist_are_recorded_by_content(dataset: Path, tmp_path: Pa
     assert data.datalist == hashlib.sha256(b"{}").hexdigest()
     assert images[0].name not in (tmp_path / "model.json").read_text()
     assert record_of(tmp_path / "model.pt").summary()["data"]["images"] == len(images)
+
+
+def test_resuming_notices_a_label_that_was_edited_or_swapped(tmp_path: Path) -> None:
+    items = [{"image": str(tmp_path / f"{n}.png"), "label": str(tmp_path / f"{n}_mask.png")} for n in range(3)]
+    for number, item in enumerate(items):
+        Path(item["image"]).write_bytes(b"image %d" % number)
+        Path(item["label"]).write_bytes(b"label %d" % number)
+    stored = About(items=items).record(torch.nn.Identity(), {}, {})
+
+    def resume(given: list[dict[str, str]]) -> None:
+        run = SimpleNamespace(about=About(items=given), last=tmp_path / "last.pt")
+        Checkpoints.check_data(run, stored)  # type: ignore[arg-type]
+
+    resume(items[::-1])
+    swapped = [items[0] | {"label": items[1]["label"]}, items[1] | {"label": items[0]["label"]}, items[2]]
+    with pytest.raises(UserError, match=r"last\.pt: the training labels are not those that this run was started with"):
+        resume(swapped)
+    Path(items[2]["label"]).write_bytes(b"edited")
+    with pytest.raises(UserError, match="the training labels are not those"):
+        resume(items)
+    Path(items[2]["image"]).write_bytes(b"edited")
+    with pytest.raises(UserError, match="the training images are not those"):
+        resume(items)
 
 
 def test_a_changed_file_is_hashed_anew(tmp_path: Path) -> None:

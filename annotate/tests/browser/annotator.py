@@ -8,11 +8,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from axe_playwright_python.sync_playwright import Axe
 from numpy.typing import NDArray
 from playwright.sync_api import Page, Request, expect
 
 Point = tuple[float, float]
 Shape = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.bool_]]  # of x and y of points
+RULES = {
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+}
 MARGIN = 24  # screen pixels that the page leaves around an image that is shown whole
 
 
@@ -102,6 +106,14 @@ class Annotator:
         for key in keys:
             self.page.keyboard.press(key)
 
+    def axe(self, place: str) -> None:
+        """Fail where axe-core finds a violation, in a dialog or in the page."""
+        response = Axe().run(self.page, options=RULES).response
+        assert len(response["passes"]) > 15, "axe has looked at nothing"
+        found = response["violations"]
+        told = [(each["id"], [node["target"] for node in each["nodes"]][:4]) for each in found]
+        assert not told, (place, told)
+
     # --- the server
 
     def submit(self) -> int:
@@ -123,17 +135,22 @@ class Annotator:
 
     def drafted(self, image: str) -> None:
         """Wait until the work on an image is in the browser's database."""
-        self.page.wait_for_function(
-            """async (image) => {
-                const open = indexedDB.open("annotation", 1);
-                const database = await new Promise((resolve) => (open.onsuccess = () => resolve(open.result)));
-                const all = database.transaction("drafts").objectStore("drafts").getAllKeys();
-                const keys = await new Promise((resolve) => (all.onsuccess = () => resolve(all.result)));
-                database.close();
-                return keys.some((key) => key.endsWith(" " + image));
-            }""",
-            arg=image,
-        )
+        for _ in range(100):
+            kept = self.page.evaluate(
+                """async (image) => {
+                    const open = indexedDB.open("annotation", 1);
+                    const database = await new Promise((resolve) => (open.onsuccess = () => resolve(open.result)));
+                    const all = database.transaction("drafts").objectStore("drafts").getAllKeys();
+                    const keys = await new Promise((resolve) => (all.onsuccess = () => resolve(all.result)));
+                    database.close();
+                    return keys.some((key) => key.endsWith(" " + image));
+                }""",
+                image,
+            )
+            if kept:
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"no draft of {image}")
 
 
 def drawn(width: int, height: int, inside: Shape) -> NDArray[np.bool_]:

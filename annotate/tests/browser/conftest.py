@@ -121,7 +121,7 @@ def visit(server: Server, browser: Browser) -> Iterator[Visit]:
     ) -> Annotator:
         if context is None:
             context = browser.new_context(
-                viewport={"width": 1280, "height": 800}, color_scheme=theme, **(options or {})
+                **{"viewport": {"width": 1280, "height": 800}, "color_scheme": theme, **(options or {})}
             )
             contexts.append(context)
             chosen = {"automatic": False, "proceed": False, "tool": "brush", **settings}

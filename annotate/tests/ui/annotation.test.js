@@ -130,6 +130,39 @@ test("the threshold on the probability moves the outline; a smaller plane is int
   assert.equal(row(annotation, 0), "22222" + "0".repeat(15) + "3".repeat(20));
 });
 
+test("over several tiles the threshold and the mask change the same pixels as one by one", () => {
+  const large = { ...item, width: 700, height: 520 };
+  const blob = plane(70, 52, (x, y) => Math.max(0, Math.round(255 - 6 * Math.hypot(x - 20, y - 15))));
+  const annotation = new Annotation(large);
+  annotation.perform("Hand", (edit) => edit.fillSpan(150, 180, 420, 2));
+  annotation.perform("Threshold", (edit) => applyThreshold(edit, blob, 60, 1));
+  const drawn = annotation.mask.labels.slice();
+  const single = new Annotation({ ...large });
+  for (let y = 0; y < large.height; y++) {
+    for (let x = 0; x < large.width; x++) {
+      const [px, py] = [(x + 0.5) / 10 - 0.5, (y + 0.5) / 10 - 0.5].map((at, i) =>
+        Math.max(0, Math.min([69, 51][i], at)),
+      );
+      const [x0, y0] = [Math.floor(px), Math.floor(py)];
+      const at = (/** @type {number} */ i, /** @type {number} */ j) =>
+        blob.data[Math.min(51, y0 + j) * 70 + Math.min(69, x0 + i)];
+      const upper = at(0, 0) * (1 - (px - x0)) + at(1, 0) * (px - x0);
+      const lower = at(0, 1) * (1 - (px - x0)) + at(1, 1) * (px - x0);
+      const hand = y === 150 && x >= 180 && x < 420;
+      single.mask.labels[y * 700 + x] = hand ? 2 : upper * (1 - (py - y0)) + lower * (py - y0) >= 153 - 1e-4 ? 1 : 0;
+    }
+  }
+  const different = drawn.filter((value, i) => value !== single.mask.labels[i]).length;
+  assert.equal(different, 0);
+  annotation.perform("Mask", (edit) =>
+    applyMask(edit, { width: 700, height: 520, data: drawn.map((value) => (value === 1 ? 0 : 1)) }, 1),
+  );
+  const expected = drawn.map((value) => (value === 2 ? 2 : value === 1 ? 0 : 1));
+  assert.deepEqual(annotation.mask.labels, expected);
+  annotation.undo();
+  assert.deepEqual(annotation.mask.labels, drawn);
+});
+
 test("an answer to guidance changes its own class only", () => {
   const annotation = new Annotation(item);
   annotation.perform("Model", (edit) =>

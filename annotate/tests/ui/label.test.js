@@ -10,6 +10,23 @@ test("runs come back as they were", () => {
   assert.throws(() => decodeRuns(encodeRuns(bytes), new Uint8Array(4999)), /4999 were expected/);
 });
 
+test("runs are the longest there are, wherever the bytes begin", () => {
+  let seed = 3;
+  const random = (/** @type {number} */ below) => (seed = (seed * 16807) % 2147483647) % below;
+  for (let round = 0; round < 200; round++) {
+    const buffer = new Uint8Array(300);
+    for (let at = 0; at < 300;) {
+      const end = at + 1 + random(round % 2 ? 5 : 60);
+      buffer.fill(random(3) && 200, at, end);
+      at = end;
+    }
+    const bytes = buffer.subarray(random(8), 300 - random(8));
+    const runs = encodeRuns(bytes);
+    assert.deepEqual(decodeRuns(runs, new Uint8Array(bytes.length)), bytes.slice());
+    for (let i = 1; i < runs.length; i++) assert.notEqual(runs[i] & 255, runs[i - 1] & 255);
+  }
+});
+
 test("an edit over several tiles is undone and redone exactly", () => {
   const mask = new LabelMask(600, 300);
   const first = mask.edit();
@@ -39,6 +56,26 @@ test("an edit that changes nothing is no change, and a cancelled one leaves noth
   const again = mask.edit();
   again.fillSpan(10, 5, 5, 1);
   assert.equal(again.commit(), null);
+});
+
+test("clearing is one change, undone exactly", () => {
+  const mask = new LabelMask(600, 300);
+  const first = mask.edit();
+  first.fillSpan(120, 200, 400, 3);
+  first.commit();
+  const before = mask.labels.slice();
+  const edit = mask.edit();
+  edit.clear();
+  const change = edit.commit();
+  assert.ok(!mask.labels.includes(3) && !mask.hand.includes(0));
+  mask.apply(change, "before");
+  assert.deepEqual(mask.labels, before);
+  assert.equal(
+    mask.hand.reduce((sum, value) => sum + value, 0),
+    200,
+  );
+  mask.apply(change, "after");
+  assert.ok(!mask.labels.includes(3) && !mask.hand.includes(0));
 });
 
 test("a protected span leaves other classes alone", () => {

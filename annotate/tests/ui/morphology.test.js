@@ -108,8 +108,5 @@ test("an outline as a polygon takes its own class out and leaves what lies in it
   const { points, spans } = outlinePolygon(patchOf(mask, 1), 1, 3, 1, 0.1);
   paintSpans(mask.edit(), spans);
   assert.deepEqual(linesOf(mask), ["00000000", "00000000", "00200000", "00000000", "00000000", "00000010"]);
-  assert.deepEqual(
-    points.map(String).sort(),
-    ["1,1", "1,5", "6,1", "6,5"],
-  );
+  assert.deepEqual(points.map(String).sort(), ["1,1", "1,5", "6,1", "6,5"]);
 });

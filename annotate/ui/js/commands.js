@@ -101,17 +101,13 @@ export const COMMANDS = {
     label: "Clear the label",
     keys: ["Shift+Delete"],
     run: ({ annotation }) =>
-      annotation?.perform(
-        "Clear",
-        (edit) => edit.clear(),
-        { clicks: [], scribbles: [], box: null, polygon: null },
-      ),
+      annotation?.perform("Clear", (edit) => edit.clear(), { clicks: [], scribbles: [], box: null, polygon: null }),
   },
 
   ask: { group: "Model", label: "Ask the model again", keys: ["A"], run: (w) => w.askModel() },
   afresh: {
     group: "Model",
-    label: "Ask afresh, give up corrections",
+    label: "Start over, give up corrections",
     keys: ["Shift+A"],
     run: (w) => w.model.askAfresh(),
   },

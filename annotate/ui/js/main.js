@@ -35,10 +35,11 @@ async function start() {
   const settings = new Settings();
   const api = new Api(takeToken(), localStorage.getItem(NAME_KEY) ?? "");
   const [database, tabs] = await Promise.all([Database.open(), Tabs.start()]);
-  const drafts = new Drafts(database, tabs, () =>
-    workspace.say("This browser's storage is full: your work is not kept if the page closes. Submit it soon.", "bad"),
-  );
+  const full = () =>
+    workspace.say("This browser's storage is full: your work is not kept if the page closes. Submit it soon.", "bad");
+  const drafts = new Drafts(database, tabs, full);
   const outbox = new Outbox(database, tabs, api);
+  outbox.addEventListener("unkept", full);
   const workspace = new Workspace({ api, drafts, outbox, tabs, settings });
   workspace.stage = new Stage(byId("stage"), workspace);
   mountMessages(workspace);
@@ -87,9 +88,18 @@ async function start() {
   await begin();
 }
 
+/** @returns {string} the image that the address names; what is no encoded name names none */
+function addressed() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
+}
+
 /** @param {Workspace} workspace where the address names an image, it is opened */
 async function openAddressed(workspace) {
-  const id = decodeURIComponent(location.hash.slice(1));
+  const id = addressed();
   workspace.settings.set({ drawer: !id });
   if (id && id !== workspace.annotation?.item.id) await workspace.open(id);
 }

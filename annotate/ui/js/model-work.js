@@ -49,9 +49,7 @@ export class ModelWork {
     const maps = map === "uncertainty" || map === "edge" ? [map] : [];
     this.inference.cancel();
     const turn = ++this.turn;
-    const previous = guided
-      ? await inBackground("encodeClass", [mask.labels, mask.width, mask.height, value])
-      : null;
+    const previous = guided ? await inBackground("encodeClass", [mask.labels, mask.width, mask.height, value]) : null;
     if (turn !== this.turn) return;
     const question = { image: annotation.item.id, ...(guided ? toRequest(guidance, value) : {}), maps };
     const answer = await this.inference.ask(question, previous, guided ? value : null, this.valueWanted);

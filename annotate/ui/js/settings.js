@@ -36,7 +36,7 @@ const DEFAULTS = {
 /** Not kept: they belong to the image or to the moment. @type {(keyof Values)[]} */
 const MOMENTARY = ["positive", "value", "visible", "map", "brightness", "contrast", "drawer"];
 
-/** Whether the list lies over the image; layout.css has the same width. */
+/** Whether the list lies over the image; style/screens.css has the same width. */
 export const NARROW = matchMedia("(max-width: 900px)");
 
 /** Emits "change" with the names changed as `detail`. */

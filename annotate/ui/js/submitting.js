@@ -141,6 +141,7 @@ export class Submitting {
         await outbox.discard(submission);
         if (workspace.annotation?.item.id !== image) await workspace.open(image);
         const { annotation } = workspace;
+        await workspace.repairs.ended();
         if (annotation?.item.id === image) {
           annotation.baseVersion = submission.conflict.version;
           annotation.perform("Take the other label", (edit) => replaceLabel(edit, theirs));

@@ -10,10 +10,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from custom_networks.data.checking.examine import Labels
 from custom_networks.data.checking.read import read_data_set
 from custom_networks.data.checking.report import as_json, as_table
 from custom_networks.data.checking.run import run_check
 from custom_networks.data.checking.sheet import write_contact_sheet
+from custom_networks.data.labels import label_kind
 from custom_networks.errors import UserError
 from custom_networks.files import write_atomically
 
@@ -25,6 +27,7 @@ def check_command(
     near_duplicates: bool,
     num_workers: int | None,
     dataset_dir: Any,
+    kind: Any = None,
     cluster: str = "",
 ) -> None:
     """Check data sets, print the table, and write what was asked for; exits with 1 where there are errors.
@@ -36,6 +39,7 @@ def check_command(
         near_duplicates: whether to search for them.
         num_workers: threads, or None.
         dataset_dir: where a datalist's files lie that are not beside it, or None.
+        kind: of the labels, or None for what each datalist says.
         cluster: address of a Dask scheduler, or empty.
 
     Raises:
@@ -51,12 +55,15 @@ def check_command(
         if value is not None and not str(value).lower().endswith(ending):
             raise UserError(f"--{name} {value}: give the name of a file that ends in {ending}")
     data_sets = [read_data_set(str(source), dataset_dir) for source in data]
+    if kind is not None:
+        for each in data_sets:
+            each.labels = Labels(label_kind(kind), each.labels.classes)
     bar = _bar if sys.stderr.isatty() else None
     report = run_check(data_sets, near_duplicates, num_workers, bar, cluster=cluster)
     print(as_table(report))
     if json_file is not None:
         text = json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(Path(str(json_file)), lambda file: file.write(text.encode()))
+        write_atomically(Path(str(json_file)), lambda file: file.write(text.encode(errors="backslashreplace")))
     if sheet is not None:
         write_contact_sheet(Path(str(sheet)), report)
     if report.errors:

@@ -51,7 +51,7 @@ class Examined:
         thumbnail: (64, 64) grey; None when it cannot be read or was not asked for.
         foreground: foreground pixels and all pixels of the label.
         class_pixels: pixels of each class, of labels with classes.
-        depth: bits that the values of grey stored in 16 bits need; None for other images.
+        largest: value of grey that is stored in 16 bits; None for other images.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -59,19 +59,16 @@ class Examined:
     thumbnail: NDArray[np.uint8] | None = None
     foreground: tuple[int, int] = (0, 0)
     class_pixels: dict[int, int] = field(default_factory=dict)
-    depth: int | None = None
+    largest: int | None = None
 
 
-def examine(
-    item: Mapping[str, Any], labels: Labels | None = None, with_thumbnail: bool = True, depth: int | None = None
-) -> Examined:
+def examine(item: Mapping[str, Any], labels: Labels | None = None, with_thumbnail: bool = True) -> Examined:
     """Read the files of one item.
 
     Args:
         item: "image" and, unless images alone are checked, "label"; "types" and "sha256" where the datalist has them.
         labels: what its label should hold; binary masks by default.
         with_thumbnail: whether near-duplicates will be searched for.
-        depth: bits of grey that is stored in 16; None where the set is still to tell.
 
     Returns:
         What was found; nothing is raised for a bad file.
@@ -79,7 +76,7 @@ def examine(
     examined = Examined()
     path = str(item["image"])
     try:
-        size = _examine_image(path, examined, with_thumbnail, depth)
+        size = _examine_image(path, examined, with_thumbnail)
     except UserError as error:
         examined.findings.append(Finding(Kind.FILE, path, str(error)))
         return examined
@@ -99,7 +96,7 @@ class _BadLabel(Exception):
         self.kind, self.path = kind, path
 
 
-def _examine_image(path: str, examined: Examined, with_thumbnail: bool, depth: int | None) -> tuple[int, int]:
+def _examine_image(path: str, examined: Examined, with_thumbnail: bool) -> tuple[int, int]:
     """Check one image; returns its upright size (W, H)."""
     opened = stored_image(path)
     if opened.transparent:
@@ -110,8 +107,9 @@ def _examine_image(path: str, examined: Examined, with_thumbnail: bool, depth: i
         examined.findings.append(Finding(Kind.READ_AS, path, text))
     if opened.turned:
         examined.findings.append(Finding(Kind.TURNED, path))
-    examined.depth = opened.depth
-    rgb = opened.rgb(path, depth)
+    if opened.depth is not None:
+        examined.largest = int(np.asarray(opened.image).max())
+    rgb = opened.rgb(path)
     examined.pixels_digest = hashlib.blake2b(rgb.tobytes(), digest_size=16, salt=str(rgb.size)[:16].encode()).digest()
     if with_thumbnail:
         examined.thumbnail = thumbnail(rgb)

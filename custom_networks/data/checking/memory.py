@@ -31,6 +31,10 @@ NAME = "checks.sqlite3"
 _SETTLED = 2.0  # seconds since a file's last change: the coarsest clock of a file system
 _PATIENCE = 30.0  # seconds to wait for another process that writes
 _PARTS = ("image", "label", "types")
+_PLAIN = tuple(  # fields that JSON gives back as they were
+    {field.name for field in dataclasses.fields(Examined)}
+    - {"findings", "pixels_digest", "thumbnail", "foreground", "class_pixels"}
+)
 _TABLE = "CREATE TABLE IF NOT EXISTS checks (item BLOB PRIMARY KEY, state BLOB, content TEXT) WITHOUT ROWID"
 
 Key = tuple[bytes, bytes]  # of the item, and of the state of its files
@@ -89,7 +93,7 @@ class CheckMemory:
         return None
 
 
-def key_of(item: Mapping[str, Any], labels: Labels, depth: int | None = None) -> Key | None:
+def key_of(item: Mapping[str, Any], labels: Labels) -> Key | None:
     """Name an item and the state of its files; None where a file is missing, or changed a moment ago.
 
     A file written again within one tick of the file system's clock has the same stamp. An upgrade of what decodes or
@@ -103,7 +107,7 @@ def key_of(item: Mapping[str, Any], labels: Labels, depth: int | None = None) ->
     if any(time.time() - max(state.st_mtime, state.st_ctime) < _SETTLED for state in states):
         return None
     declared = sorted(labels.classes) if labels.classes is not None else None
-    name = [decoders(), paths, item.get("sha256"), [part in item for part in _PARTS], labels.kind, declared, depth]
+    name = [decoders(), paths, item.get("sha256"), [part in item for part in _PARTS], labels.kind, declared]
     stamps = [(state.st_size, state.st_mtime_ns, state.st_ctime_ns) for state in states]
     return _digest(name), _digest(stamps)
 
@@ -117,9 +121,7 @@ def _written(examined: Examined) -> str:
         {
             "findings": [{**dataclasses.asdict(each), "kind": each.kind.name} for each in examined.findings],
             "pixels_digest": examined.pixels_digest.hex(),
-            "foreground": examined.foreground,
-            "class_pixels": examined.class_pixels,
-            "depth": examined.depth,
+            **{name: getattr(examined, name) for name in ("foreground", "class_pixels", *_PLAIN)},
         }
     )
 
@@ -132,7 +134,7 @@ def _read(content: str) -> Examined | None:
             pixels_digest=bytes.fromhex(known["pixels_digest"]),
             foreground=(known["foreground"][0], known["foreground"][1]),
             class_pixels={int(value): count for value, count in known["class_pixels"].items()},
-            depth=known["depth"],
+            **{name: known[name] for name in _PLAIN},
         )
     except (ValueError, KeyError, TypeError, IndexError):
         return None

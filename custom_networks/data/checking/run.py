@@ -18,13 +18,13 @@ from custom_networks.data.checking.read import DataSet
 from custom_networks.data.cluster import cluster_pool
 from custom_networks.data.depth import decided_depth
 from custom_networks.data.duplicates import near_duplicate_thumbnails, thumbnail_store
-from custom_networks.data.images import DEPTHS
+from custom_networks.data.images import above_white, needed_depth
 from custom_networks.data.threads import available_cores
 
 _TASK = 8  # items that a thread or a worker is given
 _BATCH = 512  # items handed to the threads at once, so that memory does not grow with the data set
 
-Asked = tuple[dict[str, Any], Labels, bool, int | None]  # arguments of `examine`
+Asked = tuple[dict[str, Any], Labels, bool]  # arguments of `examine`
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
@@ -95,41 +95,33 @@ def run_check(
     report.labels = [each.labels for each in data_sets]
     pixels: list[Counter[int]] = [Counter() for _ in data_sets]
     todo = [
-        (Place(number, split, item.get("fold"), item["image"], item.get("label", "")), item)
+        (Place(number, split, item.get("fold"), item["image"], item.get("label", "")), item, each.labels)
         for number, each in enumerate(data_sets)
         for split, items in each.splits.items()
         for item in items
     ]
-    report.places = [place for place, _ in todo]
+    report.places = [place for place, _, _ in todo]
     thumbnails = thumbnail_store(len(todo) if near_duplicates else 0)
     digests: list[bytes] = []
-    depths: dict[int, int] = {}
+    largest: list[dict[str, int]] = [{} for _ in data_sets]
     with warnings.catch_warnings():  # around the threads: the filters are global to the process
         warnings.simplefilter("ignore")
-        asked = [
-            (item, data_sets[place.data_set].labels, near_duplicates, data_sets[place.data_set].bit_depth)
-            for place, item in todo
-        ]
+        asked = [(item, labels, near_duplicates) for _, item, labels in todo]
         threads = ThreadPoolExecutor(num_workers or available_cores()) if not cluster else cluster_pool(cluster)
         results: Iterable[Examined] = _examine_all(asked, threads, remembered)
         for index, examined in enumerate(progress(results, len(todo)) if progress else results):
             number = report.places[index].data_set
             report.findings += examined.findings
             digests.append(examined.pixels_digest)
-            if examined.depth is not None:
-                depths[index] = examined.depth
+            if examined.largest is not None:
+                largest[number][report.places[index].path] = examined.largest
             if examined.thumbnail is not None:
                 thumbnails[index] = examined.thumbnail
             if examined.foreground[1]:
                 report.shares[number].append(examined.foreground[0] / examined.foreground[1])
             pixels[number].update(examined.class_pixels)
-    for number, each in enumerate(data_sets):
-        of_set = {
-            report.places[index].path: depth
-            for index, depth in depths.items()
-            if report.places[index].data_set == number
-        }
-        report.bit_depth.append(decided_depth(each.bit_depth, of_set.values()))
+    for each, of_set in zip(data_sets, largest, strict=True):
+        report.bit_depth.append(decided_depth(each.bit_depth, map(needed_depth, of_set.values())))
         report.findings += _depth_findings(of_set, report.bit_depth[-1])
     report.findings += _same_pictures(report.places, digests)
     if near_duplicates:
@@ -149,7 +141,7 @@ def _examine_all(
     with pool as executor:
         for start in range(0, len(asked), _BATCH):
             batch = asked[start : start + _BATCH]
-            keys = [key_of(item, labels, depth) for item, labels, _, depth in batch]
+            keys = [key_of(item, labels) for item, labels, _ in batch]
             known = memory.recall(keys) if remembered else [None] * len(keys)
             unknown = [index for index, examined in enumerate(known) if examined is None]
             tasks = [[batch[index] for index in unknown[at : at + _TASK]] for at in range(0, len(unknown), _TASK)]
@@ -163,13 +155,19 @@ def _examine_some(asked: Sequence[Asked]) -> list[Examined]:
     return [examine(*each) for each in asked]
 
 
-def _depth_findings(depths: dict[str, int], depth: int | None) -> list[Finding]:
-    """Say how grey that is stored in 16 bits is read."""
+def _depth_findings(largest: dict[str, int], depth: int | None) -> list[Finding]:
+    """Say how grey that is stored in 16 bits is read, given the largest value of each image."""
     if depth is None:
         return []
-    text = f"grey images stored in 16 bits (read as {depth}-bit: {2**depth - 1} is white)"
-    dark = [Finding(Kind.DARK, path) for path, needed in depths.items() if needed == DEPTHS[0] < depth]
-    return [*(Finding(Kind.READ_AS, path, text) for path in depths), *dark]
+    white = 2**depth - 1
+    text = f"grey images stored in 16 bits (read as {depth}-bit: {white} is white)"
+    findings = [Finding(Kind.READ_AS, path, text) for path in largest]
+    for path, value in largest.items():
+        if value > white:
+            findings.append(Finding(Kind.FILE, path, above_white(path, value, depth)))
+        elif value < 256 <= white:
+            findings.append(Finding(Kind.DARK, path))
+    return findings
 
 
 def _same_pictures(places: Sequence[Place], digests: Sequence[bytes]) -> list[Finding]:

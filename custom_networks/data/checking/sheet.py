@@ -83,6 +83,7 @@ def _caption(finding: Finding) -> list[str]:
 
 
 def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    text = text[:CELL]  # a letter has a pixel at least
     if font.getlength(text) <= CELL:
         return text
     while text and font.getlength(text + "...") > CELL:

@@ -242,9 +242,14 @@ def _window(values: np.ndarray, dataset: Dataset) -> np.ndarray:
     if dataset.get("VOILUTSequence"):
         table = dataset.VOILUTSequence[0]
         return apply_voi(levels, dataset) / (2 ** int(table.LUTDescriptor[2]) - 1) * 255
-    centres, widths = (np.atleast_1d(dataset.get(name) or []) for name in ("WindowCenter", "WindowWidth"))
+    centres, widths = (
+        np.atleast_1d([] if dataset.get(name) is None else dataset.get(name))
+        for name in ("WindowCenter", "WindowWidth")
+    )
     if len(centres) and len(widths):
         function = str(dataset.get("VOILUTFunction") or _LINEAR).strip().upper()
+        if float(widths[0]) < 1:  # PS3.3 C.11.2.1.2
+            raise ValueError(f"its window is {float(widths[0]):g} wide")
         if function not in _FUNCTIONS:
             _tell_unknown(function)
             function = _LINEAR

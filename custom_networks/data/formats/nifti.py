@@ -127,6 +127,8 @@ def _volume(path: str, stamp: tuple[int, int]) -> tuple[np.ndarray, float, float
         raise _damaged(path, error) from None
     if values.dtype.names:
         return values, 0.0, 255.0
+    if values.dtype.kind not in "biuf":
+        raise UserError(f"{path}: holds {values.dtype} values; save real numbers")
     if not np.isfinite(values).all():
         raise UserError(f"{path}: some values are not finite; replace NaN and infinity")
     low, high = (float(opened.header[name]) for name in ("cal_min", "cal_max"))

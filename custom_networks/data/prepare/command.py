@@ -61,7 +61,7 @@ def prepare_dataset(
         UserError: for a data set in which something is wrong, or an output folder that holds other files of these names
             or the work of other settings.
     """
-    kind, output = kind_of(settings.kind), Path(output).expanduser()
+    kind, output = kind_of(settings.kind), Path(os.path.expanduser(output))  # noqa: PTH111  ~nouser stays as it is
     journal = Journal(output, settings.as_dict(), overwrite)
     cases = _find(kind, settings)
     jobs = [Job(case, output, settings.label_kind, settings.image_size, settings.fit) for case in cases]
@@ -77,7 +77,7 @@ def prepare_dataset(
     notices += check_items(_pictures(datalist, output), labels, num_workers or None, False, depth).notices
     card = write_card(kind, datalist, facts, settings.as_dict(), notices)
     for name, text in ((CARD, card), (DATALIST, json.dumps(datalist, indent=1, ensure_ascii=False) + "\n")):
-        journal.write(name, text.encode())
+        journal.write(name, text.encode(errors="backslashreplace"))
     journal.close()
     counts = [f"{len(datalist[name])} {name}" for name in SPLITS if name in datalist]
     for line in (*notices, f"{output / DATALIST}: {', '.join(counts)}; {CARD} beside it"):
@@ -159,7 +159,7 @@ def _split(
     lists, notices = make_lists(cases, groups, [facts[case.id]["share"] for case in cases], how)
     by_id = {case.id: (case, group) for case, group in zip(cases, groups, strict=True)}
     datalist = _head(kind, settings.label_kind)
-    depth = decided_depth(None, (facts[case.id].get("bit_depth") for case in cases))
+    depth = decided_depth(None, (fact["bit_depth"] for case in cases if "bit_depth" in (fact := facts[case.id])))
     datalist |= {KEY: depth} if depth is not None else {}
     for name, entries in lists.items():
         datalist[name] = [_item(*by_id[case], facts[case], fold, kind.name, output) for case, fold in entries]
@@ -194,9 +194,7 @@ def _pictures(datalist: dict[str, Any], output: Path) -> dict[str, list[dict[str
 
     def located(item: dict[str, Any]) -> dict[str, Any]:
         return {"fold": item.get("fold")} | {
-            part: os.path.join(output, item[part])  # noqa: PTH118
-            for part in ("image", "label", "types")
-            if part in item
+            part: os.path.normpath(output / item[part]) for part in ("image", "label", "types") if part in item
         }
 
     return {name: [located(item) for item in datalist[name]] for name in SPLITS if name in datalist}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -56,11 +57,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         known = kind_of(self.kind)
-        source = Path(self.source).expanduser().absolute()
+        source = Path(os.path.expanduser(self.source)).absolute()  # noqa: PTH111  ~nouser stays as it is
         if is_remote(self.source):
             if known.name != "folder":
                 raise UserError(f"{self.source}: of a store the kind folder alone is read; copy the data set to a disk")
-        elif not self.source or not source.exists():
+        elif not self.source or not os.path.exists(source):  # noqa: PTH110  a name may be too long
             raise UserError(f"{self.source or 'SOURCE'}: no such file or folder; give the data set: {known.layout}")
         if source.is_file() != (self.kind == "csv") and source.suffix.lower() != ".zip":
             what = "a CSV file" if self.kind == "csv" else "the folder of the data set"

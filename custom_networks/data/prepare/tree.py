@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from custom_networks.data.folder import EXTENSIONS, MASK_SUFFIXES
+from custom_networks.data.folder import EXTENSIONS, MASK_SUFFIXES, is_folder
 from custom_networks.data.formats import stem
 from custom_networks.data.prepare.cases import Stored
 from custom_networks.errors import UserError
@@ -96,7 +96,7 @@ def _walk(folder: str) -> Iterable[str]:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     yield from _walk(entry.path)
-                elif not entry.is_dir():  # a link to a folder might lead back here
+                elif not is_folder(entry):  # a link to a folder might lead back here
                     yield entry.path
     except OSError as error:
         raise UserError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from None

@@ -14,6 +14,8 @@ import trees
 from PIL import Image
 
 from custom_networks.data.folder import load_datalist, load_test_list
+from custom_networks.data.formats import nifti
+from custom_networks.data.prepare import Settings, prepare_dataset
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -198,3 +200,27 @@ def test_nifti_pictures_and_slices(tmp_path: Path, prepared: Any) -> None:
     content = prepared("nifti", source, "--folds", 3, "--axis", 0, "--overwrite", "true")
     assert len(content["training"]) == 36
     assert content["training"][0]["spacing"] == [2.0, 0.7]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_nifti_volume_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    for number in range(4):
+        values = np.random.default_rng(number).normal(size=(12, 10, 9)).astype(np.float32)
+        trees.nifti(tmp_path / "in" / "images" / f"v{number}.nii.gz", values)
+        trees.nifti(tmp_path / "in" / "masks" / f"v{number}.nii.gz", (values > 1).astype(np.uint8))
+    decode, log = np.asanyarray, tmp_path / "log"
+
+    def counted(
+        values: Any, *more: Any, **options: Any
+    ) -> Any:  # of the volumes alone; workers are forks of this process
+        if type(values).__name__ == "ArrayProxy":
+            with log.open("a") as file:
+                file.write(".")
+        return decode(values, *more, **options)
+
+    monkeypatch.setattr(nifti.np, "asanyarray", counted)
+    nifti._volume.cache_clear()
+    settings = Settings("nifti", str(tmp_path / "in"), near_duplicates=False, folds=2)
+    prepare_dataset(settings, tmp_path / "out", num_workers=workers, say=lambda line: None)
+    assert len(list((tmp_path / "out" / "images").iterdir())) == 4 * 9
+    assert len(log.read_text()) == 2 * 4

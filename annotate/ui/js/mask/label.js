@@ -51,12 +51,15 @@ export class LabelMask {
     this.encoded = this.emptyTiles();
   }
 
-  /** @returns {TileRuns[]} */
-  emptyTiles() {
+  /**
+   * @param {number} [hand] 1 for tiles that a hand emptied
+   * @returns {TileRuns[]}
+   */
+  emptyTiles(hand = 0) {
     return Array.from({ length: this.columns * this.rows }, (_, index) => {
       const { width, height } = this.tileRect(index);
-      const runs = Uint32Array.of(width * height * 256);
-      return { labels: runs, hand: runs };
+      const size = width * height * 256;
+      return { labels: Uint32Array.of(size), hand: Uint32Array.of(size + hand) };
     });
   }
 
@@ -226,6 +229,7 @@ export class Edit {
     this.touch({ x: 0, y: 0, width: mask.width, height: mask.height });
     mask.labels.fill(0);
     mask.hand.fill(1);
+    mask.encoded = mask.emptyTiles(1);
   }
 
   /** Tell the listeners what changed since the last call. */

@@ -99,7 +99,8 @@ export class ListPanel {
       this.items.addEventListener(name, (event) => {
         event.preventDefault();
         this.items.classList.toggle("dropping", name === "dragover");
-        if (name === "drop") this.upload([.../** @type {DragEvent} */ ((event).dataTransfer?.files ?? [])]);
+        const { dataTransfer } = /** @type {DragEvent} */ (event);
+        if (name === "drop") this.upload([...(dataTransfer?.files ?? [])]);
       });
     }
     byId("list").append(

@@ -89,7 +89,7 @@ export function buildModelPanel(workspace) {
       h(
         "p",
         { class: "small quiet", style: { gridColumn: "1 / -1" } },
-        `Dice on ${plural(before?.images ?? 0, "held-out image")}`,
+        `Dice (overlap, 1 is perfect) on ${plural(before?.images ?? 0, "held-out image")}`,
       ),
     ];
   }
@@ -140,9 +140,11 @@ export function buildModelPanel(workspace) {
   /** @param {any} model */
   function modelRow({ version, published, active, dice: score, trained_on: images, sha256 }) {
     const when = /^\d{4}-/.test(published ?? "") ? moment(published) : "";
-    const facts = [`Dice ${dice(score)}`, version === 0 ? "the server started with it" : plural(images ?? 0, "label"), when].filter(
-      Boolean,
-    );
+    const facts = [
+      `Dice ${dice(score)}`,
+      version === 0 ? "the server started with it" : plural(images ?? 0, "label"),
+      when,
+    ].filter(Boolean);
     return h(
       "article",
       { class: "version", "aria-label": `Model ${version}`, title: sha256 ? `SHA-256 ${sha256}` : "" },

@@ -149,7 +149,10 @@ export function mountOptions(workspace) {
       return button;
     }),
   );
-  const finish = h("button", { type: "button", onclick: () => workspace.tools.polygon.finish() });
+  const finish = h("button", {
+    type: "button",
+    onclick: () => workspace.repairs.inTurn(() => workspace.tools.polygon.finish()),
+  });
   host.append(signs, size.element, finish, hint, repairs);
   const draw = () => {
     const { tool, positive } = settings.values;
@@ -255,13 +258,15 @@ export function mountReadings(workspace) {
   const drawModel = () => {
     const { phase, position } = inference.status;
     const waits = position > 0 ? `place ${position} in the queue` : "next in the queue";
-    const words = workspace.repairs.running ? `${workspace.repairs.name}: at work` : {
-      idle: "",
-      sending: "asking the model",
-      queued: `asked the model: ${waits}`,
-      running: "the model is at work",
-      error: "the model did not answer",
-    }[phase];
+    const words = workspace.repairs.running
+      ? `${workspace.repairs.name}: at work`
+      : {
+          idle: "",
+          sending: "asking the model",
+          queued: `asked the model: ${waits}`,
+          running: "the model is at work",
+          error: "the model did not answer",
+        }[phase];
     const busy = workspace.repairs.running || phase === "sending" || phase === "queued" || phase === "running";
     model.replaceChildren(
       ...(busy ? [h("span", { class: "spinner" })] : []),

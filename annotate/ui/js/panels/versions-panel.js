@@ -48,7 +48,7 @@ export function buildVersionsPanel(workspace) {
       h(
         "div",
         { class: "row spread" },
-        h("strong", {}, `Version ${version.version}${i ? "" : " (newest)"}`),
+        h("strong", {}, `Version ${version.version}${i ? "" : ", newest"}`),
         h("span", { class: "small quiet" }, moment(version.when)),
       ),
       h(
@@ -57,7 +57,7 @@ export function buildVersionsPanel(workspace) {
         `${version.by || "unknown"} · ${duration(version.seconds ?? 0)} · ${plural(clicks, "click")}${scribbles}`,
       ),
       version.restored_from && h("p", { class: "small quiet" }, `Content of version ${version.restored_from}`),
-      version.model && h("p", { class: "small quiet" }, `Model ${version.model}`),
+      typeof version.model === "number" && h("p", { class: "small quiet" }, `Outlined by model ${version.model}`),
       version.comment && h("p", { class: "small" }, version.comment),
       h(
         "div",

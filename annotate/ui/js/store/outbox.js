@@ -15,7 +15,7 @@ import { ServerError, Unreachable } from "./api.js";
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30000;
 
-/** Emits "change" when the number waiting changes, and "sent" and "failed" (with the submission, and for "failed" the `problem`, as `detail`). */
+/** Emits "change" when the number waiting changes, and "sent" and "failed" (with the submission, and for "failed" the `problem`, as `detail`), "unkept" where the database is full. */
 export class Outbox extends EventTarget {
   /**
    * @param {import("./database.js").Database} database
@@ -67,7 +67,7 @@ export class Outbox extends EventTarget {
    */
   async send(submission) {
     this.waiting.set(kindOf(submission), submission);
-    await this.database.put("outbox", this.tabs.key(kindOf(submission)), submission);
+    await this.keep(submission);
     this.dispatchEvent(new Event("change"));
     try {
       return { ...(await this.deliver(submission)), sent: true };
@@ -75,6 +75,18 @@ export class Outbox extends EventTarget {
       if (!(error instanceof Unreachable)) throw error;
       this.later();
       return { sent: false };
+    }
+  }
+
+  /**
+   * Write a submission to the browser's database. Where that is full it is sent all the same.
+   * @param {Submission} submission
+   */
+  async keep(submission) {
+    try {
+      await this.database.put("outbox", this.tabs.key(kindOf(submission)), submission);
+    } catch (error) {
+      this.dispatchEvent(new CustomEvent("unkept", { detail: error }));
     }
   }
 
@@ -133,7 +145,7 @@ export class Outbox extends EventTarget {
       }
       if (error.status === 409 && label) {
         submission.conflict = error.body.current;
-        await this.database.put("outbox", this.tabs.key(kindOf(submission)), submission);
+        await this.keep(submission);
         this.dispatchEvent(new Event("change"));
       } else {
         await this.discard(submission); // of a label, the draft is still there

@@ -46,7 +46,10 @@ export class BrushTool {
   /** @param {Touch} touch */
   move(touch) {
     const { stroke } = this;
-    if (!stroke) return;
+    const { annotation, drafts } = this.workspace;
+    if (!stroke || !annotation) return;
+    annotation.worked = true;
+    drafts.later(annotation); // half a stroke is work, too
     const radius = this.radius(touch);
     const protect = stroke.value !== 0 && this.workspace.settings.values.protect;
     strokeSpans(stroke.point, touch.image, stroke.radius, radius, (y, x0, x1) =>

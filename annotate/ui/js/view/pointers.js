@@ -26,7 +26,7 @@ export class Pointers {
     canvas.addEventListener("pointerup", (event) => this.end(event));
     canvas.addEventListener("pointercancel", (event) => this.end(event, true));
     canvas.addEventListener("pointerleave", () => this.leave());
-    canvas.addEventListener("dblclick", () => stage.workspace.tool.finish?.());
+    canvas.addEventListener("dblclick", () => stage.workspace.repairs.inTurn(() => stage.workspace.tool.finish?.()));
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
     canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }

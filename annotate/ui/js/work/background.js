@@ -1,10 +1,12 @@
-/** Jobs given to the worker. */
+/** Jobs given to the worker, which starts with the page: later the server may be gone. */
 
 /** @type {Worker | null} */
 let worker = null;
 /** @type {Map<number, {resolve: (result: any) => void, reject: (error: Error) => void}>} */
 const waiting = new Map();
 let last = 0;
+
+started();
 
 /** @returns {Worker} */
 function started() {
