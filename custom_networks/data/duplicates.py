@@ -88,7 +88,9 @@ def near_duplicate_thumbnails(thumbnails: Thumbnails, threshold: float = THRESHO
     copies = np.flatnonzero(structured & (first_of != np.arange(len(first_of))))
     found = {(int(first_of[copy]), int(copy)): 1.0 for copy in copies}
     kept = np.flatnonzero(structured & (first_of == np.arange(len(first_of))))
-    for one, other, turn, start in _candidates(structure[kept]):
+    if len(kept) < len(structure):
+        structure = structure[kept]
+    for one, other, turn, start in _candidates(structure):
         first, second = kept[one], kept[other]
         for index, correlated in _confirm(thumbnails, first, second, turn, start):
             pair = int(first[index]), int(second[index])
