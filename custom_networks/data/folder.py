@@ -241,10 +241,10 @@ def _folder(dataset_dir: PathLike) -> Path:
 
 def _scan(folder: Path) -> tuple[list[str], list[Path]]:
     """List a folder's subfolders (names) and pictures (paths), sorted, without the hidden ones."""
-    subfolders, pictures = [], []
     if is_remote(folder):
-        subfolders, files = scan(folder)
-        return subfolders, [folder / name for name in files if name.lower().endswith(EXTENSIONS)]
+        folders, files = scan(folder)
+        return folders, [folder / name for name in files if name.lower().endswith(EXTENSIONS)]
+    subfolders, pictures = [], []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:

@@ -65,9 +65,10 @@ def _search(folder: Path, distance: int, most: int) -> None:
     parts = []
     for start in range(0, len(hashes), _ROWS):
         found = [index.search(np.ascontiguousarray(rows), count) for rows in queries[:, start : start + _ROWS]]
-        bits, others = (np.stack([each[part] for each in found]) for part in (0, 1))  # (Q, rows, count)
-        query, row, _ = np.nonzero((bits <= distance) & (others >= 0))
+        bits: NDArray[np.int32] = np.stack([each[0] for each in found])  # (Q, rows, count)
+        others: NDArray[np.int64] = np.stack([each[1] for each in found])
         kept = (bits <= distance) & (others >= 0)
+        query, row, _ = np.nonzero(kept)
         table = np.stack([row + start, others[kept], query, bits[kept]], 1).astype(np.int32)
         table = table[table[:, 0] != table[:, 1]]
         parts.append(_best(table, most))
