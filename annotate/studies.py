@@ -14,10 +14,10 @@ from PIL import ExifTags, Image
 
 from annotate.errors import ClientError, Conflict, NotFound, TooLarge, Unfit
 from annotate.settings import Settings
-from custom_networks.data.folder import EXTENSIONS
 from custom_networks.data.formats.dicom import is_dicom
 from custom_networks.data.formats.nifti import is_nifti
 from custom_networks.data.images import WIDE_MODES, read_picture
+from custom_networks.data.pairing import EXTENSIONS
 from custom_networks.errors import UserError, nearest
 from custom_networks.files import write_atomically
 

@@ -27,14 +27,14 @@ import requests
 from numpy.typing import NDArray
 from PIL import Image
 
-from custom_networks.data.folder import find_pairs
 from custom_networks.data.formats import read
+from custom_networks.data.pairing import find_pairs
 from custom_networks.files import write_json
 from custom_networks.interactive import InteractivePredictor
 from custom_networks.interactive.evaluation import evaluate_images
 from custom_networks.interactive.simulation import click_in, largest_error
 from custom_networks.metrics.overlap import confusion, iou
-from custom_networks.statistics.bca import bootstrap_interval
+from custom_networks.statistics.bootstrap import bootstrap_interval
 
 CONTENT = 0.85  # IoU at which the user submits what the model has; below it after the last click he draws the truth
 SHOWN = (0, 1)  # clicks after which Dice is told

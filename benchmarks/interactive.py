@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.interactive_networks import RandomWalker, early_basic_unet, early_sgdnet
-from custom_networks.data.folder import load_datalist, load_test_list
+from custom_networks.data.splitting import load_datalist, load_test_list
 from custom_networks.interactive import InteractivePredictor
 from custom_networks.interactive.evaluation import LIMIT, Segmenter, evaluate_interaction
 from custom_networks.weights import load_checkpoint, trained_normalization

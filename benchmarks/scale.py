@@ -35,10 +35,10 @@ from benchmarks.measure import Row, Settings, _peak, _settled
 from custom_networks.data.checking.read import read_data_set
 from custom_networks.data.checking.run import run_check
 from custom_networks.data.duplicates import near_duplicate_thumbnails
-from custom_networks.data.folder import load_datalist
 from custom_networks.data.prepare import Settings as Preparation
 from custom_networks.data.prepare import prepare_dataset
 from custom_networks.data.sources import checked_datalist
+from custom_networks.data.splitting import load_datalist
 from custom_networks.data.user_cache import user_cache
 from custom_networks.statistics.summary import summarise
 

@@ -169,6 +169,11 @@ def remove_unfinished(folder: Path, names: Iterable[str]) -> None:
             path.unlink(missing_ok=True)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes atomically."""
+    write_atomically(path, lambda file: file.write(content))
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically; what JSON cannot hold is written as its text."""
     text = json.dumps(content, indent=2, default=str) + "\n"

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TextIO, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
 from custom_networks.errors import UserError, nearest
-from custom_networks.files import open_regular
+from custom_networks.files import open_regular, write_atomically
 
 MAXIMUM_BYTES = 1 << 30
 """Of a file that is read whole: a datalist of 100,000 images has 60 MB."""
@@ -48,6 +50,16 @@ def _finite(value: Any) -> Any:
 
 Json = Annotated[JsonValue, AfterValidator(_finite)]
 """Anything that JSON can say, numbers finite."""
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("input should be a number")
+    return _finite(value)
+
+
+Number = Annotated[Any, AfterValidator(_number)]
+"""A finite number, whole or not, as it stands in the file."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -145,14 +157,66 @@ def read_lines(path: str | Path, model: type[Model], *, limit: int = MAXIMUM_BYT
     return lines
 
 
+class JournalWriter:
+    """Writes a journal, an object a line, each complete on the disk's side before the next.
+
+    Args:
+        path: the file.
+        fix: what to do where it cannot be written, for the message.
+    """
+
+    def __init__(self, path: Path, fix: str) -> None:
+        self.path, self.fix = path, fix
+        self._file: TextIO | None = None
+
+    def start(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Write the journal anew, whole, and keep it open.
+
+        Args:
+            lines: with which it begins.
+
+        Raises:
+            UserError: where it cannot be written.
+        """
+        text = "".join(f"{json.dumps(line)}\n" for line in lines)
+        write_atomically(self.path, lambda file: file.write(text.encode()))
+        self._file = self.path.open("a", encoding="utf-8")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was started and not closed."""
+        return self._file is not None
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Append a line to a journal that was started; raises UserError where the disk is full."""
+        assert self._file is not None
+        try:
+            self._file.write(f"{json.dumps(line)}\n")
+            self._file.flush()
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written ({error.strerror or error}); {self.fix}") from error
+
+    def close(self) -> None:
+        """Close the file, if it is open."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
 def read_table(
-    path: str | Path, columns: Iterable[str] = (), *, fix: str = RESTORE, limit: int = MAXIMUM_BYTES
+    path: str | Path,
+    columns: Iterable[str] = (),
+    *,
+    separators: str = ",",
+    fix: str = RESTORE,
+    limit: int = MAXIMUM_BYTES,
 ) -> list[dict[str, str]]:
     """Read a CSV file with a header.
 
     Args:
         path: the file.
         columns: that it must have.
+        separators: of cells; the one that the header has most often is taken.
         fix: what to do about a fault, for the message.
         limit: bytes it may have.
 
@@ -163,8 +227,10 @@ def read_table(
         UserError: as `read_text`; for a header that is missing, repeats a name or lacks a column; naming the row that
             has another number of cells.
     """
+    text = read_text(path, fix=fix, limit=limit)
+    separator = max(separators, key=text.lstrip().partition("\n")[0].count)
     try:
-        rows = list(csv.reader(io.StringIO(read_text(path, fix=fix, limit=limit), newline=""), strict=True))
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator))
     except csv.Error as error:
         raise UserError(f"{path}: not a CSV table ({error}); {fix}") from None
     header, *body = [(number, row) for number, row in enumerate(rows, start=1) if row] or [(1, [])]
@@ -189,13 +255,20 @@ def _sentence(error: ErrorDetails, fix: str) -> str:
     message = message[:1].lower() + message[1:]
     if kind == "json_invalid":
         return f"not valid JSON ({error['ctx']['error']}); {fix}"
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    where = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"] if part != "[key]"
+    ).lstrip(".")
     if kind == "missing":
-        return f'"{where}" is missing; {fix}'
+        wanted, present = str(error["loc"][-1]), error["input"] if isinstance(error["input"], dict) else {}
+        near = next((key for key in present if nearest(key.lower(), [wanted])), None)
+        return f'"{where}" is missing; ' + (f"rename {near!r} to {wanted!r}" if near else fix)
     got = repr(error["input"])
     got = got if len(got) <= 40 else f"{got[:37]}..."
-    if where == "version":
+    if where.endswith("version") and kind == "literal_error":
         known = error.get("ctx", {}).get("expected", "")
         return f"written in version {got} of this file; this sgdnet reads {known}; update the package, or {fix}"
+    if kind == "literal_error" and isinstance(error["input"], str):
+        known = re.findall("'(.+?)'", error["ctx"]["expected"])
+        fix = nearest(error["input"], known).removeprefix("; ") or fix
     place = f'"{where}": ' if where else ""
     return place + message + ("" if kind == "value_error" else f", got {got}") + f"; {fix}"

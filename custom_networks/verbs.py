@@ -67,7 +67,7 @@ def prepare(
         folds: how many, of the training list.
         fractions: of training, validation and test, such as 7:1:2.
         seed: of the split.
-        group_by: column, or regular expression with one group on the id; a group stays in one fold.
+        group_by: column, regular expression with one group on the id, or none; a group stays in one fold.
         near_duplicates: true keeps images that show the same in one fold.
         test_datalist: datalist of another prepared data set whose images become the test list.
         table: CSV with further columns; its first column holds the ids.
@@ -308,16 +308,28 @@ def folds(*runs: str, output_dir: str = "folds", seed: int | None = None) -> Non
     print(fold_runs(runs, output_dir, **given(seed=seed)))
 
 
-def report(run: str, output: str | None = None) -> None:
+def report(
+    run: str,
+    output: str | None = None,
+    anonymise: bool | None = None,
+    mlflow: bool | None = None,
+    bundle_root: str | None = None,
+) -> None:
     """Make one HTML file of an evaluation or a training: figures, curves, cases, subgroups, model card.
 
     Args:
         run: folder of an evaluation (the --output_dir of `sgdnet evaluate`) or of a training.
-        output: the file; report.html in that folder by default.
+        output: the file; report.html in that folder by default, report_anonymised.html with --anonymise.
+        anonymise: true leaves paths, file names and names out.
+        mlflow: true adds the page to its run in MLFLOW_TRACKING_URI, or in the runs/mlflow.db of the bundle.
+        bundle_root: folder of the bundle, the one that holds configs/.
     """
+    from custom_networks.flags import switch
     from custom_networks.report import write_report
+    from custom_networks.run import tracking_store
 
-    print(write_report(run, output))
+    store = tracking_store(Path(bundle_root or default_bundle()) / "runs") if switch("mlflow", mlflow) else None
+    print(write_report(str(run), output, switch("anonymise", anonymise), store))
 
 
 def export(

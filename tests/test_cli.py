@@ -71,7 +71,7 @@ def test_help_of_a_verb_describes_every_knob(sgdnet: Run) -> None:
         (("train", "--rotation_degrees", "-5"), "--rotation_degrees -5: must be a number of degrees from 0 to 180"),
         (("train", "--device", "gpu"), "--device gpu: no such device; use cuda"),
         (("train", "--amp", "maybe"), "--amp maybe: must be true or false"),
-        (("train", "--config_file", "no.json"), "no.json: no such configuration"),
+        (("train", "--config_file", "no.json"), "no.json: no such file"),
         (("train", "--resume", "nowhere"), "nowhere: no last.pt to resume from"),
     ],
 )

@@ -22,11 +22,12 @@ def write_record(
     classes: Mapping[str, str] | None = None,
     items: list[dict[str, Any]] | None = None,
     datalist: Path | None = None,
+    started_from: Path | None = None,
     metrics: Mapping[str, float] | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """Write the record that a training writes beside weights; returns its content."""
-    about = About(normalization, classes or {}, items or [], datalist)
+    about = About(normalization, classes or {}, items or [], datalist, started_from=started_from)
     content = about.record(network, settings, metrics or {}).as_dict()
     path.with_suffix(".json").write_text(json.dumps(content))
     return content

@@ -12,8 +12,8 @@ from pydicom import dcmread
 from support import SIZE, put_label, square
 
 from custom_networks.data import checked_datalist, label_kind
-from custom_networks.data.folder import load_datalist
 from custom_networks.data.labels import class_count
+from custom_networks.data.splitting import load_datalist
 
 NAMES = [f"phantom_{i:03}.png" for i in range(6)]
 

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from monai.bundle import ConfigParser
+from pydantic import Field, JsonValue, RootModel
 
-from custom_networks.errors import UserError, nearest
+from custom_networks.typed_files import read_model
 
 
-def read_json(file: Path) -> Any:
-    """Read a JSON file.
+class _Content(RootModel[dict[Annotated[str, Field(min_length=1)], JsonValue]]):
+    """A configuration, whose keys are the bundle's own."""
 
-    Raises:
-        UserError: for a file that is missing or no JSON.
-    """
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        siblings = [path.name for path in file.parent.glob("*.json")]
-        raise UserError(f"{file}: no such configuration{nearest(file.name, siblings)}") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: not a JSON configuration ({error}); correct it") from None
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a JSON configuration; raises UserError as `read_model`."""
+    return read_model(file, _Content, fix="correct it, or give another configuration").root
 
 
 def read_config(files: Sequence[str | Path]) -> dict[str, Any]:
@@ -65,7 +59,7 @@ class Configuration:
     ) -> Configuration:
         """Read configuration files, overlays after what they overlay; raises UserError as `read_config`."""
         content = read_config(files)
-        overlaid = [name.lstrip("+") for file in files[1:] for name in json.loads(Path(file).read_text("utf-8"))]
+        overlaid = [name.lstrip("+") for file in files[1:] for name in read_json(Path(file))]
         return cls(content, overrides, tuple(dict.fromkeys(overlaid)), arguments or {})
 
     @cached_property

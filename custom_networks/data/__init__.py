@@ -1,7 +1,6 @@
 """Data: phantoms, pairs and folds, checks, reading, caches."""
 
 from custom_networks.data.caching import cached_dataset
-from custom_networks.data.folder import find_images, find_pairs, listed_columns, load_datalist, load_test_list
 from custom_networks.data.labels import (
     class_count,
     class_names,
@@ -11,6 +10,7 @@ from custom_networks.data.labels import (
     to_whole_numbers,
 )
 from custom_networks.data.on_device import training_loader
+from custom_networks.data.pairing import find_images, find_pairs
 from custom_networks.data.reader import PictureReader
 from custom_networks.data.resizing import Resized
 from custom_networks.data.sources import (
@@ -19,6 +19,7 @@ from custom_networks.data.sources import (
     checked_size,
     to_uint8,
 )
+from custom_networks.data.splitting import load_datalist, load_test_list
 
 __all__ = [
     "PictureReader",
@@ -34,7 +35,6 @@ __all__ = [
     "foreground_channels",
     "label_kind",
     "last_channel",
-    "listed_columns",
     "load_datalist",
     "load_test_list",
     "to_uint8",

@@ -114,8 +114,6 @@ def _choose(needed: int, folder: Path) -> tuple[str, str]:
     """Choose a cache for as many bytes; returns it and the reason."""
     free = free_memory()
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    if free is None:
-        return "memory", f"{_size(needed)}, free memory unknown"
     reason = f"{_size(needed)}{f' in each of {processes} processes' if processes > 1 else ''}, {_size(free)} are free"
     if needed * processes <= SHARE * free:
         return "memory", reason

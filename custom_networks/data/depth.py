@@ -13,12 +13,9 @@ from typing import Any
 
 from monai.config import PathLike
 
-from custom_networks.data.folder import read_datalist
+from custom_networks.data.datalist import Datalist
 from custom_networks.data.images import DEPTHS
 from custom_networks.errors import UserError
-
-KEY = "bit_depth"
-"""Of a datalist."""
 
 
 class Items(list[dict[str, Any]]):
@@ -55,7 +52,7 @@ def declared_depth(datalist: PathLike | None, knob: Any = None) -> int | None:
     """Return the depth that the knob or else the datalist declares, None without either; UserError as above."""
     if knob is not None or datalist is None:
         return checked_depth(knob)
-    return checked_depth(read_datalist(datalist).get(KEY), f'{datalist}: "{KEY}"')
+    return Datalist.read(datalist).bit_depth
 
 
 def decided_depth(declared: int | None, needed: Iterable[int]) -> int | None:

@@ -82,7 +82,7 @@ def read_picture(path: PathLike, data: bytes | None = None) -> Image.Image:
         raise UserError(f"{path}: damaged or cut short ({reason}); copy it again from the source") from None
     if frames != 1:
         raise UserError(f"{path}: {frames} frames in one file; save each frame as a file of its own")
-    if wide and max(high for _, high in picture.getextrema()[:3]) <= _UPPER:  # PIL keeps the upper byte
+    if wide and np.asarray(picture.convert("RGB")).max() <= _UPPER:  # PIL keeps the upper byte
         raise UserError(f"{path}: 16-bit colour without a value above 4095, which would lose bits; save it as 8-bit")
     if data is not None:
         picture.filename = str(path)  # as PIL sets it for files, for later messages

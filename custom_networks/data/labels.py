@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from monai.config import PathLike
 
-from custom_networks.data.folder import Item, read_datalist
-from custom_networks.data.formats import LABEL_KINDS
+from custom_networks.data.datalist import LABEL_KINDS, Datalist
+from custom_networks.data.pairing import Item
 from custom_networks.errors import UserError, nearest
 
 
@@ -30,16 +30,12 @@ def label_kind(knob: str | None = None, datalist: PathLike | None = None) -> str
     Raises:
         UserError: for another kind, or a datalist that cannot be read.
     """
-    if knob is not None:
-        kind, where = knob, f"--label_kind {knob}"
-    elif datalist is None:
-        return LABEL_KINDS[0]
-    else:
-        kind = read_datalist(datalist).get("label_kind", LABEL_KINDS[0])
-        where = f'{datalist}: "label_kind" is {kind!r}'
-    if kind not in LABEL_KINDS:
-        raise UserError(f"{where}: must be one of {', '.join(LABEL_KINDS)}{nearest(str(kind), LABEL_KINDS)}")
-    return kind
+    if knob is None:
+        return LABEL_KINDS[0] if datalist is None else Datalist.read(datalist).label_kind
+    if knob not in LABEL_KINDS:
+        known = ", ".join(LABEL_KINDS)
+        raise UserError(f"--label_kind {knob}: must be one of {known}{nearest(str(knob), LABEL_KINDS)}")
+    return knob
 
 
 def class_count(datalist: PathLike | None = None, knob: int | None = None) -> int:
@@ -59,15 +55,13 @@ def class_count(datalist: PathLike | None = None, knob: int | None = None) -> in
         if isinstance(knob, bool) or not isinstance(knob, int) or knob < 2:
             raise UserError(f"--classes {knob}: must be a whole number from 2 up, background included")
         return knob
-    names = read_datalist(datalist).get("classes") if datalist is not None else None
+    names = Datalist.read(datalist).class_names() if datalist is not None else {}
     if not names:
         raise UserError(
             f'{datalist or "without a datalist"}: no "classes" to tell how many there are; '
             'write {"1": name, ...} in the datalist or set --classes, background included'
         )
-    if not isinstance(names, dict) or not all(str(number).isdecimal() for number in names):
-        raise UserError(f'{datalist}: "classes" must map class numbers to names; write {{"1": name, ...}}')
-    return max(2, 1 + max(int(number) for number in names))
+    return max(2, 1 + max(names))
 
 
 def class_names(datalist: PathLike | None, classes: int) -> dict[str, str]:
@@ -80,8 +74,7 @@ def class_names(datalist: PathLike | None, classes: int) -> dict[str, str]:
     Returns:
         Name of each number from 1, numbers as text, as JSON has them.
     """
-    names = read_datalist(datalist).get("classes") if datalist is not None else None
-    known = {int(number): str(name) for number, name in (names or {}).items()}
+    known = Datalist.read(datalist).class_names() if datalist is not None else {}
     return {str(number): known.get(number, str(number)) for number in range(1, classes)}
 
 

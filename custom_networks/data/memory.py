@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+import psutil
 
 UNLIMITED = 2**60  # version 1 of the control groups writes "no limit" as a number near 2^63
 
 
-def free_memory(root: str | Path = "/") -> int | None:
+def free_memory(root: str | Path = "/") -> int:
     """Bytes of memory that are free: the machine's, or what a container's control group leaves, if that is less.
 
     Args:
-        root: folder that holds `proc` and `sys`.
+        root: folder that holds `proc` and `sys`, from which the control groups are read.
 
     Returns:
-        Bytes; None where the system does not tell.
+        Bytes.
     """
-    root = Path(root)
-    found = [size for size in (_machine(root), _control_groups(root)) if size is not None]
-    return min(found) if found else None
-
-
-def _machine(root: Path) -> int | None:
-    """Memory that Linux calls available; elsewhere half of all there is."""
-    try:
-        lines = (root / "proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, OSError, ValueError):  # Windows
-        return None
+    machine: int = psutil.virtual_memory().available
+    of_groups = _control_groups(Path(root))
+    return machine if of_groups is None else min(machine, of_groups)
 
 
 def _control_groups(root: Path) -> int | None:

@@ -85,7 +85,7 @@ class OnDeviceLoader(TorchDataLoader):
 
     def _check_room(self, needed: int) -> None:
         free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else free_memory()
-        if free is not None and needed > SHARE * free:
+        if needed > SHARE * free:
             raise UserError(
                 f"--data_on_device true: {needed / 2**30:.1f} GB of images are more than half of what is free on "
                 f"{self.device}, {free / 2**30:.1f} GB; set --data_on_device false"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -104,31 +104,21 @@ def fetch(paths: Sequence[PathLike]) -> list[str]:
     return [_fetched[url] for url in urls]
 
 
-def fetch_items(items: Iterable[dict[str, Any]], parts: Sequence[str], beside: PathLike = "") -> list[dict[str, Any]]:
-    """Fetch the files that items name.
+def fetch_names(names: Sequence[str], beside: PathLike = "") -> list[str]:
+    """Fetch those of some files that are remote.
 
     Args:
-        items: of a datalist or a folder.
-        parts: keys that name files.
+        names: of files.
         beside: folder from which relative names start, where that is remote.
 
     Returns:
-        The items, with local files in place of remote ones.
+        The names, with local files in place of remote ones.
     """
-    items = [dict(item) if isinstance(item, dict) else item for item in items]
-    remote: list[tuple[dict[str, Any], str, str]] = []
-    for item in items:
-        for part in parts if isinstance(item, dict) else ():
-            name = item.get(part)
-            if not isinstance(name, str) or not name:
-                continue
-            if is_remote(name):
-                remote.append((item, part, name))
-            elif is_remote(beside) and not os.path.isabs(name):  # noqa: PTH117
-                remote.append((item, part, f"{as_url(beside)}/{name}"))
-    for (item, part, _), local in zip(remote, fetch([url for _, _, url in remote]), strict=True):
-        item[part] = local
-    return items
+    base = as_url(beside) if is_remote(beside) else ""
+    urls = {name: name if is_remote(name) else f"{base}/{name}" for name in names if is_remote(name) or base}
+    urls = {name: url for name, url in urls.items() if is_remote(name) or not os.path.isabs(name)}  # noqa: PTH117
+    local = dict(zip(urls, fetch(list(urls.values())), strict=True))
+    return [local.get(name, name) for name in names]
 
 
 def remote_base(datalist: PathLike, dataset_dir: PathLike | None) -> str:

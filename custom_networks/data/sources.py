@@ -11,8 +11,9 @@ from monai.config import PathLike
 from custom_networks.data.checking import check_items
 from custom_networks.data.checking.examine import Labels
 from custom_networks.data.depth import Items, declared_depth
-from custom_networks.data.folder import Item, find_images, load_datalist
 from custom_networks.data.labels import with_classes
+from custom_networks.data.pairing import Item, find_images
+from custom_networks.data.splitting import load_datalist
 from custom_networks.errors import UserError
 from custom_networks.network.sgdnet import SIZE_FACTOR
 from custom_networks.processes import from_first, rank

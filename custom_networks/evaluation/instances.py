@@ -40,7 +40,7 @@ def tune_watershed(
         best, tried = tune(samples, start=start)
     except ValueError as error:
         raise UserError(f"--tune_watershed: {error}") from None
-    write_json(folder / WATERSHED, {"parameters": best.as_dict(), "split": split, "tried": tried})
+    write_json(folder / WATERSHED, {"version": 1, "parameters": best.as_dict(), "split": split, "tried": tried})
     return best
 
 

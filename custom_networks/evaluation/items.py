@@ -14,19 +14,20 @@ from custom_networks.data.checking.examine import Labels
 from custom_networks.data.checking.findings import Kind
 from custom_networks.data.checking.read import DataSet
 from custom_networks.data.checking.run import run_check
+from custom_networks.data.datalist import SPLITS, Datalist, ListedImage, Split
 from custom_networks.data.depth import declared_depth
-from custom_networks.data.folder import find_images, find_pairs, listed_columns, load_datalist, load_test_list
-from custom_networks.data.folder import read_datalist as read_list
 from custom_networks.data.labels import with_classes
+from custom_networks.data.pairing import find_images, find_pairs
+from custom_networks.data.splitting import load_datalist, load_test_list
 from custom_networks.errors import UserError, nearest
 from custom_networks.evaluation.classes import class_columns
 from custom_networks.evaluation.trained import check_images, check_settings
 from custom_networks.metrics.detection import LESION_COLUMNS
+from custom_networks.metrics.instances import INSTANCE_COLUMNS
 from custom_networks.metrics.policies import FLAGS, METRICS
-from custom_networks.statistics.groups import group_key
 from custom_networks.statistics.per_image import MEASURED
 
-SPLITS = ("validation", "training", "test", "all")
+CHOICES = ("validation", "training", "test", "all")
 FILES = ("image", "label", "types", "spacing")  # of an item; not columns of the table
 COMPUTED = (
     "lesion_size",
@@ -40,10 +41,10 @@ COMPUTED = (
     "height",
     "thumbnail",
     *LESION_COLUMNS,
+    *INSTANCE_COLUMNS.values(),
     *("area_true", "area_predicted"),
     *MEASURED,
 )
-FACTS = ("name", "description", "licence", "reference")  # of a datalist, for the report
 
 
 @dataclass(frozen=True)
@@ -111,35 +112,37 @@ def evaluation_set(
         UserError: for a split that is not there, labels that are missing, images that changed since the datalist was
             written or are listed twice, and whatever is wrong with a folder, list or file.
     """
-    if split not in SPLITS:
-        raise UserError(f"--split {split}: must be one of {', '.join(SPLITS)}{nearest(str(split), SPLITS)}")
+    if split not in CHOICES:
+        raise UserError(f"--split {split}: must be one of {', '.join(CHOICES)}{nearest(str(split), CHOICES)}")
     notes: list[str] = []
     if checkpoint is not None:
-        notes = check_settings(checkpoint, {"label_kind": label_kind, "classes": classes, "image_size": image_size})
-    content = read_list(datalist) if datalist is not None else {}
-    _need_labels(dataset_dir, datalist, content, split)
+        notes = check_settings(
+            str(checkpoint), {"label_kind": label_kind, "classes": classes, "image_size": image_size}
+        )
+    content = Datalist.read(datalist) if datalist is not None else None
+    _need_labels(dataset_dir, content, split)
     items = _listed(dataset_dir, datalist, content, split, fold, seed)
     settings = {"dataset_dir": dataset_dir, "datalist": datalist, "fold": fold, "seed": seed, "split": split}
     if checkpoint is not None:
         others = functools.partial(_listed, dataset_dir, datalist, content)
         notes += check_images(str(checkpoint), items, settings, others)
-    lists = ("test",) if split == "test" else ("training", "validation")
-    listed = listed_columns(dataset_dir, datalist, lists) if datalist is not None else {}
+    lists: tuple[Split, ...] = ("test",) if split == "test" else ("training", "validation")
+    listed = content.columns(dataset_dir, *lists) if content is not None else {}
     paths = Counter(item["image"] for item in items)
     twice = next((path for path, count in paths.items() if count > 1), None)
     if twice:
         raise UserError(f"{twice}: listed more than once in {datalist}; list it once, so that it counts once")
     labels = Labels(label_kind, frozenset(range(1, classes)) if classes > 1 else None)
     depth = _check_files(items, listed, labels, datalist, declared_depth(datalist, bit_depth))
-    spacing = {path: found for path in paths if (found := _spacing(listed.get(path, {}), path))}
+    spacing = {path: (found[0], found[1]) for path in paths if path in listed and (found := listed[path].spacing)}
     if spacing and len(spacing) < len(items):
         notes.append(
             f"{len(items) - len(spacing)} of {len(items)} images have no pixel spacing, so all distances are in pixels"
         )
         spacing = {}
-    names = {int(number): str(name) for number, name in (content.get("classes") or {}).items()}
+    names = content.class_names() if content is not None else {}
     named = {number: names.get(number, str(number)) for number in range(1, classes)}
-    about = {name: content[name] for name in FACTS if content.get(name)}
+    about: dict[str, Any] = dict(content.facts()) if content is not None else {}
     about |= {"datalist": str(datalist) if datalist is not None else None, "dataset_dir": str(dataset_dir)}
     card = Path(datalist).parent / "data_card.md" if datalist is not None else None
     if card is not None and card.is_file():
@@ -157,19 +160,17 @@ def evaluation_set(
     )
 
 
-def _need_labels(dataset_dir: PathLike, datalist: PathLike | None, content: dict[str, Any], split: str) -> None:
+def _need_labels(dataset_dir: PathLike, content: Datalist | None, split: str) -> None:
     """Say where there is nothing to compare with that `sgdnet predict` is the verb to use."""
     fix = "there is nothing to compare a prediction with; use `sgdnet predict` for images without masks"
-    if datalist is not None:
-        lists = ("training", "validation") if split == "all" else (split,)
-        for name in lists:
-            items = content.get(name) or []
-            items = items if isinstance(items, list) else []
-            bare = [item for item in items if isinstance(item, dict) and "image" in item and not item.get("label")]
+    if content is not None:
+        for name in SPLITS:
+            items = content.listed(name) if split in (name, "all") and (name, split) != ("test", "all") else []
+            bare = [item for item in items if item.label is None]
             if bare:
                 count = f"{len(bare)} of {len(items)}" if len(bare) < len(items) else "none"
                 raise UserError(
-                    f'{datalist}: {count} of the items of "{name}" '
+                    f'{content.source}: {count} of the items of "{name}" '
                     f'{"lack" if len(bare) < len(items) else "has"} a "label"; {fix}'
                 )
         return
@@ -186,14 +187,14 @@ def _need_labels(dataset_dir: PathLike, datalist: PathLike | None, content: dict
 
 
 def _listed(
-    dataset_dir: PathLike, datalist: PathLike | None, content: dict[str, Any], split: str, fold: int, seed: int
+    dataset_dir: PathLike, datalist: PathLike | None, content: Datalist | None, split: str, fold: int, seed: int
 ) -> list[dict[str, Any]]:
     """Items of a split with absolute paths."""
     if split == "test":
         if datalist is None:
             raise UserError(f"--split test: {dataset_dir} is a folder, without a test list; give a --datalist")
         return [dict(item) for item in load_test_list(dataset_dir, datalist)]
-    if datalist is not None and not content.get("training") and content.get("test"):
+    if content is not None and not content.training and content.test:
         raise UserError(f"{datalist}: its pairs are all in the test list; use --split test")
     training, validation = load_datalist(dataset_dir, datalist, fold=fold, seed=seed)
     chosen = {"training": training, "validation": validation, "all": [*training, *validation]}[split]
@@ -202,13 +203,14 @@ def _listed(
 
 def _check_files(
     items: list[dict[str, Any]],
-    listed: dict[str, dict[str, Any]],
+    listed: dict[str, ListedImage],
     labels: Labels,
     datalist: PathLike | None,
     depth: int | None,
 ) -> int | None:
     """Read every file; returns the bit depth. An image that the datalist was not written for is an error here."""
-    hashed = [{**item, "sha256": listed.get(item["image"], {}).get("sha256")} for item in items]
+    known = {path: image.sha256 for path, image in listed.items()}
+    hashed = [{**item, "sha256": known.get(item["image"])} for item in items]
     data_set = DataSet("data", {"evaluation": hashed}, labels, bit_depth=depth)
     report = run_check([data_set], near_duplicates=False, remembered=True)
     findings = report.findings
@@ -226,21 +228,8 @@ def _check_files(
     return report.bit_depth[0]
 
 
-def _spacing(item: dict[str, Any], path: str) -> tuple[float, float] | None:
-    found = item.get("spacing")
-    if found is None:
-        return None
-    try:
-        row, column = (float(value) for value in found)
-    except (TypeError, ValueError):
-        row = column = 0.0
-    if not (0 < row < float("inf") and 0 < column < float("inf")):
-        raise UserError(f'{path}: "spacing" is {found!r}; write [row, column] in millimetres, both above 0')
-    return row, column
-
-
 def _columns(
-    items: list[dict[str, Any]], listed: dict[str, dict[str, Any]], notes: list[str], of_classes: list[str]
+    items: list[dict[str, Any]], listed: dict[str, ListedImage], notes: list[str], of_classes: list[str]
 ) -> dict[str, dict[str, Any]]:
     """Columns of each image: id, group, fold, source, image, label, then the datalist's own."""
     names = _names(items, listed)
@@ -248,11 +237,9 @@ def _columns(
     renamed: set[str] = set()
     columns: dict[str, dict[str, Any]] = {}
     for item in items:
-        raw = listed.get(item["image"], {})
+        raw = listed[item["image"]].columns() if item["image"] in listed else {}
         row: dict[str, Any] = {"id": names[item["image"]]}
         row |= {name: raw[name] for name in ("group", "fold", "source") if name in raw}
-        if "group" in row:
-            row["group"] = group_key(row["group"])
         row |= {"image": item["image"], "label": item["label"]}
         for name, value in raw.items():
             if name in row or name in FILES or name == "sha256":
@@ -267,11 +254,11 @@ def _columns(
     return columns
 
 
-def _names(items: list[dict[str, Any]], listed: dict[str, dict[str, Any]]) -> dict[str, str]:
+def _names(items: list[dict[str, Any]], listed: dict[str, ListedImage]) -> dict[str, str]:
     """Name of each image: the datalist's id, else the file's name, with its folder or whole path where it must."""
     paths = [item["image"] for item in items]
     candidates = [
-        [str(listed.get(path, {}).get("id") or Path(path).stem) for path in paths],
+        [(listed[path].id if path in listed else None) or Path(path).stem for path in paths],
         [Path(path).name for path in paths],
         [f"{Path(path).parent.name}/{Path(path).name}" for path in paths],
         paths,

@@ -11,9 +11,11 @@ import numpy as np
 from monai.utils import ensure_tuple
 from numpy.typing import NDArray
 
-from custom_networks.data.folder import find_partners, find_pictures
+from custom_networks.configuration.checking import check_values
 from custom_networks.data.formats import read
+from custom_networks.data.images import WIDE_MODES
 from custom_networks.data.labels import class_count, label_kind
+from custom_networks.data.pairing import find_partners, find_pictures
 from custom_networks.errors import UserError
 from custom_networks.evaluation.columns import subgroup_edges
 from custom_networks.evaluation.items import EvaluationSet, evaluation_set
@@ -23,7 +25,7 @@ from custom_networks.evaluation.results import conclude
 from custom_networks.run.folder import claim_folder
 
 FEW_LEVELS = 32
-"""A folder of masks whose largest grey level is below this holds classes, not probabilities."""
+"""A folder whose grey maps all stay below this level holds classes, not probabilities."""
 
 
 def evaluate_masks(
@@ -63,6 +65,7 @@ def evaluate_masks(
     Raises:
         UserError: for folders that do not pair, masks that cannot be read, sizes that differ, impossible settings.
     """
+    check_values({"fold": fold, "seed": seed})
     what = label_kind(kind, datalist)
     count = class_count(datalist, classes) if what == "classes" else 1
     if (labels is None) == (datalist is None):
@@ -80,16 +83,16 @@ def evaluate_masks(
     edges = subgroup_edges(chosen, listed.column_names())
     folder = Path(output_dir or claim_folder("eval"))
     measured = Measurement(listed, folder, "original", edges, **options)
-    probabilities = what == "mask" and _are_probabilities(list(partners.values()))
+    scale = _probability_scale(list(partners.values())) if what == "mask" else None
     measured.begin()
     begin = time.perf_counter()
-    for sample in _samples(listed, {path: partners[label] for path, label in true.items()}, true, probabilities):
+    for sample in _samples(listed, {path: partners[label] for path, label in true.items()}, true, scale):
         measured.add(sample)
     measured.seconds["metrics"] = time.perf_counter() - begin
     measured.end()
     settings = {"predictions": str(predictions), "labels": labels, "images": images, "datalist": datalist}
     settings |= {"split": listed.split, "subgroups": chosen, "label_kind": what, "output_dir": str(folder), **options}
-    extra = {"predictions": {"folder": str(predictions), "probabilities": probabilities}}
+    extra = {"predictions": {"folder": str(predictions), "probabilities": scale is not None}}
     conclude(measured, None, {**settings, "seed": seed}, seed=seed, extra=extra)
 
 
@@ -108,7 +111,7 @@ def _labels_only(labels: str, images: str | Path | None, kind: str, classes: int
 
 
 def _samples(
-    listed: EvaluationSet, predictions: dict[str, str], labels: dict[str, str], probabilities: bool
+    listed: EvaluationSet, predictions: dict[str, str], labels: dict[str, str], scale: int | None
 ) -> Iterator[Sample]:
     """Read the prediction, the label and, where there is one, the picture of each image."""
     for item in listed.items:
@@ -118,7 +121,9 @@ def _samples(
         found = np.asarray(opened.image)
         check_size(predictions[path], found.shape, truth.shape)
         prediction: NDArray = found > 0
-        if probabilities and opened.levels is not None:
+        if scale == 65535 and opened.mode in WIDE_MODES:
+            prediction = np.asarray(read(predictions[path], "instances").image).astype(np.float32) / np.float32(scale)
+        elif scale and opened.levels is not None:
             prediction = np.asarray(opened.levels).astype(np.float32) / 255
         size = (int(truth.shape[0]), int(truth.shape[1]))
         picture = None
@@ -137,17 +142,22 @@ def _samples(
         )
 
 
-def _are_probabilities(paths: list[str]) -> bool:
-    """Whether any mask of a folder holds other levels than background and foreground."""
-    largest, between = 0, False
+def _probability_scale(paths: list[str]) -> int | None:
+    """Value that stands for a probability of 1 in the maps of a folder, 255 or 65535; None where all are masks.
+
+    Decided for the folder, not for a file: a map on which hardly anything is likely holds small numbers only.
+    """
+    largest, wide = 0, False
     for path in paths:
-        levels = read(path, "mask").levels
-        counts = levels.histogram() if levels is not None else [0] * 256
-        largest = max([largest, *(level for level, count in enumerate(counts) if count)])
-        between = between or any(counts[1:255])
-    if between and largest < FEW_LEVELS:
+        opened = read(path, "mask")
+        counts = opened.levels.histogram() if opened.levels is not None else [0] * 256
+        if any(counts[1:255]):
+            largest = max(largest, *(level for level, count in enumerate(counts) if count))
+        wide = wide or (opened.mode in WIDE_MODES and np.asarray(read(path, "instances").image).max() > 255)
+    if 0 < largest < FEW_LEVELS:
         raise UserError(
-            f"{Path(paths[0]).parent}: the largest value of all masks is {largest}, neither 255 nor 1; if these are "
-            "classes or instances, add --label_kind classes or instances"
+            f"{Path(paths[0]).parent}: the masks hold other numbers than 0 and 255 or 0 and 1, none above "
+            f"{largest}; "
+            "if these are classes or instances, add --label_kind classes or --label_kind instances"
         )
-    return between
+    return (65535 if wide else 255) if largest else None

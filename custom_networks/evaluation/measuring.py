@@ -13,8 +13,8 @@ import pandas as pd
 from monai.utils import ensure_tuple
 from numpy.typing import NDArray
 
-from custom_networks.data.folder import find_partners
 from custom_networks.data.formats import read
+from custom_networks.data.pairing import find_partners
 from custom_networks.errors import UserError
 from custom_networks.evaluation.case_maps import CASES
 from custom_networks.evaluation.classes import class_row
@@ -26,16 +26,13 @@ from custom_networks.files import write_atomically
 from custom_networks.flags import flag
 from custom_networks.metrics.detection import DETECTION_IOU, detect
 from custom_networks.metrics.image_metrics import measure
+from custom_networks.metrics.instances import INSTANCE_COLUMNS
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.metrics.probability import Calibration, border_band
 from custom_networks.statistics.lesion import lesion_size
 from custom_networks.statistics.per_image import PER_IMAGE
 
 THRESHOLD = 0.5  # a pixel is foreground from this probability up, as in training and inference
-INSTANCE_COLUMNS = {
-    **{name: f"instances_{name}" for name in ("tp", "fp", "fn", "iou_sum")},
-    **{name: name for name in ("aji_intersection", "aji_union")},
-}
 
 
 READER_METRICS = ("dice", "hd95")  # of another reader's masks
@@ -65,7 +62,7 @@ class Sample:
 
     path: str
     size: tuple[int, int]
-    prediction: NDArray[np.float32] | NDArray[np.bool_]
+    prediction: NDArray[Any]
     truth: NDArray[np.int32]
     instances: NDArray[np.integer] | None
     class_map: NDArray[np.integer] | None
@@ -75,7 +72,7 @@ class Sample:
     @property
     def mask(self) -> NDArray[np.bool_]:
         """The predicted foreground, (H, W)."""
-        return self.prediction if self.prediction.dtype == bool else self.prediction >= THRESHOLD
+        return np.asarray(self.prediction if self.prediction.dtype == bool else self.prediction >= THRESHOLD)
 
 
 class Measurement:
@@ -168,7 +165,7 @@ class Measurement:
         row |= computed_columns(sample.picture, true_small, self.subgroups)
         row["lesion_size"] = lesion_size(true)  # at full size, where no small lesion vanishes
         figures = measure(sample.prediction, sample.truth, spacing, tolerance=self.tolerance, threshold=THRESHOLD)
-        objects = (mask, true) if sample.instances is None else (sample.instances, sample.truth)
+        found, there = (mask, true) if sample.instances is None else (sample.instances, sample.truth)
         if sample.instances is not None:
             counts = self.pooled.add(sample.instances, sample.truth, sample.class_map, sample.types)
             figures |= counts.row()
@@ -176,7 +173,7 @@ class Measurement:
         row |= {name: figures[name] for name in (*METRICS, *FLAGS) if name in figures}
         if self.readers:
             row |= self._of_reader(self.readers[path], true, spacing)
-        row |= detect(*objects, self.detection_iou)
+        row |= detect(found, there, self.detection_iou)
         pixel = spacing[0] * spacing[1] if spacing else 1
         row |= {"area_true": np.count_nonzero(true) * pixel, "area_predicted": np.count_nonzero(mask) * pixel}
         if sample.class_map is not None and sample.types is not None:

@@ -18,7 +18,7 @@ from custom_networks.evaluation.classes import CLASS_METRICS, summarise_classes
 from custom_networks.evaluation.columns import limits_text
 from custom_networks.evaluation.handler import Evaluation
 from custom_networks.evaluation.measuring import READER_METRICS, THRESHOLD, Measurement
-from custom_networks.evaluation.trained import training_folder
+from custom_networks.evaluation.trained import keep_training
 from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.processes import rank
@@ -106,6 +106,8 @@ def conclude(
         of_classes = summarise_classes(frame, evaluation.set.classes, seed)
         about["per_class"] = _keyed_rows(of_classes, "class")
         _write_csv(folder / CLASSES_CSV, of_classes.reset_index("metric"), "class")
+    if checkpoint is not None:
+        keep_training(checkpoint, folder)
     _write_csv(folder / SUMMARY_CSV, table, "metric")
     write_json(folder / SUMMARY_JSON, about)
     picture = plot_areas(frame, evaluation.unit)
@@ -130,7 +132,7 @@ def description(evaluation: Measurement, frame: pd.DataFrame) -> dict[str, Any]:
     seconds = {name: round(value, 3) for name, value in evaluation.seconds.items()}
     return {
         "images": len(frame),
-        "groups": len(set(group_column(frame) or frame.index)),
+        "groups": len(set(groups)) if (groups := group_column(frame)) else None,
         "counts": {name: int(frame[name].sum()) for name in FLAGS},
         "undefined": {
             name: int(frame[name].isna().sum()) for name in metric_columns(frame) if frame[name].isna().any()
@@ -152,12 +154,10 @@ def description(evaluation: Measurement, frame: pd.DataFrame) -> dict[str, Any]:
 def checkpoint_facts(checkpoint: str | Path) -> dict[str, Any]:
     """Path, SHA-256 and training of the weights."""
     path = Path(checkpoint)
-    folder = training_folder(path)
     return {
         "path": str(path),
         "sha256": sha256(path),
         "training": record_of(path).summary(),
-        "training_folder": str(folder) if folder else None,
     }
 
 
@@ -182,19 +182,23 @@ def resolution_text(about: dict[str, Any]) -> str:
 
 def summary_text(about: dict[str, Any], folder: Path) -> str:
     """Lay the figures out for a terminal."""
-    counts = about["counts"]
+    counts, metrics = about["counts"], about["metrics"]
+    of_groups = f" of {about['groups']} groups" if about["groups"] is not None else ""
+    empty = counts["false_alarm"] + counts["both_empty"]
+    shown = {"with object": "mean_with_object"} if empty else {}
+    shown |= {"of groups": "mean_of_groups"} if about["groups"] is not None else {}
     lines = [
-        f"{about['images']} images of {about['groups']} groups ({about['split']}), {resolution_text(about)}",
+        f"{about['images']} images{of_groups} ({about['split']}), {resolution_text(about)}",
         f"missed {counts['missed']}   false alarms {counts['false_alarm']}   both empty {counts['both_empty']}",
         "",
     ]
-    rows = [["", "mean", "95 % interval", "groups", "with object", "of groups", "median", "quartiles", "undefined"]]
-    for name, row in about["metrics"].items():
+    rows = [["", "mean", "95 % interval", "n", *shown, "median", "quartiles", "undefined"]]
+    for name, row in metrics.items():
         rows.append(
             [
                 _label(name, about["unit"]),
                 *(_figure(row["mean"]), _interval(row), str(row["groups"])),
-                *(_figure(row[name]) for name in ("mean_with_object", "mean_of_groups")),
+                *(_figure(row[name]) for name in shown.values()),
                 *(_figure(row["median"]), f"{_figure(row['q1'])} to {_figure(row['q3'])}", str(row["undefined"])),
             ]
         )
@@ -218,7 +222,8 @@ def agreement_lines(about: dict[str, Any]) -> list[str]:
     sensitivity, false = found["sensitivity"], found["false_per_image"]
     low, high = area["limits_of_agreement"]
     lines = [
-        "with object: mean over the images whose truth is not empty; of groups: mean of the groups' means.",
+        "n: groups (or images) that are resampled. with object: mean over the images whose truth is not empty. of "
+        "groups: mean of the groups' means.",
         f"Lesions at an IoU of {found['iou']:g}: {found['detected']} of {found['lesions']} detected, sensitivity "
         f"{_figure(sensitivity['value'])} ({_interval(sensitivity)}); {_figure(false['value'])} false ones an image "
         f"({_interval(false)}).",

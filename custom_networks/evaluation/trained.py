@@ -8,9 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from custom_networks.errors import UserError
-from custom_networks.weights.reading import record_of, setting_of, trained_outputs
+from custom_networks.files import write_bytes
+from custom_networks.run.folder import SETTINGS
+from custom_networks.run.record import METRICS
+from custom_networks.run.tracking import RUN_ID
+from custom_networks.weights.reading import record_of, trained_outputs
+from custom_networks.weights.record import BEST
 from custom_networks.weights.training import image_hashes, image_paths
 
+TRAINING = "training"
+"""Folder of an evaluation that keeps the training's curves and settings."""
 Items = Sequence[Mapping[str, Any]]
 SHOWN = 3
 """How many files an error names."""
@@ -18,11 +25,32 @@ NO_ESTIMATE = "no estimate of quality on new ones"
 
 
 def training_folder(checkpoint: str | Path) -> Path | None:
-    """Folder of the run that trained a checkpoint, where it can still be found."""
-    candidates = [Path(checkpoint).parent]
-    written = setting_of(checkpoint, "output_dir", None)
-    candidates += [Path(written)] if written else []
-    return next((folder for folder in candidates if (folder / "metrics.csv").is_file()), None)
+    """Folder of the run that trained a checkpoint: its own, or the one that its record names, if it is the same run."""
+    own = Path(checkpoint).parent
+    if (own / METRICS).is_file():
+        return own
+    record = record_of(checkpoint)
+    written = record.settings.get("output_dir")
+    folder = Path(written) if isinstance(written, str) else None
+    if folder is None or record.run_id is None or not (folder / METRICS).is_file():
+        return None
+    return folder if record_of(folder / BEST).run_id == record.run_id else None
+
+
+def keep_training(checkpoint: str | Path, folder: Path) -> None:
+    """Copy the curves, settings and MLflow identity of a checkpoint's run into an evaluation's folder.
+
+    A report then needs nothing outside that folder, which may be sent to somebody else.
+
+    Args:
+        checkpoint: that was evaluated.
+        folder: of the evaluation; gets `training/` where the run's own folder is found.
+    """
+    source, target = training_folder(checkpoint), folder / TRAINING
+    for name in (METRICS, SETTINGS, RUN_ID):
+        (target / name).unlink(missing_ok=True)  # of an evaluation that is replaced
+        if source is not None and (source / name).is_file():
+            write_bytes(target / name, (source / name).read_bytes())
 
 
 def check_settings(checkpoint: str | Path, settings: Mapping[str, Any]) -> list[str]:
@@ -94,7 +122,7 @@ def check_images(
             return [f"these images include those that the weights were trained on: {NO_ESTIMATE}"]
         _check_fold(checkpoint, record.settings, settings)
         return []
-    trained = set(record.data.images)
+    trained = {*record.data.images, *(record.data.earlier or ())}
 
     def seen_among(some: Items) -> list[str]:
         paths = image_paths(some)
@@ -103,7 +131,8 @@ def check_images(
 
     seen = seen_among(items)
     if not seen:
-        return []
+        unknown = f"{checkpoint} started from weights whose training images are not known, so these may be among them"
+        return [unknown] if record.data.earlier is None else []
     count = f"{len(seen)} of these {len(items)} images"
     if wanted:
         return [f"{count} are among those that the weights were trained on: {NO_ESTIMATE}"]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from custom_networks.configuration.merged import read_config
-from custom_networks.data.folder import find_images
+from custom_networks.data.datalist import SPLITS, Datalist
+from custom_networks.data.pairing import find_images
 from custom_networks.errors import UserError
 
 CALIBRATION_IMAGES = 32
@@ -29,11 +29,11 @@ def listed_images(source: str | Path) -> list[str]:
     path = Path(source)
     if path.suffix != ".json":
         return [item["image"] for item in find_images(path)]
-    content = read_config([path])
-    items = next((content[key] for key in ("training", "validation", "test") if content.get(key)), None)
-    if not isinstance(items, list) or not all(isinstance(item, dict) and item.get("image") for item in items):
-        raise UserError(f'{path}: no datalist; it needs "training": [{{"image": "PATH"}}, ...]')
-    return [str(path.parent / item["image"]) for item in items]
+    datalist = Datalist.read(path)
+    for split in SPLITS:
+        if datalist.listed(split):
+            return [item["image"] for item in datalist.located(split)]
+    raise UserError(f'{path}: lists no image; it needs "training": [{{"image": "PATH"}}, ...]')
 
 
 def spread(paths: Sequence[str], count: int = CALIBRATION_IMAGES) -> list[str]:

@@ -21,6 +21,11 @@ from skimage.segmentation import relabel_sequential
 from custom_networks.metrics.policies import UNDEFINED, Case, empty_worth
 
 MATCH_IOU = 0.5
+INSTANCE_COLUMNS = {
+    **{name: f"instances_{name}" for name in ("tp", "fp", "fn", "iou_sum")},
+    **{name: name for name in ("aji_intersection", "aji_union")},
+}
+"""Columns of a per-image table that hold the `InstanceCounts`, so that they can be pooled over images and folds."""
 Labels = NDArray[np.integer]
 
 

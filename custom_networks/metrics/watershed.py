@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.ndimage import gaussian_filter
 from skimage.measure import label
 from skimage.segmentation import watershed
 
 from custom_networks.errors import UserError, nearest
 from custom_networks.metrics.instances import InstanceCounts, match_instances
+from custom_networks.typed_files import FileModel, Json, Number, read_model
 
 WATERSHED = "watershed.json"
 """File of tuned parameters."""
@@ -56,6 +56,22 @@ class WatershedParameters:
         return asdict(self)
 
 
+class Tuning(FileModel):
+    """What `watershed.json` holds.
+
+    Attributes:
+        version: of this form.
+        parameters: the best.
+        split: that they were chosen on.
+        tried: all others.
+    """
+
+    version: Literal[1] = 1
+    parameters: dict[str, Number]
+    split: str | None = None
+    tried: list[dict[str, Json]] = Field(default_factory=list)
+
+
 def watershed_parameters(given: Mapping[str, Any] | str | None) -> WatershedParameters:
     """Read the parameters of the watershed.
 
@@ -73,12 +89,8 @@ def watershed_parameters(given: Mapping[str, Any] | str | None) -> WatershedPara
     source, values = "watershed", given
     if isinstance(given, str):
         source = given
-        try:
-            values = json.loads(Path(given).read_text(encoding="utf-8"))["parameters"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise UserError(
-                f"{given}: not the {WATERSHED} of a tuning; give that file, or leave watershed out"
-            ) from None
+        fix = f"give the {WATERSHED} of a tuning, or leave watershed out"
+        values = read_model(given, Tuning, fix=fix).parameters
     known = WatershedParameters().as_dict()
     if not isinstance(values, Mapping):
         raise UserError(f"{source}: must map names to values; the names are {', '.join(known)}")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from custom_networks.configuration.checking import check_values
 from custom_networks.configuration.merged import read_config
@@ -15,6 +17,7 @@ from custom_networks.errors import UserError
 from custom_networks.files import sha256
 from custom_networks.messages import readable_errors
 from custom_networks.metrics.watershed import watershed_parameters
+from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.prediction.execution import describe, execute, make_plan, settings_of
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.outputs import chosen_outputs
@@ -74,6 +77,8 @@ def predict_images(request: Request) -> int:
             **request.options,
         }
     )
+    device = request.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    options = replace(options, amp=MixedPrecisionInferer(options.amp, device).amp)  # what is used is recorded
     names = trained_classes(checkpoint)
     outputs = chosen_outputs(request.outputs, options.tta, names)
     inputs = [*request.inputs, *([_image_folder(request.dataset_dir)] if request.dataset_dir else [])]
@@ -92,7 +97,7 @@ def predict_images(request: Request) -> int:
         return SGDNetPredictor.from_bundle(
             request.bundle_root,
             checkpoint,
-            device=request.device,
+            device=device,
             edge=bool({"edge", "instances"} & set(outputs)),
             batch_size=request.batch_size,
             cuda_graphs=request.cuda_graphs,

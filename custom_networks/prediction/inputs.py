@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from custom_networks.data.folder import EXTENSIONS, IMAGE_FOLDER, MASK_FOLDERS, MASK_SUFFIXES
 from custom_networks.data.formats import dicom, nifti, stem
+from custom_networks.data.pairing import EXTENSIONS, IMAGE_FOLDER, MASK_FOLDERS, MASK_SUFFIXES
 from custom_networks.errors import UserError, nearest
 
 

@@ -12,7 +12,7 @@ from pydantic import JsonValue, RootModel
 from custom_networks.errors import UserError
 from custom_networks.prediction.inputs import Source, inside
 from custom_networks.prediction.reading import Stamp, stamp
-from custom_networks.typed_files import FileModel, read_lines
+from custom_networks.typed_files import FileModel, JournalWriter, read_lines
 
 NAME = "predict.jsonl"
 Record = dict[str, Any]
@@ -71,7 +71,7 @@ class Journal:
                 self.tables |= set(line.tables_written)
             elif isinstance(line, _Image):
                 self.records[line.name] = line.model_dump()
-        self._open = False
+        self._writer = JournalWriter(self.path, "free some space or give another --output")
 
     def done(self, source: Source, outputs: Sequence[str]) -> bool:
         """Tell whether an image, as its file is now, has all of some outputs."""
@@ -138,29 +138,13 @@ class Journal:
 
     def close(self) -> None:
         """Close the file."""
-        if self._open:
-            self._file.close()
+        self._writer.close()
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        try:
-            if not self._open:
-                self._start()
-            self._file.write(f"{json.dumps(line)}\n")
-            self._file.flush()
-        except OSError as error:
-            raise UserError(
-                f"{self.path}: cannot be written ({error.strerror or error}); free some space or give another --output"
-            ) from error
-
-    def _start(self) -> None:
-        """Write the record anew, with the settings of this run and the images that still count."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lines = [{"settings": self.settings}, {"tables_written": sorted(self.tables)}, *self.records.values()]
-        part = self.path.with_name(f".{NAME}.part")
-        part.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
-        part.replace(self.path)
-        self._file = self.path.open("a", encoding="utf-8")
-        self._open = True
+        if not self._writer.is_open:  # anew, with the settings of this run and the images that still count
+            first = ({"settings": self.settings}, {"tables_written": sorted(self.tables)})
+            self._writer.start([*first, *self.records.values()])
+        self._writer.add(line)
 
 
 def _is_of(record: Record, source: Source, found: Stamp) -> bool:

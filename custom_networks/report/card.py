@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from pathlib import PurePath
 
 import pandas as pd
 
-from custom_networks.data.folder import read_datalist
-from custom_networks.errors import UserError
-from custom_networks.report.collect import Run, Training
+from custom_networks.report.collect import Run, number
 from custom_networks.statistics.subgroups import weakness_sentences
 
 POOR_DICE = 0.5
-FACTS = {"name": "Data set", "description": "Description", "licence": "Licence", "reference": "Cite"}
 INTENDED = (
     "Research on the segmentation of lesions or nuclei in 2D colour images like those it was trained on. "
     "Not a medical device: not for diagnosis, treatment or any decision about a patient. Quality on other devices, "
@@ -21,47 +17,44 @@ INTENDED = (
 )
 
 
-def training_data(training: Training | None) -> list[str]:
-    """Say what the weights were trained on."""
+def training_data(run: Run) -> list[str]:
+    """Say what the weights were trained on, as their record has it."""
+    training = run.training
     if training is None:
         return ["Not known: no .json beside the weights tells how they were trained."]
-    settings = training.settings
-    lines = []
-    datalist = settings.get("datalist")
-    try:
-        content: dict[str, Any] = read_datalist(datalist) if datalist else {}
-    except UserError:
-        content = {}
-    for name, what in FACTS.items():
-        if content.get(name):
-            lines.append(f"{what}: {content[name]}")
-    where = datalist or settings.get("dataset_dir")
+    settings, lines = training.settings, []
+    where = settings.get("datalist") or settings.get("dataset_dir")
     if where:
-        lines.append(
-            f"Files: {where}, fold {settings.get('fold', 'unknown')} held out, seed {settings.get('seed', 'unknown')}"
-        )
-    encoder = settings.get("pretrained_encoder")
-    lines.append(f"Encoder weights before training: {Path(encoder).name if encoder else 'random numbers'}")
+        lines.append(f"Images: {where}")
+    if run.summary and run.summary.data.name and where and where == run.summary.data.datalist:
+        lines.append(f"The same data set as the images of this report: {run.summary.data.name}")
+    if training.images is not None:
+        lines.append(f"Training images: {training.images}")
+    if "fold" in settings:
+        lines.append(f"Fold {settings['fold']} was held out for validation, seed {settings.get('seed', 'unknown')}")
+    if "pretrained_encoder" in settings:
+        encoder = settings["pretrained_encoder"]
+        lines.append(f"Encoder weights before training: {PurePath(str(encoder)).name if encoder else 'random numbers'}")
     size = settings.get("image_size")
     if size:
-        lines.append(f"Images resized to {size} x {size} pixels")
-    return lines
+        lines.append(f"Images were resized to {size} x {size} pixels")
+    return lines or ["Not known: the record of the weights does not tell."]
 
 
 def known_failures(run: Run) -> list[str]:
     """Say what went wrong in the evaluation; of a training alone, what its validation counted."""
-    if run.frame is None:
+    if run.summary is None:
         best = run.training.best if run.training else {}
         if "val_misses" not in best:
             return ["Not measured yet: evaluate the weights on a test set, then make the report of that."]
         return [
-            f"On the validation images of the best epoch {int(best['val_misses'])} lesions were missed altogether.",
+            f"On the validation images of the best epoch {number(best['val_misses'], 6)} lesions were missed.",
             "Nothing else is known: evaluate the weights on a test set, then make the report of that.",
         ]
-    frame, counts = run.frame, run.about["counts"]
+    frame, counts = run.frame, run.summary.counts
     lines = [
-        f"{counts['missed']} of {len(frame)} images: the object was missed altogether.",
-        f"{counts['false_alarm']} of {len(frame)} images: something was found where there is nothing.",
+        f"{counts.missed} of {len(frame)} images: the object was missed altogether.",
+        f"{counts.false_alarm} of {len(frame)} images: something was found where there is nothing.",
     ]
     poor = frame[frame["dice"] < POOR_DICE].sort_values("dice")
     if len(poor):
@@ -69,9 +62,11 @@ def known_failures(run: Run) -> list[str]:
         lines.append(
             f"{len(poor)} of {len(frame)} images have a Dice below {POOR_DICE:g}: {names}{' ...' * (len(poor) > 5)}"
         )
-    lines += tendency(frame)
-    lines += weakness_sentences(run.about.get("subgroup_differences", []))
-    return lines
+    return [
+        *lines,
+        *tendency(frame),
+        *weakness_sentences([row.model_dump() for row in run.summary.subgroup_differences]),
+    ]
 
 
 def tendency(frame: pd.DataFrame) -> list[str]:

@@ -1,36 +1,46 @@
-"""`sgdnet report`: write the page and, beside it, its tables; add it to the tracked run."""
+"""`sgdnet report`: write the page and, beside it, its tables; add it to the tracked run where that is asked for."""
 
 from __future__ import annotations
 
 import logging
-from functools import partial
+import os
+import re
 from pathlib import Path
-from typing import IO
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from custom_networks.errors import UserError
 from custom_networks.evaluation.results import CLASSES_CSV, SUBGROUPS_CSV, SUMMARY_CSV, SUMMARY_JSON
-from custom_networks.files import write_atomically
-from custom_networks.report.collect import Run, collect
+from custom_networks.files import open_regular, write_bytes
+from custom_networks.report.anonymise import anonymised
+from custom_networks.report.collect import collect
 from custom_networks.report.page import render
-from custom_networks.run.record import METRICS, SETTINGS
+from custom_networks.report.received import file_in
+from custom_networks.run.folder import SETTINGS
+from custom_networks.run.record import METRICS
+from custom_networks.run.tracking import SQLITE
 from custom_networks.statistics.per_image import PER_IMAGE
 
-REPORT = "report.html"
+REPORT, ANONYMISED = "report.html", "report_anonymised.html"
 GENERATOR = '<meta name="generator" content="sgdnet report">'
 TABLES = (PER_IMAGE, SUMMARY_CSV, SUBGROUPS_CSV, CLASSES_CSV, SUMMARY_JSON, METRICS, SETTINGS)
+RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 logger = logging.getLogger(__name__)
 
 
-def write_report(run: str | Path, output: str | Path | None = None) -> str:
+def write_report(
+    run: str | Path, output: str | Path | None = None, anonymise: bool = False, store: str | None = None
+) -> str:
     """Write the report of an evaluation or a training.
 
     Args:
-        run: folder of either.
-        output: the HTML file; `report.html` in that folder by default. An older report is replaced.
+        run: folder of either. It may come from somebody else: nothing outside it is read, and no address in it is used.
+        output: the HTML file; in that folder by default. An older report is replaced.
+        anonymise: whether names and paths are left out; the tables, which hold them, are then not copied.
+        store: MLflow store of the user that gets the report, as an artifact of the run it belongs to; None sends
+            nothing.
 
     Returns:
         What was written, in sentences.
@@ -39,54 +49,69 @@ def write_report(run: str | Path, output: str | Path | None = None) -> str:
         UserError: for a folder that is neither, or an output that is no HTML file or another's.
     """
     collected = collect(run)
-    path = Path(output) if output else collected.folder / REPORT
+    folder = Path(run)
+    path = Path(output) if output else folder / (ANONYMISED if anonymise else REPORT)
     if path.is_dir():
-        path = path / REPORT
+        path = path / (ANONYMISED if anonymise else REPORT)
     if path.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--output {path}: must end in .html")
-    if path.exists() and GENERATOR not in path.read_text(encoding="utf-8", errors="replace")[:2000]:
-        raise UserError(f"{path}: not a report of `sgdnet report`, so it is left alone; give another --output")
-    page = render(collected).encode()
-    write_atomically(path, lambda file: file.write(page))
+    _check_replaceable(path)
+    page = render(anonymised(collected) if anonymise else collected, anonymise).encode()
+    write_bytes(path, page)
     lines = [f"{path} ({len(page) / 1e6:.1f} MB)"]
-    beside = copy_tables(collected, path)
+    beside = [] if anonymise else copy_tables(folder, path)
     if beside:
         lines.append(f"beside it: {', '.join(beside)}")
-    if collected.training and collected.training.progress:
+    if collected.training and collected.training.progress and collected.summary is None:
         lines.append(collected.training.progress)
-    tracked = log_artifact(collected, path)
-    return "\n".join([*lines, *([tracked] if tracked else [])])
+    if store is not None:
+        identity = collected.training.run_id if collected.training else None
+        lines.append(send(path, identity, store, f"reports/{collected.name}" if collected.summary else None))
+    return "\n".join(lines)
 
 
-def copy_tables(run: Run, report: Path) -> list[str]:
-    """Put the run's CSV and JSON files beside a report that lies elsewhere; returns the names beside it."""
-    there = [name for name in TABLES if (run.folder / name).is_file()]
-    if report.parent.resolve() == run.folder.resolve():
-        return there
+def _check_replaceable(path: Path) -> None:
+    """Refuse to replace what is no report, or a symlink, whose target may be anything."""
+    if not os.path.lexists(path):
+        return
+    if path.is_symlink():
+        raise UserError(f"{path}: a symlink, so it is left alone; give another --output")
+    with open_regular(path) as file:
+        start = file.read(2000).decode(errors="replace")
+    if GENERATOR not in start:
+        raise UserError(f"{path}: not a report of `sgdnet report`, so it is left alone; give another --output")
+
+
+def copy_tables(folder: Path, report: Path) -> list[str]:
+    """Put a run's CSV and JSON files beside a report that lies elsewhere; returns the names beside it."""
+    there = {name: path for name in TABLES if (path := file_in(folder, name))}
+    if report.parent.resolve() == folder.resolve():
+        return list(there)
     names = []
-    for name in there:
+    for name, path in there.items():
         target = report.with_name(f"{report.stem}_{name}")
-        write_atomically(target, partial(_write, (run.folder / name).read_bytes()))
+        write_bytes(target, path.read_bytes())
         names.append(target.name)
     return names
 
 
-def _write(content: bytes, file: IO[bytes]) -> None:
-    file.write(content)
+def send(report: Path, identity: str | None, store: str, folder: str | None) -> str:
+    """Add the report to an MLflow run; says so, or why not.
 
-
-def log_artifact(run: Run, report: Path) -> str | None:
-    """Add the report to the MLflow run of its training; says so, or why not; None where nothing is tracked."""
-    if run.training is None or run.training.tracking is None:
-        return None
-    uri, identity = run.training.tracking
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        return f"not added to MLflow: {uri} is not there any more"
+    Args:
+        report: the file.
+        identity: of the run, as the folder's files have it.
+        store: the user's own.
+        folder: of the artifacts that gets it.
+    """
+    if identity is None or not RUN_ID.fullmatch(identity):
+        return "not added to MLflow: no file of the folder names a run of MLflow"
+    if store.startswith(SQLITE) and not Path(store.removeprefix(SQLITE)).is_file():
+        return f"not added to MLflow: {store} is not there"
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    folder = f"reports/{run.name}" if run.about else None
     try:
-        MlflowClient(uri).log_artifact(identity, str(report), folder)
+        MlflowClient(store).log_artifact(identity, str(report), folder)
     except (MlflowException, OSError) as error:
         return f"not added to MLflow: {str(error).splitlines()[0][:160]}"
     return f"added to run {identity} in MLflow"

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import functools
+import hashlib
 import shlex
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from custom_networks.errors import UserError
-from custom_networks.evaluation.pictures import REASONS, read_case
-from custom_networks.evaluation.results import SUMMARY_JSON, resolution_text
+from custom_networks.evaluation.pictures import REASONS
+from custom_networks.evaluation.results import resolution_text
+from custom_networks.evaluation.summary_file import Area, Estimate, ReaderFigure, SubgroupRow, Summary
 from custom_networks.metrics.policies import METRICS
-from custom_networks.report import card, svg
-from custom_networks.report.collect import Run, Training, number
-from custom_networks.report.panels import Panel, case_panels, data_uri
-from custom_networks.statistics.per_image import PER_IMAGE, metric_columns
+from custom_networks.report import card, claim, svg
+from custom_networks.report.collect import Run, Training, finite, number
+from custom_networks.report.panels import case_panels
+from custom_networks.statistics.per_image import metric_columns
 
 UNIT_RANGE = {name for name, metric in METRICS.items() if not metric.is_distance}
 TABLE_METRICS = ("pq", "aji", "dice", "iou", "hd95", "assd", "nsd", "boundary_iou", "sensitivity", "precision", "ece")
 HEADLINE = ("dice", "iou", "hd95", "boundary_iou", "pq")
-ORDER = ("missed", "false alarm", "worst", "median", "best")
 PLURALS = {
     "missed": "Missed: nothing predicted where there is something",
     "false alarm": "False alarms: something predicted where there is nothing",
@@ -32,48 +35,71 @@ PLURALS = {
 }
 
 
-def render(run: Run) -> str:
+def render(run: Run, anonymous: bool = False) -> str:
     """Write the page of a run.
 
     Args:
-        run: from `collect`.
+        run: from `collect`, or from `anonymised`.
+        anonymous: whether it says that names were left out.
 
     Returns:
         HTML that needs no other file and no network.
     """
+    folder = files("custom_networks.report") / "templates"
+    css, script = ((folder / f"report.{end}").read_text(encoding="utf-8") for end in ("css", "js"))
+    summary, training = run.summary, run.training
+    curve = summary.calibration.curve if summary and summary.calibration else []
+    return _template().render(
+        run=run,
+        about=summary,
+        training=training,
+        anonymous=anonymous,
+        css=Markup(css),
+        css_hash=_hash(css),
+        script=Markup(script),
+        script_hash=_hash(script),
+        measured=resolution_text(summary.model_dump()) if summary else "",
+        headline=_headline(run),
+        metrics=_metric_rows(summary),
+        curves=_curves(training),
+        distributions=_distributions(run),
+        reliability=svg.reliability("Reliability diagram", [point.model_dump() for point in curve]),
+        cases=_cases(run),
+        failures=_failures(run.frame) if summary else [],
+        subgroups=_subgroups(summary),
+        classes=_by_metric(summary, summary.per_class) if summary else {"rows": {}},
+        pooled=_pooled(summary),
+        agreement=_agreement(summary),
+        table=_table(run),
+        intended=card.INTENDED,
+        training_data=card.training_data(run),
+        known_failures=card.known_failures(run),
+        checklist=claim.checklist(run),
+        checklist_source=claim.SOURCE,
+        open=claim.OPEN,
+        command=command_line(summary.made.command) if summary else "",
+    )
+
+
+@functools.cache
+def _template() -> Template:
     templates = Environment(
-        loader=PackageLoader("custom_networks.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("custom_networks.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     templates.filters["number"] = number
-    folder = files("custom_networks.report") / "templates"
-    return templates.get_template("report.html").render(
-        run=run,
-        about=run.about,
-        training=run.training,
-        css=Markup((folder / "report.css").read_text(encoding="utf-8")),
-        script=Markup((folder / "report.js").read_text(encoding="utf-8")),
-        measured=resolution_text(run.about) if run.about else "",
-        headline=_headline(run),
-        metrics=_metric_rows(run),
-        curves=_curves(run.training),
-        distributions=_distributions(run),
-        reliability=svg.reliability("Reliability diagram", run.about.get("calibration", {}).get("curve", [])),
-        cases=_cases(run),
-        failures=_failures(run),
-        subgroups=_subgroups(run),
-        classes=_classes(run),
-        pooled=_pooled(run),
-        table=_table(run),
-        sheet=_sheet(run.training),
-        intended=card.INTENDED,
-        training_data=card.training_data(run.training),
-        known_failures=card.known_failures(run),
-        command=command_line(run.about.get("made", {}).get("command", [])),
-        config=run.about.get("config") or {},
-    )
+    return templates.get_template("report.html")
 
 
-def command_line(words: list[str]) -> str:
+def _hash(text: str) -> str:
+    """A script or style sheet as a content security policy names it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def command_line(words: Sequence[str]) -> str:
     """Write a process's arguments as one would type them again."""
     if not words:
         return ""
@@ -83,7 +109,8 @@ def command_line(words: list[str]) -> str:
 
 def _headline(run: Run) -> list[dict[str, str]]:
     """The few figures at the top."""
-    if not run.about:
+    summary = run.summary
+    if summary is None:
         best = run.training.best if run.training else {}
         names = {
             "val_mean_dice": "Dice",
@@ -96,26 +123,29 @@ def _headline(run: Run) -> list[dict[str, str]]:
             for name, label in names.items()
             if name in best
         ]
-    rows = {name: run.about["metrics"][name] for name in HEADLINE if name in run.about["metrics"]}
     return [
         {
-            "label": _label(name, run.about),
-            "value": number(row["mean"]),
-            "interval": f"95 % interval {number(row['ci_low'], 3)} to {number(row['ci_high'], 3)}",
+            "label": f"mean {_label(name, summary)}",
+            "value": number(summary.metrics[name].mean),
+            "interval": f"95 % interval {number(summary.metrics[name].ci_low, 3)} to "
+            f"{number(summary.metrics[name].ci_high, 3)}",
         }
-        for name, row in rows.items()
+        for name in HEADLINE
+        if name in summary.metrics
     ]
 
 
-def _label(name: str, about: dict[str, Any]) -> str:
+def _label(name: str, summary: Summary) -> str:
     metric = METRICS[name]
-    return f"{metric.label} ({about['unit']})" if metric.is_distance else metric.label
+    return f"{metric.label} ({summary.unit})" if metric.is_distance else metric.label
 
 
-def _metric_rows(run: Run) -> list[dict[str, Any]]:
+def _metric_rows(summary: Summary | None) -> list[dict[str, Any]]:
+    rows = summary.metrics if summary else {}
     return [
-        {"label": _label(name, run.about), "better": METRICS[name].better, **row}
-        for name, row in run.about.get("metrics", {}).items()
+        {"label": _label(name, summary), "better": METRICS[name].better, **row.model_dump()}
+        for name, row in rows.items()
+        if summary
     ]
 
 
@@ -141,11 +171,11 @@ def _curves(training: Training | None) -> list[tuple[str, Markup]]:
 
 
 def _distributions(run: Run) -> list[tuple[str, Markup]]:
-    if run.frame is None:
+    summary, charts = run.summary, []
+    if summary is None:
         return []
-    charts = []
     for name in metric_columns(run.frame):
-        label = _label(name, run.about)
+        label = _label(name, summary)
         values = run.frame[name].astype(float).tolist()
         charts.append((label, svg.histogram(f"Distribution of {label}", values, label, name in UNIT_RANGE)))
     return [(label, chart) for label, chart in charts if chart]
@@ -154,92 +184,112 @@ def _distributions(run: Run) -> list[tuple[str, Markup]]:
 def _cases(run: Run) -> dict[str, list[dict[str, Any]]]:
     """Cases by the first of their reasons, failures first; each shown once."""
     grouped: dict[str, list[dict[str, Any]]] = {reason: [] for reason in REASONS}
-    for index, stored in enumerate(run.about.get("cases", [])):
-        maps = read_case(run.folder / stored["file"])
-        if run.frame is None or stored["id"] not in run.frame.index:
-            raise UserError(f"{run.folder}: {SUMMARY_JSON} and {PER_IMAGE} are not of one evaluation; evaluate again")
-        row = run.frame.loc[stored["id"]]
+    summary = run.summary
+    for index, example in enumerate(run.examples):
+        assert summary is not None
+        row = run.frame.loc[example.id]
         figures = [
-            f"{_label(name, run.about)} {number(float(row[name]), 3)}"
+            f"{_label(name, summary)} {number(float(row[name]), 3)}"
             for name in ("pq", "dice", "hd95", "boundary_iou")
             if name in row.index
         ]
-        panels: list[Panel] = case_panels(index, maps, _tolerance(run))
-        first = next(reason for reason in ORDER if reason in stored["reasons"])
-        others = [reason for reason in stored["reasons"] if reason != first]
-        grouped[first].append({"id": stored["id"], "figures": figures, "panels": panels, "also": others})
-    return {PLURALS[reason]: grouped[reason] for reason in ORDER if grouped[reason]}
+        panels = case_panels(index, example.maps, summary.tolerance_pixels)
+        first, *others = sorted(set(example.reasons), key=REASONS.index)
+        grouped[first].append({"id": example.id, "figures": figures, "panels": panels, "also": others})
+    return {PLURALS[reason]: grouped[reason] for reason in REASONS if grouped[reason]}
 
 
-def _tolerance(run: Run) -> float:
-    return float(run.about.get("tolerance_pixels", 2.0))
-
-
-def _failures(run: Run) -> list[dict[str, Any]]:
+def _failures(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Every miss, false alarm and poor image, by name."""
-    if run.frame is None:
-        return []
-    frame = run.frame
+    poor = (frame["dice"] < card.POOR_DICE) & (frame["missed"] == 0) & (frame["false_alarm"] == 0)
     kinds = (
         ("missed", frame["missed"] > 0),
         ("false alarm", frame["false_alarm"] > 0),
-        (
-            f"Dice below {card.POOR_DICE:g}",
-            (frame["dice"] < card.POOR_DICE) & (frame["missed"] == 0) & (frame["false_alarm"] == 0),
-        ),
+        (f"Dice below {card.POOR_DICE:g}", poor),
     )
     return [{"kind": kind, "ids": frame[chosen].sort_values("dice").index.tolist()} for kind, chosen in kinds]
 
 
-def _subgroups(run: Run) -> list[dict[str, Any]]:
+def _subgroups(summary: Summary | None) -> list[dict[str, Any]]:
     """A table for each column: a row for each subgroup, its images and means with intervals."""
+    stored = summary.subgroups if summary else {}
     return [
-        {"column": column, "meaning": stored["meaning"], **_by_metric(run, stored["rows"], "subgroup")}
-        for column, stored in run.about.get("subgroups", {}).items()
+        {"column": column, "meaning": table.meaning, **_by_metric(summary, table.rows)}
+        for column, table in stored.items()
+        if summary
     ]
 
 
-def _classes(run: Run) -> dict[str, Any]:
-    """A row for each class where there are several."""
-    return _by_metric(run, run.about.get("per_class", []), "class")
-
-
-def _pooled(run: Run) -> list[tuple[str, str]]:
+def _pooled(summary: Summary | None) -> list[tuple[str, str]]:
     """Names and values of what is pooled over the set's instances, such as mPQ+ and PQ+ of a class."""
     named = {"mpq_plus": "mPQ+", "pq_plus": "PQ+", "sq_plus": "SQ+", "dq_plus": "DQ+", "aji_pooled": "AJI, pooled"}
     named["classes_absent"] = "classes that never occur"
-    pooled = run.about.get("instances", {}).get("pooled", {})
+    pooled = summary.instances.pooled if summary and summary.instances else {}
     return [(named.get(key, key.replace("pq_plus_", "PQ+ ", 1)), number(value)) for key, value in pooled.items()]
 
 
-def _by_metric(run: Run, stored: list[dict[str, Any]], key: str) -> dict[str, Any]:
-    """Rows by the name under a key: the counts of the first metric, and each metric's summary."""
+def _agreement(summary: Summary | None) -> list[tuple[str, str]]:
+    """Detection of lesions, areas, and a second reader: what is said of each."""
+    if summary is None:
+        return []
+    found = []
+    if summary.detection is not None:
+        each = summary.detection
+        found += [
+            (f"lesions detected (IoU from {number(each.iou)} up)", f"{each.detected} of {each.lesions}"),
+            ("sensitivity, lesion by lesion", _with_interval(each.sensitivity.value, each.sensitivity)),
+            ("false detections an image", _with_interval(each.false_per_image.value, each.false_per_image)),
+        ]
+    if summary.area is not None:
+        area = summary.area
+        low, high = area.limits_of_agreement
+        found += [
+            (f"predicted minus true area ({area.unit})", _with_interval(area.mean_difference, area)),
+            (f"limits of agreement ({area.unit})", f"{number(low, 3)} to {number(high, 3)}"),
+            ("mean relative error of the area", number(area.relative_error, 3)),
+        ]
+    readers = [(name, each) for name, each in summary.reader.items() if not isinstance(each, str)]
+    labels = {name: metric.label for name, metric in METRICS.items()}
+    return found + [
+        (f"second reader, {labels.get(name, name)}", _with_interval(each.mean, each)) for name, each in readers
+    ]
+
+
+def _with_interval(value: float | None, row: Estimate | Area | ReaderFigure) -> str:
+    interval = f" (95 % interval {number(row.ci_low, 3)} to {number(row.ci_high, 3)})"
+    return number(value, 3) + (interval if row.ci_low is not None else "")
+
+
+def _by_metric(summary: Summary, stored: Sequence[SubgroupRow]) -> dict[str, Any]:
+    """Rows by the name of their subgroup or class: the counts of the first metric, and each metric's summary."""
     rows: dict[str, dict[str, Any]] = {}
+    empty = {"mean": None, "ci_low": None, "ci_high": None}
+    names = dict.fromkeys(row.metric for row in stored)
     for row in stored:
-        counts = {name: row.get(name, 0) for name in ("images", "images_with", "missed", "false_alarm")}
-        rows.setdefault(row[key], counts)[row["metric"]] = row
-    names = dict.fromkeys(row["metric"] for row in stored)
-    return {"metrics": [(name, _label(name, run.about)) for name in names], "rows": rows}
+        counts = row.model_dump(include={"images", "images_with", "missed", "false_alarm"})
+        entry = rows.setdefault(str(row.subgroup or row.of_class), {**counts, "figures": dict.fromkeys(names, empty)})
+        entry["figures"][row.metric] = row
+    return {"metrics": [(name, _label(name, summary)) for name in names], "rows": rows}
 
 
 def _table(run: Run) -> dict[str, Any]:
     """The per-image table: columns, and rows of cells with what they sort by."""
-    if run.frame is None:
+    summary, frame = run.summary, run.frame
+    if summary is None:
         return {"columns": [], "rows": []}
-    frame = run.frame
     metrics = [name for name in TABLE_METRICS if name in frame.columns]
-    groups = [name for name in run.about.get("subgroups", {}) if name in frame.columns]
-    columns = ["image", *[_label(name, run.about) for name in metrics], *groups, "remark"]
+    groups = [name for name in summary.subgroups if name in frame.columns]
+    columns = ["image", *[_label(name, summary) for name in metrics], *groups, "remark"]
     rows = []
     for name, row in frame.iterrows():
-        cells = [{"text": number(float(row[metric]), 3), "sort": _sortable(row[metric])} for metric in metrics]
-        cells += [{"text": "unknown" if pd.isna(row[group]) else str(row[group]), "sort": ""} for group in groups]
-        rows.append({"id": name, "thumbnail": _thumbnail(run, row), "cells": cells, "remark": _remark(row)})
+        values = [float(row[metric]) for metric in metrics]
+        cells: list[dict[str, str | None]] = [
+            {"text": number(value, 3), "sort": repr(value) if finite(value) else ""} for value in values
+        ]
+        cells += [{"text": "unknown" if pd.isna(row[group]) else str(row[group]), "sort": None} for group in groups]
+        thumbnail = run.thumbnails.get(str(name), "")
+        rows.append({"id": name, "thumbnail": thumbnail, "cells": cells, "remark": _remark(row)})
     return {"columns": columns, "rows": rows}
-
-
-def _sortable(value: Any) -> str:
-    return "" if pd.isna(value) else repr(float(value))
 
 
 def _remark(row: pd.Series) -> str:
@@ -247,17 +297,3 @@ def _remark(row: pd.Series) -> str:
         if row[flag] > 0:
             return text
     return f"Dice below {card.POOR_DICE:g}" if row["dice"] < card.POOR_DICE else ""
-
-
-def _thumbnail(run: Run, row: pd.Series) -> str:
-    """Data URI of a thumbnail; empty where there is none."""
-    name = row.get("thumbnail")
-    path = run.folder / name if isinstance(name, str) else None
-    return data_uri(path.read_bytes(), "image/jpeg") if path is not None and path.is_file() else ""
-
-
-def _sheet(training: Training | None) -> str:
-    """Data URI of a training's picture sheet; empty where there is none."""
-    if training is None or training.sheet is None:
-        return ""
-    return data_uri(training.sheet.read_bytes(), "image/png")

@@ -1,17 +1,17 @@
-"""A case as panels: image, outlines, edge map, guidance map, signed boundary error; outlines are SVG paths."""
+"""A case as panels: whole image, then the border at the picture's own resolution; outlines are SVG paths."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 
 import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
-from PIL import Image
 from skimage.measure import approximate_polygon, find_contours
+
+from custom_networks.evaluation.case_maps import CaseMaps
+from custom_networks.report.pictures import jpeg
 
 TOLERANCE = 2.0  # pixels within which a border counts as right in the error panel, as in NSD
 Contour = NDArray[np.float64]
@@ -30,52 +30,49 @@ class Panel:
     drawing: Markup
 
 
-def jpeg(picture: NDArray[np.uint8], quality: int = 80) -> str:
-    """Data URI of a picture (h, w[, 3])."""
-    buffer = BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=quality, optimize=True)
-    return data_uri(buffer.getvalue(), "image/jpeg")
-
-
-def data_uri(content: bytes, kind: str) -> str:
-    """Data URI of a file's bytes."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def case_panels(number: int, maps: dict[str, NDArray], tolerance: float = TOLERANCE) -> list[Panel]:
+def case_panels(number: int, maps: CaseMaps, tolerance: float = TOLERANCE, unit: str = "px") -> list[Panel]:
     """Draw the panels of a case.
 
     Args:
         number: of the case on the page, for names within the SVG.
-        maps: from `evaluation.pictures.read_case`.
+        maps: of the case.
         tolerance: deviation in measured pixels that counts as right.
+        unit: of the deviation, for the caption.
 
     Returns:
         The panels that the maps give.
     """
-    image = maps["image"]
-    height, width = image.shape[:2]
+    height, width = maps.detail.shape[:2]
     shared = f"picture{number}"
-    truth, prediction = outlines(maps["truth"]), outlines(maps["prediction"])
-    base = f'<image id="{shared}" href="{jpeg(image)}" width="{width}" height="{height}"/>'
+    truth, prediction = outlines(maps.truth), outlines(maps.prediction)
+    whole = _picture(maps.overview) + _frame(maps)
+    base = f'<image id="{shared}" href="{jpeg(maps.detail)}" width="{width}" height="{height}"/>'
     again = f'<use href="#{shared}"/>'
     both = f'{again}<path class="halo" d="{truth}"/><path class="truth" d="{truth}"/>'
     both += f'<path class="shade" d="{prediction}"/><path class="prediction" d="{prediction}"/>'
     panels = [
-        Panel("image", _svg("image", width, height, base)),
-        Panel("truth (solid) and prediction (dashed)", _svg("outlines of truth and prediction", width, height, both)),
+        Panel(f"whole image, {maps.size[1]} x {maps.size[0]} pixels", _svg("whole image", maps.overview, whole)),
+        Panel(part_caption(maps), _svg("part around the border", maps.detail, base)),
+        Panel("truth solid, prediction dashed", _svg("outlines of truth and prediction", maps.detail, both)),
     ]
-    for name, title in (("edge", "edge map, dark is edge"), ("guidance", "guidance, mean of its channels")):
-        if maps[name].size:
-            grey = 255 - maps[name] if name == "edge" else maps[name]
-            body = f'<image href="{jpeg(grey, 70)}" width="{width}" height="{height}"/>'
-            panels.append(Panel(title, _svg(title, width, height, body)))
-    if maps["error"].size:
-        drawn, caption = boundary_error(maps["prediction"], maps["error"].astype(float), tolerance)
-        truth_line = f'<path class="reference" d="{truth}"/>'
-        body = f'<g opacity="0.35">{again}</g>{truth_line}{drawn}'
-        panels.append(Panel(caption, _svg(caption, width, height, body)))
+    if maps.error.size:
+        drawn, caption = boundary_error(maps.prediction, maps.error.astype(float), tolerance, unit)
+        body = f'<g opacity="0.35">{again}</g><path class="reference" d="{truth}"/>{drawn}'
+        panels.append(Panel(caption, _svg(caption, maps.detail, body)))
+    for values, title in (
+        (255 - maps.edge, "edge map, dark is edge"),
+        (maps.guidance, "guidance, mean of its channels"),
+    ):
+        if values.size:
+            panels.append(Panel(title, _svg(title, values, _picture(values, 70))))
     return panels
+
+
+def part_caption(maps: CaseMaps) -> str:
+    """Say which part of the picture the close panels show, and at which resolution."""
+    top, left, bottom, right = maps.box
+    shown = f"reduced to {maps.detail.shape[1]} x {maps.detail.shape[0]}" if maps.reduced else "at full resolution"
+    return f"around the border: {right - left} x {bottom - top} pixels, {shown}"
 
 
 def contours(mask: NDArray[np.bool_]) -> list[Contour]:
@@ -89,13 +86,16 @@ def outlines(mask: NDArray[np.bool_]) -> str:
     return "".join(_path(approximate_polygon(line, 0.4)) + "Z" for line in contours(mask))
 
 
-def boundary_error(prediction: NDArray[np.bool_], error: NDArray[np.float64], tolerance: float) -> tuple[str, str]:
+def boundary_error(
+    prediction: NDArray[np.bool_], error: NDArray[np.float64], tolerance: float, unit: str = "px"
+) -> tuple[str, str]:
     """Draw the predicted border by its distance to the true one.
 
     Args:
         prediction: (h, w).
         error: (h, w) signed distance to the true border in measured pixels, positive outside the truth.
         tolerance: in the same pixels.
+        unit: for the caption.
 
     Returns:
         SVG paths: thick solid where the prediction lies outside the truth, dotted where inside, thin where within the
@@ -117,8 +117,8 @@ def boundary_error(prediction: NDArray[np.bool_], error: NDArray[np.float64], to
     values = np.concatenate(found)
     share = float((np.abs(values) <= tolerance).mean())
     caption = (
-        f"boundary error: {share:.0%} within {tolerance:g} px; up to {max(values.max(), 0):.0f} px outside (thick), "
-        f"{max(-values.min(), 0):.0f} px inside (dotted)"
+        f"boundary error: {share:.0%} of the predicted border within {tolerance:g} {unit}; up to "
+        f"{max(values.max(), 0):.0f} {unit} outside (thick), {max(-values.min(), 0):.0f} {unit} inside (dotted)"
     )
     return "".join(parts), caption
 
@@ -134,7 +134,23 @@ def _path(line: Contour) -> str:
     return "M" + "L".join(f"{column:.1f} {row:.1f}" for row, column in line)
 
 
-def _svg(title: str, width: int, height: int, body: str) -> Markup:
+def _picture(values: NDArray[np.uint8], quality: int = 80) -> str:
+    return f'<image href="{jpeg(values, quality)}" width="{values.shape[1]}" height="{values.shape[0]}"/>'
+
+
+def _frame(maps: CaseMaps) -> str:
+    """Rectangle of the part that the close panels show; none where they show everything."""
+    top, left, bottom, right = maps.box
+    if (top, left, bottom, right) == (0, 0, *maps.size):
+        return ""
+    scale = maps.overview.shape[0] / maps.size[0]
+    x, y, width, height = (scale * value for value in (left, top, right - left, bottom - top))
+    sides = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    return f'<rect class="frame-shade" {sides}/><rect class="frame" {sides}/>'
+
+
+def _svg(title: str, picture: NDArray[np.uint8], body: str) -> Markup:
+    height, width = picture.shape[:2]
     return Markup(
         f'<svg class="panel" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">{body}</svg>'
     )

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 WIDTH, HEIGHT = 320, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 12, 34
 DASHES = ("", "6 3", "2 2", "8 2 2 2", "1 3", "10 4")
-COLOURS = ("#0072b2", "#d55e00", "#333333", "#009e73", "#cc79a7", "#8a6d00")
+COLOURS = 6  # classes series-0 to series-5 of the style sheet
 Point = tuple[float, float]
 
 
@@ -98,13 +98,13 @@ def curves(
         x, bottom = frame.at(mark, frame.y[0])
         body += f'<path class="mark" d="M{x:.1f} {TOP}V{bottom:.1f}"/>'
     for index, (name, points) in enumerate(drawn.items()):
-        dash, colour = DASHES[index % len(DASHES)], COLOURS[index % len(COLOURS)]
+        dash, colour = DASHES[index % len(DASHES)], f"series-{index % COLOURS}"
         places = [frame.at(*point) for point in points]
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-        body += f'<path class="line" stroke="{colour}" stroke-dasharray="{dash}" d="{path}"/>'
+        body += f'<path class="line {colour}" stroke-dasharray="{dash}" d="{path}"/>'
         if len(places) < 30:
-            body += "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.8" fill="{colour}"/>' for x, y in places)
-        sample = f'<path class="line" stroke="{colour}" stroke-dasharray="{dash}" d="M0 5H26"/>'
+            body += "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.8" class="dot {colour}"/>' for x, y in places)
+        sample = f'<path class="line {colour}" stroke-dasharray="{dash}" d="M0 5H26"/>'
         legend.append(
             f'<li><svg viewBox="0 0 26 10" width="26" height="10" aria-hidden="true">{sample}</svg> {escape(name)}</li>'
         )
@@ -168,7 +168,7 @@ def reliability(title: str, curve: Sequence[Mapping[str, float]]) -> Markup:
     (x0, y0), (x1, y1) = frame.at(0, 0), frame.at(1, 1)
     body += f'<path class="ideal" d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}"/>'
     places = [frame.at(row["probability"], row["observed"]) for row in curve]
-    body += f'<path class="line" stroke="{COLOURS[0]}" d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in places)}"/>'
+    body += f'<path class="line series-0" d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in places)}"/>'
     most = max(row["pixels"] for row in curve)
     for (x, y), row in zip(places, curve, strict=True):
         radius = 2 + 6 * math.sqrt(row["pixels"] / most)

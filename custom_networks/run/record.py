@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,10 +12,12 @@ from typing import IO, Any
 from filelock import FileLock
 
 from custom_networks.configuration.merged import Configuration
+from custom_networks.errors import UserError
 from custom_networks.files import remove_unfinished, write_atomically, write_json
 from custom_networks.flags import flag
 from custom_networks.processes import from_first, rank
 from custom_networks.run.folder import SETTINGS, claim_folder, folder_to_resume, lock_folder
+from custom_networks.typed_files import RESTORE, read_table
 from custom_networks.weights.record import BEST, LAST, WeightsRecord
 
 METRICS, CONFIG, DESCRIPTION = "metrics.csv", "config.json", "model.json"
@@ -133,11 +135,28 @@ class RunRecord:
 
 
 def read_metrics(path: Path) -> list[Row]:
-    """Read the rows of a `metrics.csv`; empty where there is none."""
+    """Read the rows of a `metrics.csv`; empty where there is none.
+
+    Raises:
+        UserError: naming the row and column of what is no number, and of an epoch that is no whole one.
+    """
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    rows = []
+    for number, cells in enumerate(read_table(path, ["epoch"]), start=2):
+        row = {}
+        for name, cell in cells.items():
+            try:
+                value = float(cell) if cell else None
+            except ValueError:
+                raise UserError(f"{path}: row {number}, {name!r}: {cell[:40]!r} is not a number; {RESTORE}") from None
+            if value is not None:
+                row[name] = value
+        epoch = row.get("epoch", math.nan)
+        if not (math.isfinite(epoch) and epoch == int(epoch) >= 0):
+            raise UserError(f"{path}: row {number}, 'epoch': must be a whole number from 0 up; {RESTORE}")
+        rows.append(row)
+    return rows
 
 
 def _cell(value: Any) -> str:

@@ -115,7 +115,7 @@ class ClusterSample:
         self, values: ArrayLike, groups: Sequence[Hashable] | None = None, weights: ArrayLike | None = None
     ) -> None:
         given = np.asarray(values, np.float64)
-        given = given.reshape(len(given), -1)
+        given = given if given.ndim == 2 else given[:, None]
         share = np.ones(len(given)) if weights is None else np.asarray(weights, np.float64)
         codes = np.arange(len(given)) if groups is None else pd.factorize(np.asarray(groups, object))[0]
         self.sums = sums_by_group(given, codes)

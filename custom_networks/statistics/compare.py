@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,8 +69,8 @@ def compare(
     rows = {}
     for name_a, name_b in itertools.combinations(frames, 2):
         for name in chosen:
-            values = (frames[run][name].to_numpy(float) for run in (name_a, name_b))
-            row = _compare_metric(*values, groups, METRICS[name].better == "higher", resamples, seed)
+            a, b = (frames[run][name].to_numpy(float) for run in (name_a, name_b))
+            row = _compare_metric(a, b, groups, METRICS[name].better == "higher", resamples, seed)
             rows[name_a, name_b, name] = row | _non_inferiority(row, (margins or {}).get(name), name)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["a", "b", "metric"])
     for test in TESTS:
@@ -170,7 +171,7 @@ def _compare_metric(
     higher: bool,
     resamples: int,
     seed: int,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     difference = b - a
     defined = ~np.isnan(difference)
     shared = difference[defined]
@@ -199,7 +200,7 @@ def _compare_metric(
     }
 
 
-def _non_inferiority(row: Mapping[str, float], margin: float | None, metric: str) -> dict[str, float | bool | None]:
+def _non_inferiority(row: Mapping[str, float], margin: float | None, metric: str) -> dict[str, Any]:
     """Whether the end of the interval where B is worse lies within the margin; None without margin or interval."""
     worst = -row["ci_low"] if METRICS[metric].better == "higher" else row["ci_high"]
     return {"margin": margin, "non_inferior": None if margin is None or np.isnan(worst) else bool(worst < margin)}

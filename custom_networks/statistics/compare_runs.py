@@ -92,7 +92,8 @@ def compare_runs(
         texts.insert(0, ranking_text(ranking))
         picture = plot_ranking(frames, ranking)
     else:
-        picture = plot_comparison(*frames.values(), table.droplevel(["a", "b"]), (names[0], names[1]))
+        a, b = frames.values()
+        picture = plot_comparison(a, b, table.droplevel(["a", "b"]), (names[0], names[1]))
     write_csv(folder / FILES[0], table)
     write_json(folder / FILES[1], about)
     write_atomically(folder / FILES[2], lambda file: picture.savefig(file, format="png", dpi=120))

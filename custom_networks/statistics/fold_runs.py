@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,21 @@ import pandas as pd
 
 from custom_networks.errors import UserError
 from custom_networks.files import write_atomically, write_json
+from custom_networks.metrics.instances import INSTANCE_COLUMNS, InstanceCounts
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.statistics.per_image import (
     PER_IMAGE,
     as_rows,
     check_measured_alike,
     metric_columns,
+    plain,
     read_per_image,
     run_folders,
     short_names,
     text_table,
 )
 from custom_networks.statistics.summary import summarise, summarise_folds
+from custom_networks.typed_files import FileModel, read_model
 
 FILES = ("folds.csv", "folds.json")
 FOLD = "fold"
@@ -68,11 +70,28 @@ def fold_runs(runs: Sequence[str | Path], output_dir: str | Path, seed: int = 0)
     written = [*FILES]
     if own_images:
         about["pooled"] = as_rows(summarise(pooled, seed=seed))
+        about["instances"] = pooled_instances(pooled)
         written.append(PER_IMAGE)
         write_atomically(folder / PER_IMAGE, lambda file: file.write(pooled.to_csv(index_label="id").encode()))
     write_atomically(folder / FILES[0], lambda file: file.write(table.to_csv(index_label="metric").encode()))
     write_json(folder / FILES[1], about)
     return f"{_text(table, about)}\n\nIn {folder}: {', '.join(written)}"
+
+
+def pooled_instances(frame: pd.DataFrame) -> dict[str, Any]:
+    """PQ, SQ, DQ and AJI of the instances of all images together, as the CoNIC challenge pools them.
+
+    Args:
+        frame: per-image table with the counts of each image.
+
+    Returns:
+        The figures; empty for a table without the counts.
+    """
+    if any(column not in frame.columns for column in INSTANCE_COLUMNS.values()):
+        return {}
+    sums = {name: frame[column].sum() for name, column in INSTANCE_COLUMNS.items()}
+    counts = InstanceCounts(**sums)
+    return {name: plain(float(getattr(counts, name))) for name in ("pq", "sq", "dq", "aji")}
 
 
 def fold_names(paths: Sequence[Path]) -> list[str]:
@@ -83,12 +102,30 @@ def fold_names(paths: Sequence[Path]) -> list[str]:
     return short_names(paths)
 
 
+class _Settings(FileModel):
+    fold: int | None = None
+
+
+class _Training(FileModel):
+    settings: _Settings = _Settings()
+
+
+class _Checkpoint(FileModel):
+    training: _Training = _Training()
+
+
+class _Summary(FileModel):
+    """What of an evaluation's summary.json says which fold its weights were trained with."""
+
+    checkpoint: _Checkpoint = _Checkpoint()
+
+
 def _trained_fold(folder: Path) -> int | None:
-    try:
-        about = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        return int(about["checkpoint"]["training"]["settings"]["fold"])
-    except (OSError, ValueError, KeyError, TypeError):
+    """Fold of the weights of an evaluation; None where nothing says it."""
+    path = folder / "summary.json"
+    if not path.exists():
         return None
+    return read_model(path, _Summary, fix="evaluate the run again").checkpoint.training.settings.fold
 
 
 def _have_own_images(frames: Sequence[pd.DataFrame], paths: Sequence[Path]) -> bool:
@@ -119,5 +156,11 @@ def _text(table: pd.DataFrame, about: dict[str, Any]) -> str:
     for flag in FLAGS:
         counts = [str(each.get(flag, "")) for each in about["counts"].values()]
         rows.append([flag.replace("_", " "), "", "", *counts])
+    pooled = ""
+    if about.get("instances"):
+        figures = ", ".join(
+            f"{name.upper()} {value:.4g}" for name, value in about["instances"].items() if value is not None
+        )
+        pooled = f"\nInstances of all folds together: {figures}."
     note = "the same images in every run" if about["same_images"] else "each image in one run"
-    return f"{text_table(rows)}\n\n{len(names)} runs, {note}; sd: over the runs' means (n - 1)."
+    return f"{text_table(rows)}\n\n{len(names)} runs, {note}; sd: over the runs' means (n - 1).{pooled}"

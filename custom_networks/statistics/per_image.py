@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +12,10 @@ import pandas as pd
 
 from custom_networks.errors import UserError
 from custom_networks.metrics.policies import FLAGS, METRICS
+from custom_networks.typed_files import read_table
 
 PER_IMAGE = "per_image.csv"
+TEXT = ("id", "group")  # columns that stay text, as an image may be called 007 or NA
 MEASURED = ("resolution", "unit", "tolerance")
 """Columns that say how a row was measured; only rows that agree in them can be compared."""
 
@@ -36,21 +37,18 @@ def read_per_image(run: str | Path) -> pd.DataFrame:
     path = Path(run)
     if path.is_dir():
         path = path / PER_IMAGE
+    again = "evaluate the run again"
     if not path.is_file():
         raise UserError(f"{path}: no such file; run `sgdnet evaluate` with this folder as its --output_dir first")
-    try:
-        text = {"id": str, "group": str}  # an image may be called 007 or NA
-        with path.open(newline="", encoding="utf-8") as file:
-            header = next(csv.reader(file), [])
-        frame = pd.read_csv(path, dtype=text, encoding="utf-8", keep_default_na=False, na_values=["", "nan"])
-    except (ValueError, OSError, csv.Error) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path}: not a table with commas between values ({reason}); evaluate the run again") from error
-    repeated = next((name for name in header if header.count(name) > 1), None)
-    if repeated is not None:
-        raise UserError(f"{path}: two columns are called {repeated!r}; evaluate the run again")
-    if "id" not in frame.columns or frame["id"].isna().any():
-        raise UserError(f"{path}: each row needs the image's name in a column `id`; evaluate the run again")
+    frame = pd.DataFrame(read_table(path, ["id"], fix=again))
+    if frame.empty or (frame["id"] == "").any():
+        raise UserError(f"{path}: each row needs the image's name in the column `id`; {again}")
+    for name in frame.columns.difference(TEXT):
+        known = frame[name].where(~frame[name].isin(["", "nan"]))
+        numbers = pd.to_numeric(known, errors="coerce")
+        frame[name] = known if (numbers.isna() & known.notna()).any() else numbers.astype(float)
+    if "group" in frame.columns:
+        frame["group"] = frame["group"].where(frame["group"] != "")
     twice = frame["id"][frame["id"].duplicated()].tolist()
     if twice:
         raise UserError(f"{path}: {twice[0]} has more than one row; keep one")
@@ -58,12 +56,10 @@ def read_per_image(run: str | Path) -> pd.DataFrame:
     if not metrics:
         raise UserError(f"{path}: no column is named as a metric ({', '.join(METRICS)}); evaluate the run again")
     for name in (*metrics, *(flag for flag in FLAGS if flag in frame.columns)):
-        numbers = pd.to_numeric(frame[name], errors="coerce")
-        wrong = frame.index[(numbers.isna() & frame[name].notna()) | np.isinf(numbers)]
+        wrong = frame.index[pd.to_numeric(frame[name].fillna(0), errors="coerce").abs().lt(np.inf).eq(False)]
         if len(wrong):
             row, value = frame["id"][wrong[0]], frame[name][wrong[0]]
-            raise UserError(f"{path}: {row}, column {name}: {value} is no finite number; evaluate the run again")
-        frame[name] = numbers.astype(float)
+            raise UserError(f"{path}: {row}, column {name}: {value} is no finite number; {again}")
     return frame.set_index("id")
 
 

@@ -40,13 +40,19 @@ class TrainingData(FileModel):
 
     Attributes:
         images: SHA-256 of each training image's file, sorted.
+        earlier: the same of the weights that the training started from; None where these are not known.
         labels: SHA-256 over all pairs of image and label, whatever their order; None where it is not known.
         datalist: SHA-256 of the datalist; None where a folder was trained on.
     """
 
     images: list[str]
+    earlier: list[str] | None = Field(default_factory=list)
     labels: str | None = None
     datalist: str | None = None
+
+    def all_images(self) -> list[str] | None:
+        """Return `images` and `earlier`, sorted; None where not all are known."""
+        return None if self.earlier is None else sorted({*self.images, *self.earlier})
 
 
 class WeightsRecord(FileModel):
@@ -119,7 +125,7 @@ class WeightsRecord(FileModel):
         """Return the same with the number of training images in place of their hashes."""
         content = self.as_dict()
         if self.data is not None:
-            content["data"]["images"] = len(self.data.images)
+            content["data"] |= {key: len(content["data"][key] or ()) for key in ("images", "earlier")}
         return content
 
 

@@ -18,6 +18,7 @@ from custom_networks.files import sha256
 from custom_networks.software import commit, installed
 from custom_networks.weights.network import network_arguments
 from custom_networks.weights.normalization import Normalization
+from custom_networks.weights.reading import record_of
 from custom_networks.weights.record import VERSION, Software, TrainingData, WeightsRecord, plain
 
 THREADS = 8
@@ -33,6 +34,7 @@ class About:
         items: what is trained on, `{"image": path, ...}` each.
         datalist: that lists it; None for a folder.
         bit_depth: of its grey images stored in 16 bits; None where there are none.
+        started_from: weights whose training this one continues; None for random numbers.
     """
 
     normalization: Normalization | None = None
@@ -40,6 +42,7 @@ class About:
     items: Sequence[Mapping[str, Any]] = ()
     datalist: str | Path | None = None
     bit_depth: int | None = None
+    started_from: str | Path | None = None
 
     @functools.cached_property
     def data(self) -> TrainingData | None:
@@ -48,7 +51,11 @@ class About:
             return None
         listed = sha256(os.path.expanduser(self.datalist)) if self.datalist else None  # noqa: PTH111
         images = sorted(set(image_hashes(image_paths(self.items)).values()))
-        return TrainingData(images=images, labels=_hash_of_pairs(self.items), datalist=listed)
+        earlier: list[str] | None = []
+        if self.started_from:
+            before = record_of(self.started_from).data
+            earlier = before.all_images() if before else None
+        return TrainingData(images=images, earlier=earlier, labels=_hash_of_pairs(self.items), datalist=listed)
 
     def record(self, network: nn.Module, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> WeightsRecord:
         """Make the record of weights.

@@ -15,7 +15,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from custom_networks import SGDNet
 from custom_networks.data.phantoms import write_phantoms
-from custom_networks.evaluation.handler import THRESHOLD
+from custom_networks.evaluation.measuring import THRESHOLD
 from custom_networks.weights import trained_size
 
 PLAIN = ("in_channels", "out_channels", "dropout")
@@ -143,7 +143,12 @@ def test_training_and_inference_see_the_same_image_and_network() -> None:
     with torch.device("meta"):
         trained = SGDNet(**{name: value for name, value in train["network_def"].items() if name in PLAIN})
         assert rebuilt.get_parsed_content("network_def").arguments == trained.arguments
-    assert image_steps(inference["preprocessing"]["transforms"]) == image_steps(train["load"] + train["normalize"])
+    steps = image_steps(train["load"] + train["normalize"])
+    assert steps[0]["reader"].pop("depth") == "@image_depth"  # decided by the training, recorded with the weights
+    predicted = image_steps(inference["preprocessing"]["transforms"])
+    assert predicted[0]["reader"].pop("depth") == "@bit_depth"
+    assert inference["bit_depth"] == "$custom_networks.weights.trained_depth(@checkpoint)"
+    assert predicted == steps
     assert inference["inferer"] == train["inferer"]
     assert trained_size("no.pt") == train["image_size"]
     threshold = next(step["threshold"] for step in train["validate"]["postprocessing"]["transforms"][1:])

@@ -16,6 +16,7 @@ from scipy import ndimage
 from custom_networks.data.checking.findings import Kind
 from custom_networks.data.checking.read import read_data_set
 from custom_networks.data.checking.run import Report, run_check
+from custom_networks.data.splitting import load_datalist
 from custom_networks.errors import UserError
 
 Run = Callable[..., tuple[int, str, str]]
@@ -147,7 +148,7 @@ def test_undeclared_class(folder: Folder) -> None:
 def test_instances_and_their_types(folder: Folder) -> None:
     folder.content |= {"label_kind": "instances", "classes": {"1": "a", "2": "b"}, "training": []}
     for value, name in ((1, "fine"), (4, "bad")):
-        folder.add(name, mask=square(70, dtype=np.uint16), types=f"{name}_types.png")
+        folder.add(name, mask=square(70, dtype=np.uint16), types=f"{name}_types.png", fold=value // 4)
         types = square(value)
         types[30:32, 30:32] = 2
         Image.fromarray(types).save(folder.path / f"{name}_types.png")
@@ -166,12 +167,35 @@ def test_repeated_id(folder: Folder) -> None:
 
 
 def test_item_without_label_or_file_name(folder: Folder) -> None:
-    folder.content["training"] += [{"image": "good one.png"}, "text"]
-    report = folder.check()
-    assert [finding.sentence.split(": ", 1)[1] for finding in report.errors] == [
-        'item 3 of "training" has no "label"; give one file name in quotes',
-        'item 4 of "training" has no "image"; give one file name in quotes',
-    ]
+    folder.add("third", fold=1).pop("label")
+    assert [finding.kind for finding in folder.check().errors] == [Kind.LIST]
+    assert '"training[2]" has no "label"; add' in folder.check().errors[0].sentence
+    folder.content["training"] += ["text"]
+    with pytest.raises(UserError, match=r'datalist\.json: "training\[3\]": input should be an object'):
+        folder.check()
+
+
+def test_the_check_refuses_what_training_refuses(folder: Folder) -> None:
+    """Lists that were good for `check` and that `train` refused."""
+    for wrong, sentence in (
+        ({"training": [{**folder.content["training"][0]}]}, "every item is in fold 0"),
+        ({"training": []}, "must be a list of at least one pair"),
+        ({"validation": []}, "must be a list of at least one pair"),
+        ({"validation": folder.content["training"][:1]}, "keep it in one of them"),
+    ):
+        (folder.path / "datalist.json").write_text(json.dumps(folder.content | wrong))
+        report = run_check([read_data_set(folder.path / "datalist.json")])
+        assert Kind.LIST in [finding.kind for finding in report.errors]
+        assert sentence in next(finding.sentence for finding in report.errors if finding.kind is Kind.LIST)
+        with pytest.raises(UserError, match=sentence):
+            load_datalist(folder.path, folder.path / "datalist.json")
+
+
+def test_test_images_may_lack_labels_and_a_test_list_may_stand_alone(folder: Folder) -> None:
+    folder.content["test"] = [folder.content["training"].pop()]
+    folder.content["test"][0].pop("label")
+    folder.content["training"].clear()
+    assert folder.check().findings == []
 
 
 @pytest.mark.parametrize(
@@ -207,7 +231,7 @@ def test_near_duplicates(folder: Folder, split: str, columns: dict[str, int], ki
 def test_near_duplicates_across_data_sets(folder: Folder, tmp_path: Path) -> None:
     other = Folder(tmp_path / "other")
     other.add("mirrored", Image.open(folder.path / "good two.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT))
-    other.add("copied", Image.open(folder.path / "good one.png"))
+    other.add("copied", Image.open(folder.path / "good one.png"), fold=1)
     report = run_check([read_data_set(folder.write()), read_data_set(other.write())])
     assert kinds(report) == [Kind.NEAR_SETS] * 2
 
@@ -359,7 +383,7 @@ def test_command_on_folders_and_mistakes(sgdnet: Run, dataset: Path, tmp_path: P
         ((dataset, "--sheet", "a.txt"), "--sheet a.txt: give the name of a file that ends in .png"),
         ((dataset, "--num_workers", "0"), "--num_workers 0: must be a whole number from 1 up"),
         ((tmp_path / "nowhere",), "no such folder"),
-        ((tmp_path / "nowhere.json",), "no such datalist file"),
+        ((tmp_path / "nowhere.json",), "no such file; write a MONAI datalist"),
     ):
         code, _, err = sgdnet("check", *words)
         assert code == 1

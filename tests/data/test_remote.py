@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from custom_networks.data import remote
+from custom_networks.data import find_images, find_pairs, load_datalist, remote
 from custom_networks.data.checking.read import read_data_set
 from custom_networks.data.checking.run import run_check
-from custom_networks.data.folder import find_images, find_pairs, load_datalist
 from custom_networks.data.phantoms import write_phantoms
 from custom_networks.data.remote import as_url, fetch, is_remote
 from custom_networks.errors import UserError

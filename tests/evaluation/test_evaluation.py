@@ -108,6 +108,26 @@ def test_cases_and_thumbnails_are_bounded(evaluated: Path) -> None:
     assert maps.truth.shape == maps.prediction.shape == maps.detail.shape[:2]
 
 
+def test_the_record_says_what_was_used_and_who_is_grouped(
+    ellipses: Path, scaled_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")  # a processor without bfloat16
+    words = ("--datalist", ellipses, "--checkpoint", scaled_weights, "--split", "test", "--cases", 0, "--amp", "true")
+    printed = evaluate(*words, "--output_dir", tmp_path / "eval")
+    about = json.loads((tmp_path / "eval" / "summary.json").read_text())
+    assert about["settings"]["amp"] is False
+    assert about["groups"] == 3
+    assert "6 images of 3 groups (test)" in printed
+    assert "too few groups" in printed
+    row = about["metrics"]["dice"]
+    frame = read_per_image(tmp_path / "eval")
+    assert row["mean_with_object"] == pytest.approx(frame["dice"][:5].mean()), "the sixth picture is blank"
+    assert row["mean_of_groups"] == pytest.approx(frame.groupby("group")["dice"].mean().mean())
+    assert about["calibration"]["border_ece"] != about["calibration"]["ece"]
+    assert about["detection"]["lesions"] == 5
+    assert about["area"]["mean_difference"] == pytest.approx((frame["area_predicted"] - frame["area_true"]).mean())
+
+
 def test_an_evaluation_is_not_overwritten(sgdnet: Run, evaluated: Path, ellipses: Path, scaled_weights: Path) -> None:
     before = (evaluated / "per_image.csv").read_bytes()
     words = ("--datalist", ellipses, "--checkpoint", scaled_weights, "--split", "test", "--output_dir", evaluated)

@@ -56,8 +56,12 @@ def test_a_mask_keeps_its_own_size(mask: np.ndarray) -> None:
 def test_cases_are_failures_and_ranks() -> None:
     dice = [0.9, 0.0, 0.8, 0.3, 0.7, 0.95, np.nan]
     frame = pd.DataFrame({"dice": dice, "missed": [0, 1, 0, 0, 0, 0, 0], "false_alarm": [0] * 7})
+    frame["both_empty"] = 0
     assert choose_cases(frame, 1, "dice") == {1: ["missed", "worst"], 4: ["median"], 5: ["best"]}
     assert choose_cases(frame, 0, "dice") == {}
+    frame.loc[5, "both_empty"] = 1
+    assert choose_cases(frame, 1, "dice")[0] == ["best"], "a blank image is no best case"
+    frame["both_empty"] = 0
     every = choose_cases(frame, 9, "dice")
     assert set(every) == {0, 1, 2, 3, 4, 5}
     assert next(iter(every)) == 1
@@ -80,7 +84,7 @@ def test_watershed_parameters_are_checked(tmp_path: Path) -> None:
         watershed_parameters({"edge_wait": 1})
     with pytest.raises(UserError, match="must be from 0 to 1"):
         watershed_parameters({"edge_weight": 2})
-    with pytest.raises(UserError, match=r"no\.json: not the watershed\.json of a tuning"):
+    with pytest.raises(UserError, match=r"no\.json: no such file; give the watershed\.json of a tuning"):
         watershed_parameters(str(tmp_path / "no.json"))
     with pytest.raises(UserError, match="tuned on the validation split alone"):
         tune_watershed([], WatershedParameters(), tmp_path, "test")

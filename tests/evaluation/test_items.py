@@ -13,7 +13,7 @@ from evaluation_fixtures import write_set
 
 from custom_networks.errors import UserError
 from custom_networks.evaluation import evaluation_set
-from custom_networks.evaluation.columns import subgroup_names
+from custom_networks.evaluation.columns import subgroup_edges
 
 
 @pytest.fixture
@@ -111,13 +111,18 @@ def test_spacing_counts_where_every_image_has_it(weights: Path, tmp_path: Path) 
     assert found.spacing == {}
     assert any("5 of 6 images have no pixel spacing" in note for note in found.notes)
     rewrite(datalist, test=[{**items[0], "spacing": [0, 1]}, *items[1:]])
-    with pytest.raises(UserError, match='"spacing" is'):
+    with pytest.raises(UserError, match=r'"test\[0\]\.spacing\[0\]": input should be greater than 0'):
         evaluation_set(tmp_path, datalist, weights, "test")
 
 
 def test_impossible_knobs(weights: Path, ellipses: Path) -> None:
     with pytest.raises(UserError, match=r"--split tests: must be one of .*did you mean 'test'"):
         evaluation_set(ellipses.parent, ellipses, weights, "tests")
-    assert subgroup_names(("size", "site"), ["site"]) == subgroup_names("size, site", ["site"]) == ["size", "site"]
+    expected = {"size": (), "site": (), "age": (30, 60)}
+    assert subgroup_edges(("size", "site", "age:30:60"), ["site", "age"]) == expected
+    assert subgroup_edges("size, site, age:30:60", ["site", "age"]) == expected
+    for wrong in ("age:60:30", "age:old", "age:nan", "age:"):
+        with pytest.raises(UserError, match="edges must be rising numbers, as in age:30:60"):
+            subgroup_edges(wrong, ["age"])
     with pytest.raises(UserError, match="--subgroups sight: no such column; did you mean 'site'"):
-        subgroup_names("sight", ["site"])
+        subgroup_edges("sight", ["site"])

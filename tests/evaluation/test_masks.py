@@ -53,7 +53,7 @@ def test_masks_of_any_program(sgdnet: Run, tmp_path: Path, truths, scale: int, s
         assert frame.loc[name, ["dice", "hd95"]].tolist() == pytest.approx([expected["dice"], expected["hd95"]])
     assert "auroc" not in frame.columns
     assert about["detection"]["detected"] == int((frame["iou"] >= 0.5).sum())
-    assert "12 images of 12 groups" in out
+    assert "12 images (all labels)" in out
     assert (tmp_path / "eval" / "area.png").is_file()
 
 
@@ -66,12 +66,24 @@ def test_probability_maps_have_the_metrics_of_probabilities(sgdnet: Run, tmp_pat
     assert "those near the border" in out
 
 
+def test_a_wide_map_on_which_nothing_is_likely_finds_nothing(sgdnet: Run, tmp_path: Path, truths) -> None:
+    """Values up to 200 of 65535 are no probability of 0.8, whatever the largest value of their own file."""
+    labels, maps = write(tmp_path / "labels", truths), tmp_path / "maps"
+    maps.mkdir()
+    for number, (name, mask) in enumerate(truths.items()):
+        values = np.where(mask, 60000 if number else 200, 3).astype(np.uint16)
+        Image.fromarray(values).save(maps / f"{name}.png")
+    frame, _, _ = evaluated(sgdnet, tmp_path / "eval", "--predictions", maps, "--labels", labels)
+    assert frame["missed"].tolist() == [1] + [0] * 11
+    assert frame["dice"].tolist() == [0] + [1] * 11
+
+
 def test_instances_and_classes(sgdnet: Run, tmp_path: Path) -> None:
     truth = np.zeros((12, 40, 48), int)
     truth[:, 4:14, 4:14], truth[:, 20:30, 20:30] = 1, 2
     found = truth.copy()
     found[:6, 20:30, 20:30] = 0
-    arrays = [{f"{number}": each for number, each in enumerate(part)} for part in (truth, found)]
+    arrays = [{f"{number:02d}": each for number, each in enumerate(part)} for part in (truth, found)]
     folders = write(tmp_path / "labels", arrays[0], 1), write(tmp_path / "found", arrays[1], 1)
     words = ("--predictions", folders[1], "--labels", folders[0])
     frame, about, _ = evaluated(sgdnet, tmp_path / "a", *words, "--label_kind", "instances")
@@ -83,7 +95,7 @@ def test_instances_and_classes(sgdnet: Run, tmp_path: Path) -> None:
     assert {row["class"] for row in about["per_class"]} == {"1", "2"}
     code, _, error = sgdnet("evaluate", *words, "--output_dir", tmp_path / "c")
     assert code == 1
-    assert "--label_kind classes or instances" in error
+    assert "none above 2; if these are classes or instances" in error
 
 
 def test_a_second_reader_is_the_ceiling(sgdnet: Run, tmp_path: Path, truths) -> None:
@@ -135,6 +147,7 @@ def test_rows_are_there_before_any_statistics(sgdnet: Run, tmp_path: Path, truth
         ((), "needs either --labels"),
         (("--labels", "labels", "--lables", "x"), "did you mean 'labels'?"),
         (("--labels", "nowhere"), "no such folder"),
+        (("--labels", "labels", "--seed", "soon"), "--seed soon: must be a whole number"),
         (("--labels", "labels", "--detection_iou", "0"), "--detection_iou 0"),
         (("--labels", "labels", "--subgroups", "sise"), "did you mean 'size'?"),
     ],

@@ -12,7 +12,7 @@ import torch
 from evaluation_fixtures import write_set
 from toy_weights import write_record, write_weights
 
-from custom_networks.data.folder import load_datalist
+from custom_networks.data.splitting import load_datalist
 from custom_networks.errors import UserError
 from custom_networks.evaluation import evaluation_set
 

@@ -39,4 +39,4 @@ def test_each_matches_one_at_most():
 def test_nothing_there_and_touching_corners():
     empty = np.zeros((8, 8), bool)
     assert set(detect(empty, empty).values()) == {0}
-    assert detect(empty, squares((0, 0), (4, 4)))["lesions_true"] == 1
+    assert detect(squares(), squares((0, 0), (4, 4)))["lesions_true"] == 1

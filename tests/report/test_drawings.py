@@ -7,9 +7,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from custom_networks.evaluation.case_maps import case_maps
+from custom_networks.network.sgdnet import SGDNetMaps
 from custom_networks.report import svg
 from custom_networks.report.panels import boundary_error, case_panels, contours, outlines
 
@@ -50,7 +53,11 @@ def test_the_median_line_stands_at_the_median() -> None:
 def test_curves_differ_by_dash_and_name_themselves() -> None:
     series = {"loss": [(1.0, 3.0), (2.0, 2.0)], "edge <3>": [(1.0, 1.0), (2.0, math.nan)], "none": []}
     drawn = svg.curves("Loss", series, "epoch", "loss", mark=2)
-    lines = elements(drawn, "path", "line")
+    lines = [
+        node
+        for node in elements(drawn, "path")
+        if (node.get("class") or "").startswith("line ") and node.get("d") != "M0 5H26"
+    ]
     assert len({line.get("stroke-dasharray") for line in lines}) == 2
     assert "edge &lt;3&gt;" in drawn
     assert "none" not in drawn
@@ -91,10 +98,18 @@ def test_the_border_is_drawn_by_its_error(error: float, name: str, words: str) -
     assert boundary_error(np.zeros((4, 4), bool), np.zeros((4, 4)), 2.0)[1].endswith("nothing predicted")
 
 
-def test_a_case_without_edge_map_has_fewer_panels() -> None:
-    empty = np.zeros((0, 0), np.uint8)
-    maps = {"image": np.zeros((8, 8, 3), np.uint8), "truth": square(8, 2, 5), "prediction": square(8, 3, 6)}
-    maps |= {"edge": empty, "guidance": empty, "error": np.zeros((8, 8), np.float16)}
-    assert len(case_panels(0, maps)) == 3
-    full = {**maps, "edge": np.zeros((8, 8), np.uint8), "guidance": np.zeros((8, 8), np.uint8)}
-    assert len(case_panels(0, full)) == 5
+def test_a_case_shows_the_whole_image_and_the_part_around_the_border() -> None:
+    picture = np.zeros((128, 128, 3), np.uint8)
+    truth, prediction = square(128, 40, 60), square(128, 42, 62)
+    panels = case_panels(3, case_maps(picture, truth, prediction))
+    assert [panel.title.split(":")[0].split(",")[0] for panel in panels] == [
+        "whole image",
+        "around the border",
+        "truth solid",
+        "boundary error",
+    ]
+    assert "54 x 54 pixels, at full resolution" in panels[1].title
+    assert len(elements(panels[0].drawing, "rect", "frame")) == 1
+    assert elements(panels[2].drawing, "use")[0].get("href") == "#picture3"
+    maps = SGDNetMaps([], torch.zeros(1, 1, 128, 128), torch.rand(1, 16, 32, 32))
+    assert len(case_panels(0, case_maps(picture, truth, prediction, maps))) == 6

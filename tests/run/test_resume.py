@@ -113,5 +113,5 @@ def test_a_damaged_file_of_the_run_is_one_sentence(damaged: str, tmp_path: Path)
     for name in ("settings.json", "config.json"):
         (run / name).write_text("{" if name == damaged else "{}")
     files = {"_knobs_": {"resume": ["@resume", "the run to resume"]}, "runs_dir": str(tmp_path)}
-    with pytest.raises(UserError, match=f"{damaged}: not a JSON configuration"):
+    with pytest.raises(UserError, match=f"{damaged}: not valid JSON"):
         own_configuration(Configuration(files, {"resume": str(run)}))

@@ -136,3 +136,11 @@ def test_within_the_data_and_deaf_to_undefined_values(values, gaps, groups):
 def test_groups_must_fit():
     with pytest.raises(ValueError, match="one for each of 2 values"):
         bootstrap_interval([1, 2], ["a"])
+
+
+def test_a_column_without_any_value_has_no_interval():
+    table = np.full((12, 2), np.nan)
+    table[:, 0] = np.arange(12)
+    defined, undefined = bootstrap_intervals(table, resamples=100)
+    assert (defined.groups, undefined.groups) == (12, 0)
+    assert np.isnan(undefined.low)

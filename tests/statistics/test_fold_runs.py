@@ -91,3 +91,75 @@ def test_mistakes_are_one_sentence(
     assert len(err.strip().splitlines()) == 1
     assert sentence in err
     assert not (tmp_path / "folds").exists()
+
+
+def test_instances_are_pooled_over_the_folds(sgdnet: Run, tmp_path: Path) -> None:
+    """PQ of all instances together is not the mean of the images': 3 of 4 found in one, 1 of 1 in the other."""
+    counts = {"instances_fp": 0, "aji_intersection": 1, "aji_union": 2}
+    runs = [
+        write(tmp_path / "p", ["a"], [0.5], instances_tp=3, instances_fn=1, instances_iou_sum=2.4, **counts),
+        write(tmp_path / "q", ["b"], [0.7], instances_tp=1, instances_fn=0, instances_iou_sum=0.9, **counts),
+    ]
+    code, out, err = sgdnet("folds", *runs, "--output_dir", tmp_path / "cv")
+    assert code == 0, err
+    pooled = json.loads((tmp_path / "cv" / "folds.json").read_text())["instances"]
+    assert pooled["pq"] == pytest.approx(3.3 / 4.5)
+    assert pooled["aji"] == pytest.approx(0.5)
+    assert "Instances of all folds together: PQ 0.7333" in out
+
+
+GOOD = "id,dice,missed,unit\na,0.5,0,px\nb,0.6,0,px\n"
+TABLES = {
+    "empty": "",
+    "only a header": "id,dice\n",
+    "infinite": GOOD.replace("0.5", "inf"),
+    "overflow": GOOD.replace("0.5", "1e999"),
+    "text": GOOD.replace("0.5", "[0.5]"),
+    "flag": GOOD.replace(",0,px", ",yes,px"),
+    "a column twice": GOOD.replace("missed", "dice"),
+    "ragged": GOOD + "c,0.5\n",
+    "too long": GOOD + "c,0.5,0,px,9\n",
+    "an open quote": GOOD + '"c,0.5,0,px\n',
+    "without id": GOOD.replace("id,", "name,"),
+    "without a name": GOOD.replace("a,", ","),
+    "latin": "id,dice\nä,0.5\n".encode("latin-1"),
+    "binary": bytes(range(256)) * 4,
+    "json": '{"dice": 0.5}',
+    "html": "<html><body>moved</body></html>",
+}
+SUMMARIES = {
+    "cut off": '{"checkpoint": {"training": ',
+    "a list": "[]",
+    "null": "null",
+    "checkpoint null": '{"checkpoint": null}',
+    "training a list": '{"checkpoint": {"training": []}}',
+    "fold as text": '{"checkpoint": {"training": {"settings": {"fold": "one"}}}}',
+    "infinite": '{"checkpoint": {"training": {"settings": {"fold": Infinity}}}}',
+    "nested": "[" * 100_000,
+    "binary": b"\xff\xfe\x00",
+}
+
+
+@pytest.mark.parametrize("verb", ["compare", "folds"])
+@pytest.mark.parametrize("name", TABLES)
+def test_a_malformed_table_is_one_sentence(sgdnet: Run, tmp_path: Path, verb: str, name: str) -> None:
+    for folder, content in (("p", GOOD), ("q", TABLES[name])):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "per_image.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    code, out, err = sgdnet(verb, tmp_path / "p", tmp_path / "q", "--output_dir", tmp_path / "out")
+    assert code == 1, out
+    assert len(err.strip().splitlines()) == 1
+    assert str(tmp_path / "q" / "per_image.csv") in err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_a_malformed_summary_is_one_sentence(sgdnet: Run, tmp_path: Path, name: str) -> None:
+    runs = [write(tmp_path / "p", ["a"], [0.5]), write(tmp_path / "q", ["b"], [0.7])]
+    content = SUMMARIES[name]
+    (tmp_path / "q" / "summary.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    code, _, err = sgdnet("folds", *runs, "--output_dir", tmp_path / "out")
+    assert code == 1
+    assert len(err.strip().splitlines()) == 1
+    assert str(tmp_path / "q" / "summary.json") in err
+    assert not (tmp_path / "out").exists()

@@ -87,26 +87,37 @@ def test_skin_tone_of_any_skin(lightness, yellow):
     ("ita", "name"),
     [
         (55.1, "very light"), (55, "light"), (41.1, "light"), (41, "intermediate"), (28, "tan"), (10.1, "tan"),
-        (10, "brown"), (-29.9, "brown"), (-30, "dark"), (-90, "dark"), (math.nan, "unknown"),
+        (10, "brown"), (-29.9, "brown"), (-30, "dark"), (-90, "dark"),
     ],
 )  # fmt: skip
 def test_classes_of_the_angle(ita, name):
     assert skin_tone_class(ita) == name
-    assert name in SKIN_TONES or name == "unknown"
+    assert name in SKIN_TONES
 
 
 def test_a_lesion_that_fills_the_picture_leaves_no_skin():
     tone = estimate_skin_tone(picture(), np.ones_like(LESION))
     assert math.isnan(tone.ita)
-    assert tone.name == "unknown"
+    assert tone.name.startswith("unknown, L* ")
     assert tone.skin_share == 0
+
+
+@pytest.mark.parametrize("lightness", [24.0, 18.0, 30.0])
+def test_the_darkest_skin_is_not_unknown(lightness):
+    """Dark skin was taken for the vignette of the dermoscope, and its small b* for blue light."""
+    for spoil in ({}, {"corners": True}):
+        tone = estimate_skin_tone(picture((lightness, 6.0, 4.0), (8.0, 2.0, 2.0), **spoil), LESION)
+        assert tone.name == "dark"
+        assert tone.lightness == pytest.approx(lightness, abs=1)
 
 
 def test_bluish_light_gives_no_angle():
     tone = estimate_skin_tone(picture((70.0, 12.0, 1.0)), LESION)
     assert math.isnan(tone.ita)
-    assert tone.name == "unknown"
+    assert tone.name == "unknown, L* 60 and above"
     assert tone.skin_share > 0.1
+    dark = estimate_skin_tone(picture((30.0, 12.0, 0.5), (8.0, 2.0, 2.0)), LESION)
+    assert dark.name == "unknown, L* below 35"
 
 
 def test_without_a_lesion_the_whole_picture_is_skin():

@@ -79,3 +79,22 @@ def test_thousands_of_images_cost_little(tmp_path: Path) -> None:
     before = _hash.cache_info().misses
     image_hashes(paths)
     assert _hash.cache_info().misses == before
+
+
+def test_images_of_the_weights_that_a_training_started_from_are_kept(tmp_path: Path) -> None:
+    images = [tmp_path / f"{number}.png" for number in range(3)]
+    for path in images:
+        path.write_bytes(path.name.encode())
+    first, second = tmp_path / "first.pt", tmp_path / "second.pt"
+    items = [{"image": str(path)} for path in images]
+    write_record(first, torch.nn.Identity(), items=items[:2])
+    write_record(second, torch.nn.Identity(), items=items[2:], started_from=first)
+    data = record_of(second).data
+    assert data is not None
+    assert data.all_images() == sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in images)
+    assert len(data.images) == 1
+    old = tmp_path / "old.pt"
+    write_record(old, torch.nn.Identity())
+    data = About(items=items, started_from=old).data
+    assert data is not None
+    assert data.earlier is None

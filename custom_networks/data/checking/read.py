@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,11 @@ from monai.config import PathLike
 
 from custom_networks.data.checking.examine import Labels
 from custom_networks.data.checking.findings import Finding, Kind
-from custom_networks.data.depth import declared_depth
-from custom_networks.data.folder import PARTS, find_pairs, load_datalist, read_datalist
-from custom_networks.data.formats import LABEL_KINDS
+from custom_networks.data.datalist import SPLITS, Datalist, Split
 from custom_networks.data.labels import with_classes
-from custom_networks.data.remote import fetch_items, remote_base
-from custom_networks.errors import UserError, nearest
-
-SPLITS = ("training", "validation", "test")
+from custom_networks.data.pairing import Item, find_pairs
+from custom_networks.data.splitting import split_datalist
+from custom_networks.errors import UserError
 
 
 @dataclass
@@ -62,76 +58,37 @@ def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> Data
             if not path.is_dir():
                 raise
             return DataSet(path.resolve().name, {}, findings=[Finding(Kind.FILE, str(path), str(error))])
-    content = read_datalist(path)
+    datalist = Datalist.read(path)
+    classes = frozenset(datalist.class_names()) if datalist.classes is not None else None
     data_set = DataSet(
-        str(content.get("name") or path.stem), {}, _labels(content, path), bit_depth=declared_depth(path)
+        datalist.name or path.stem, {}, Labels(datalist.label_kind, classes), bit_depth=datalist.bit_depth
     )
     for split in SPLITS:
-        listed = content.get(split) or []
-        if not isinstance(listed, list):
-            raise UserError(f'{path}: "{split}" must be a list; list image and label of each pair')
-        data_set.splits[split] = []
-        listed = fetch_items(listed, PARTS, remote_base(path, dataset_dir))
-        for number, item in enumerate(listed, start=1):
-            where = f'{path}: item {number} of "{split}"'
-            broken = next((key for key in ("image", "label") if not _is_name(item, key)), None)
-            if broken:
-                sentence = f'{where} has no "{broken}"; give one file name in quotes'
-                data_set.findings.append(Finding(Kind.FILE, str(path), sentence))
-            else:
-                data_set.splits[split].append(_located(item, path.parent, dataset_dir))
+        located = datalist.located(split, dataset_dir)
+        data_set.splits[split] = [
+            {**image.columns(), **files} for image, files in zip(datalist.listed(split), located, strict=True)
+        ]
+    try:
+        _try_to_train(datalist, dataset_dir)
+    except UserError as error:
+        data_set.findings.append(Finding(Kind.LIST, str(path), str(error)))
     data_set.findings += _repeated_ids(data_set, path)
-    if content["training"] and not any(finding.kind is Kind.FILE for finding in data_set.findings):
-        data_set.findings += _refused_by_training(data_set, path, dataset_dir)
     return data_set
 
 
-def _is_name(item: Any, key: str) -> bool:
-    return isinstance(item, Mapping) and isinstance(item.get(key), str) and bool(item[key])
+def _try_to_train(datalist: Datalist, dataset_dir: PathLike | None) -> None:
+    """Raise what a training would raise of the lists; the files are examined one by one."""
 
+    def items_of(split: Split) -> list[Item]:
+        datalist.require_labels(split)
+        return datalist.located(split, dataset_dir)
 
-def _located(item: Mapping[str, Any], beside: Path, dataset_dir: PathLike | None) -> dict[str, Any]:
-    """Copy an item with the paths of its files made whole: beside the datalist, or else in `dataset_dir`."""
-    located = dict(item)
-    for key in ("image", "label", "types"):
-        if _is_name(item, key):
-            name = os.path.normpath(beside / item[key])
-            if dataset_dir is not None and not os.path.isfile(name):  # noqa: PTH113
-                name = os.path.normpath(Path(dataset_dir) / item[key])
-            located[key] = name
-    return located
-
-
-def _refused_by_training(data_set: DataSet, path: Path, dataset_dir: PathLike | None) -> list[Finding]:
-    """Tell what training refuses of a list whose files are all there: its folds, overlaps, class maps."""
-    items = [item for each in data_set.splits.values() for item in each]
-    if not all(os.path.isfile(item[part]) for item in items for part in PARTS if part in item):  # noqa: PTH113
-        return []  # each missing file is a finding of its own
-    folds = [item["fold"] for item in data_set.splits["training"] if type(item.get("fold")) is int]
-    try:
-        lists = load_datalist(dataset_dir or path.parent, path, fold=min(folds, default=0), folds=2)
-        for listed in lists:
-            with_classes(
-                listed, data_set.labels.kind, 2 if data_set.labels.classes and data_set.labels.kind != "mask" else 1
-            )
-    except UserError as error:
-        return [Finding(Kind.LIST, str(path), str(error))]
-    return []
-
-
-def _labels(content: Mapping[str, Any], path: Path) -> Labels:
-    kind = content.get("label_kind", "mask")
-    if kind not in LABEL_KINDS:
-        raise UserError(
-            f'{path}: "label_kind" is {kind!r}; use one of {", ".join(LABEL_KINDS)}{nearest(str(kind), LABEL_KINDS)}'
-        )
-    classes = content.get("classes")
-    if classes is None:
-        return Labels(kind)
-    try:
-        return Labels(kind, frozenset(int(index) for index in classes))
-    except (TypeError, ValueError):
-        raise UserError(f'{path}: "classes" must name each class by its index, as in {{"1": "lesion"}}') from None
+    if datalist.training or not datalist.test:
+        fold = min((image.fold for image in datalist.training if image.fold is not None), default=0)
+        with_types = datalist.label_kind == "instances" and any(image.types for image in datalist.training)
+        classes = 2 if with_types else 1
+        for listed in split_datalist(datalist, items_of, fold):
+            with_classes(listed, datalist.label_kind, classes)
 
 
 def _repeated_ids(data_set: DataSet, path: Path) -> list[Finding]:

@@ -14,7 +14,7 @@ from monai.config import PathLike
 from numpy.typing import NDArray
 from PIL import Image
 
-from custom_networks.data.folder import EXTENSIONS
+from custom_networks.data.datalist import LABEL_KINDS
 from custom_networks.data.formats import dicom, nifti
 from custom_networks.data.images import (
     WIDE_MODES,
@@ -30,11 +30,11 @@ from custom_networks.data.images import (
     upright,
     whole_numbers,
 )
+from custom_networks.data.pairing import EXTENSIONS
 from custom_networks.errors import UserError, nearest
 
-__all__ = ["KINDS", "LABEL_KINDS", "Opened", "Slice", "Spacing", "read", "stem", "stored_image"]
+__all__ = ["KINDS", "Opened", "Slice", "Spacing", "read", "stem", "stored_image"]
 
-LABEL_KINDS = ("mask", "instances", "classes")
 KINDS = ("image", *LABEL_KINDS)
 Spacing = tuple[float, float]  # millimetres between rows and between columns
 Slice = nifti.Slice

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from PIL import Image
 
 from custom_networks.data.phantoms.drawing import check_phantom, draw_phantom
 from custom_networks.errors import UserError
+from custom_networks.files import remove_unfinished, write_atomically
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
@@ -20,21 +20,19 @@ def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     Image.fromarray(pixels).save(buffer, format="PNG", compress_level=6)
     if path.is_file() and path.read_bytes() == buffer.getvalue():
         return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(buffer.getvalue())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomically(path, lambda file: file.write(buffer.getvalue()))
 
 
 def _prepare_folder(folder: Path, names: set[str]) -> None:
-    """Make the folder; raise `UserError` if it cannot be one or holds anything but `names` and a killed run's parts."""
+    """Make the folder; raise `UserError` if it cannot be one or holds anything but `names`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(folder, names)
+        others = sorted({entry.name for entry in folder.iterdir()} - names)
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"{folder} cannot be made, a file is in its place; remove it or choose another.") from None
-    others = sorted(entry.name for entry in folder.iterdir() if entry.name not in names and entry.suffix != ".part")
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another output folder") from None
     if others:
         raise UserError(
             f"{folder} holds {len(others)} other files than the phantoms to be written, {others[0]} for one; "

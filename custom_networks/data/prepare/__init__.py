@@ -3,6 +3,5 @@
 from custom_networks.data.prepare.command import prepare_dataset
 from custom_networks.data.prepare.kinds import KINDS
 from custom_networks.data.prepare.settings import Settings
-from custom_networks.data.prepare.splits import deal, group_names
 
-__all__ = ["KINDS", "Settings", "deal", "group_names", "prepare_dataset"]
+__all__ = ["KINDS", "Settings", "prepare_dataset"]

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from custom_networks.data.datalist import SPLITS, Datalist, ListedImage, Split
 from custom_networks.data.prepare.kind import Kind
 
 
 def write_card(
     kind: Kind,
-    datalist: Mapping[str, Any],
+    datalist: Datalist,
     facts: Mapping[str, Mapping[str, Any]],
     settings: Mapping[str, Any],
     findings: Sequence[str],
@@ -30,18 +31,18 @@ def write_card(
     Returns:
         Markdown: source, licence and citation, counts, sizes, foreground shares, checks, settings.
     """
-    lists = {name: datalist[name] for name in ("training", "validation", "test") if datalist.get(name)}
-    known = [facts[item["id"]] for items in lists.values() for item in items if item["id"] in facts]
+    lists = {name: listed for name in SPLITS if (listed := datalist.listed(name))}
+    known = [facts[image.id] for image in datalist.listed() if image.id is not None and image.id in facts]
     lines = [
         f"# {kind.title or settings['kind']}",
         "",
         f"- Source: {settings['source']}",
         f"- Licence: {kind.licence or 'not known to this program; add it before sharing'}",
         f"- Cite: {kind.reference or 'not known to this program'}",
-        f"- Labels: {datalist['label_kind']}",
+        f"- Labels: {datalist.label_kind}",
     ]
-    if datalist.get("classes"):
-        lines.append("- Classes: " + ", ".join(f"{number} {name}" for number, name in datalist["classes"].items()))
+    if datalist.classes:
+        lines.append("- Classes: " + ", ".join(f"{number} {name}" for number, name in datalist.classes.items()))
     lines += ["", "## Lists", "", *_lists(lists, facts)]
     if known:
         lines += ["", "## Images", "", *_images(known, settings)]
@@ -50,20 +51,20 @@ def write_card(
     return "\n".join(lines) + "\n"
 
 
-def _lists(lists: Mapping[str, Sequence[Mapping[str, Any]]], facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _lists(lists: Mapping[Split, Sequence[ListedImage]], facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Table of the lists and of the training list's folds."""
     rows = ["| list | images | groups | foreground share: quartiles | without foreground |", "|---|---|---|---|---|"]
     for name, items in lists.items():
         rows.append(_row(name, items, facts))
-        folds = sorted({item["fold"] for item in items if "fold" in item})
-        rows += [_row(f"fold {fold}", [item for item in items if item.get("fold") == fold], facts) for fold in folds]
+        folds = sorted({item.fold for item in items if item.fold is not None})
+        rows += [_row(f"fold {fold}", [item for item in items if item.fold == fold], facts) for fold in folds]
     return rows
 
 
-def _row(name: str, items: Sequence[Mapping[str, Any]], facts: Mapping[str, Mapping[str, Any]]) -> str:
-    shares = [facts[item["id"]]["share"] for item in items if item["id"] in facts]
+def _row(name: str, items: Sequence[ListedImage], facts: Mapping[str, Mapping[str, Any]]) -> str:
+    shares = [facts[item.id]["share"] for item in items if item.id is not None and item.id in facts]
     quartiles = ", ".join(f"{value:.1%}" for value in np.percentile(shares, (25, 50, 75))) if shares else "not read"
-    groups = len({item["group"] for item in items})
+    groups = len({item.group for item in items})
     return f"| {name} | {len(items)} | {groups} | {quartiles} | {sum(share == 0 for share in shares)} |"
 
 

@@ -13,13 +13,11 @@ import numpy as np
 from PIL import Image
 
 from custom_networks.data import remote
-from custom_networks.data.folder import EXTENSIONS
 from custom_networks.data.formats import Opened, Slice, read, stored_image
 from custom_networks.data.images import whole_numbers
+from custom_networks.data.pairing import EXTENSIONS
 from custom_networks.data.remote import is_remote, read_bytes
 from custom_networks.errors import UserError
-
-SPLITS = ("training", "validation", "test")
 
 
 class Picture(Protocol):
@@ -149,7 +147,7 @@ class Case:
         image: the image.
         label: the mask, instance map or class map.
         types: per-pixel class map beside an instance map.
-        split: official list it belongs to, one of `SPLITS`.
+        split: official list it belongs to, one of `datalist.SPLITS`.
         columns: further facts for the datalist, such as "diagnosis".
     """
 

@@ -15,21 +15,23 @@ from tqdm import tqdm
 
 from custom_networks.data.checking import check_items
 from custom_networks.data.checking.examine import Labels
-from custom_networks.data.depth import KEY, decided_depth
+from custom_networks.data.datalist import PARTS, SPLITS, Datalist, ListedImage, Split
+from custom_networks.data.depth import decided_depth
 from custom_networks.data.prepare.cache import Facts, Job, copies, needs_copy, read_all, stamps
 from custom_networks.data.prepare.card import write_card
-from custom_networks.data.prepare.cases import SPLITS, Case
-from custom_networks.data.prepare.folders import read_table
+from custom_networks.data.prepare.cases import Case
+from custom_networks.data.prepare.folders import user_table
 from custom_networks.data.prepare.journal import Journal
 from custom_networks.data.prepare.kind import Kind
 from custom_networks.data.prepare.kinds import kind_of
-from custom_networks.data.prepare.lists import Split, external_test, make_lists, relative
+from custom_networks.data.prepare.lists import Method, external_test, make_lists, relative
 from custom_networks.data.prepare.settings import Settings
-from custom_networks.data.prepare.splits import group_names
+from custom_networks.data.prepare.splits import NONE, group_names
 from custom_networks.errors import UserError
 
 DATALIST, CARD = "datalist.json", "data_card.md"
-RESERVED = ("id", "image", "label", "types", "fold", "group", "source", "sha256", "spacing")  # no column of a table
+SHOWN = 3
+"""How many files an error names."""
 IdPair = tuple[str, str]
 
 
@@ -62,27 +64,45 @@ def prepare_dataset(
             or the work of other settings.
     """
     kind, output = kind_of(settings.kind), Path(os.path.expanduser(output))  # noqa: PTH111  ~nouser stays as it is
-    journal = Journal(output, settings.as_dict(), overwrite)
     cases = _find(kind, settings)
     jobs = [Job(case, output, settings.label_kind, settings.image_size, settings.fit) for case in cases]
     inside = Path(settings.source).resolve() in (output.resolve(), *output.resolve().parents)
     if inside and any(map(needs_copy, jobs)):
         raise UserError(f"{output}: lies in the data set, whose pictures are to be copied; give a folder outside")
+    with closing(Journal(output, settings.as_dict(), overwrite)) as journal:
+        datalist, notices = _prepare(kind, cases, jobs, settings, journal, num_workers, cluster)
+    counts = [f"{len(datalist.listed(name))} {name}" for name in SPLITS if getattr(datalist, name) is not None]
+    for line in (*notices, f"{datalist.source}: {', '.join(counts)}; {CARD} beside it"):
+        say(line)
+    return datalist.source
+
+
+def _prepare(
+    kind: Kind,
+    cases: Sequence[Case],
+    jobs: Sequence[Job],
+    settings: Settings,
+    journal: Journal,
+    num_workers: int,
+    cluster: str,
+) -> tuple[Datalist, list[str]]:
+    """Read and write everything, while no other process works in the folder; returns the datalist and notices."""
+    output = journal.folder
     for name in (DATALIST, CARD):
         journal.refuse_foreign(name)
     facts = _read(jobs, journal, num_workers, cluster)
     duplicates = _near_duplicates(cases, facts, output, num_workers) if settings.near_duplicates else []
     datalist, notices = _split(cases, facts, duplicates, settings, output)
-    labels, depth = _labels(datalist), datalist.get(KEY)
-    notices += check_items(_pictures(datalist, output), labels, num_workers or None, False, depth).notices
+    lists: dict[str, list[dict[str, Any]]] = {
+        name: _examined(datalist, name) for name in SPLITS if getattr(datalist, name) is not None
+    }
+    labels = Labels(datalist.label_kind, frozenset(datalist.class_names()) or None)
+    notices += check_items(lists, labels, num_workers or None, False, datalist.bit_depth).notices
     card = write_card(kind, datalist, facts, settings.as_dict(), notices)
-    for name, text in ((CARD, card), (DATALIST, json.dumps(datalist, indent=1, ensure_ascii=False) + "\n")):
+    content = datalist.model_dump(mode="json", exclude_none=True)
+    for name, text in ((CARD, card), (DATALIST, json.dumps(content, indent=1, ensure_ascii=False) + "\n")):
         journal.write(name, text.encode(errors="backslashreplace"))
-    journal.close()
-    counts = [f"{len(datalist[name])} {name}" for name in SPLITS if name in datalist]
-    for line in (*notices, f"{output / DATALIST}: {', '.join(counts)}; {CARD} beside it"):
-        say(line)
-    return output / DATALIST
+    return datalist, notices
 
 
 def _find(kind: Kind, settings: Settings) -> list[Case]:
@@ -97,11 +117,30 @@ def _find(kind: Kind, settings: Settings) -> list[Case]:
         if case.id in seen:
             raise UserError(f"{case.image.name}: has the same id {case.id} as {seen[case.id].image.name}; rename one")
         seen[case.id] = case
-    if not settings.table:
-        return cases
-    rows = read_table(Path(settings.table))
-    column = rows.columns[0]
-    facts = {str(row.pop(column)).strip(): {str(k): v for k, v in row.items()} for row in rows.to_dict("records")}
+    if settings.table:
+        cases = _with_table(cases, settings)
+    if not settings.group_by and kind.group_by:
+        _need_groups(kind, cases)
+    return cases
+
+
+def _need_groups(kind: Kind, cases: Sequence[Case]) -> None:
+    """Raise UserError where the kind's own grouping is not known of every case: it would tear groups apart."""
+    bare = [case.image.name for case in cases if not case.columns.get(kind.group_by)]
+    if bare:
+        named = ", ".join(bare[:SHOWN]) + (", ..." if len(bare) > SHOWN else "")
+        raise UserError(
+            f"{named}: no {kind.group_by} is known of {len(bare)} of {len(cases)} images, so images of one "
+            f"{kind.group_by} could land in different folds; add it ({kind.grouped_from}), give --group_by a column or "
+            f"a pattern of the ids, or accept it by --group_by {NONE}"
+        )
+
+
+def _with_table(cases: Sequence[Case], settings: Settings) -> list[Case]:
+    """Add the columns of a table."""
+    rows = user_table(Path(settings.table))
+    column = next(iter(rows[0])) if rows else "which is missing"
+    facts = {row.pop(column).strip(): row for row in rows}
     lacking = next((case.id for case in cases if case.id not in facts), None)
     if lacking is not None:
         raise UserError(f"{settings.table}: no row for {lacking} in its first column, {column}; add it")
@@ -149,60 +188,48 @@ def _near_duplicates(cases: Sequence[Case], facts: dict[str, Facts], output: Pat
 
 def _split(
     cases: Sequence[Case], facts: dict[str, Facts], duplicates: Sequence[IdPair], settings: Settings, output: Path
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[Datalist, list[str]]:
     """Make the datalist, and notices about it."""
     kind = kind_of(settings.kind)
-    own = kind.group_by if all(kind.group_by in case.columns for case in cases) else ""
     columns = [case.columns for case in cases]
-    groups = group_names([case.id for case in cases], columns, settings.group_by or own, duplicates)
-    how = Split(settings.split, settings.folds, tuple(map(float, settings.fractions)), settings.seed)
+    groups = group_names([case.id for case in cases], columns, settings.group_by or kind.group_by, duplicates)
+    how = Method(settings.split, settings.folds, tuple(map(float, settings.fractions)), settings.seed)
     lists, notices = make_lists(cases, groups, [facts[case.id]["share"] for case in cases], how)
     by_id = {case.id: (case, group) for case, group in zip(cases, groups, strict=True)}
-    datalist = _head(kind, settings.label_kind)
-    depth = decided_depth(None, (fact["bit_depth"] for case in cases if "bit_depth" in (fact := facts[case.id])))
-    datalist |= {KEY: depth} if depth is not None else {}
+    content: dict[str, Any] = {"name": kind.name, "label_kind": settings.label_kind}
+    about = {"description": kind.title, "licence": kind.licence, "reference": kind.reference}
+    content |= {name: value for name, value in about.items() if value}
+    if kind.classes and settings.label_kind != "mask":
+        content["classes"] = dict(kind.classes)
+    depths = (fact["bit_depth"] for case in cases if "bit_depth" in (fact := facts[case.id]))
+    content["bit_depth"] = decided_depth(None, depths)
     for name, entries in lists.items():
-        datalist[name] = [_item(*by_id[case], facts[case], fold, kind.name, output) for case, fold in entries]
+        content[name] = [_listed(*by_id[case], facts[case], fold, kind.name, output) for case, fold in entries]
     if settings.test_datalist:
-        datalist["test"] = external_test(Path(settings.test_datalist), output)
-        notices.append(f"the test list is that of {settings.test_datalist}: {len(datalist['test'])} images")
+        content["test"] = external_test(Path(settings.test_datalist), output)
+        notices.append(f"the test list is that of {settings.test_datalist}: {len(content['test'])} images")
     if settings.near_duplicates:
         notices.append(f"{len(duplicates)} pairs of near-duplicates{_examples(duplicates)}")
-    return datalist, notices
+    return Datalist.of(content, output / DATALIST), notices
 
 
-def _head(kind: Kind, label_kind: str) -> dict[str, Any]:
-    head: dict[str, Any] = {"name": kind.name, "description": kind.title, "licence": kind.licence}
-    head |= {"reference": kind.reference, "label_kind": label_kind}
-    return head | ({"classes": dict(kind.classes)} if kind.classes and label_kind != "mask" else {})
-
-
-def _item(case: Case, group: str, facts: Facts, fold: int | None, kind: str, output: Path) -> dict[str, Any]:
+def _listed(case: Case, group: str, facts: Facts, fold: int | None, kind: str, output: Path) -> ListedImage:
     """One entry of the datalist."""
-    item: dict[str, Any] = {"id": case.id}
-    for part in ("image", "label", "types"):
-        if part in facts:
-            item[part] = facts[part] if facts["copied"] else relative(facts[part], output)
-    item |= {"fold": fold} if fold is not None else {}
-    item |= {"group": group, "source": kind, "sha256": facts["sha256"]}
-    item |= {"spacing": facts["spacing"]} if "spacing" in facts else {}
-    return item | {name: value for name, value in case.columns.items() if name not in RESERVED}
+    content: dict[str, Any] = {
+        name: value for name, value in case.columns.items() if name not in ListedImage.model_fields
+    }
+    content |= {"id": case.id, "fold": fold, "group": group, "source": kind}
+    content |= {name: facts[name] for name in ("sha256", "spacing") if name in facts}
+    content |= {
+        part: facts[part] if facts["copied"] else relative(facts[part], output) for part in PARTS if part in facts
+    }
+    return ListedImage.model_validate(content)
 
 
-def _pictures(datalist: dict[str, Any], output: Path) -> dict[str, list[dict[str, Any]]]:
-    """Items of each list with the paths of their files, for the check."""
-
-    def located(item: dict[str, Any]) -> dict[str, Any]:
-        return {"fold": item.get("fold")} | {
-            part: os.path.normpath(output / item[part]) for part in ("image", "label", "types") if part in item
-        }
-
-    return {name: [located(item) for item in datalist[name]] for name in SPLITS if name in datalist}
-
-
-def _labels(datalist: dict[str, Any]) -> Labels:
-    classes = datalist.get("classes")
-    return Labels(datalist["label_kind"], frozenset(map(int, classes)) if classes else None)
+def _examined(datalist: Datalist, split: Split) -> list[dict[str, Any]]:
+    """Images of a list with the paths of their files, for the check."""
+    pairs = zip(datalist.listed(split), datalist.located(split), strict=True)
+    return [{"fold": image.fold, **files} for image, files in pairs]
 
 
 def _examples(pairs: Sequence[IdPair]) -> str:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pandas as pd
-
-from custom_networks.data.folder import IMAGE_FOLDER, MASK_FOLDERS, find_pairs
+from custom_networks.data.datalist import SPLITS
 from custom_networks.data.formats import stem
-from custom_networks.data.prepare.cases import SPLITS, Case, Stored
+from custom_networks.data.pairing import EXTENSIONS, IMAGE_FOLDER, MASK_FOLDERS, find_pairs
+from custom_networks.data.prepare.cases import Case, Stored
 from custom_networks.data.prepare.kind import Kind
 from custom_networks.data.prepare.tree import key_of
 from custom_networks.data.remote import as_url, is_remote
 from custom_networks.errors import UserError
+from custom_networks.typed_files import read_table
 
 IMAGE_COLUMNS = ("image", "image_path", "input", "path", "file")
 LABEL_COLUMNS = ("label", "mask", "label_path", "mask_path", "segmentation")
-_SPLIT_NAMES = {"train": "training", "val": "validation", "valid": "validation", **{name: name for name in SPLITS}}
+_SPLIT_NAMES: dict[str, str] = {
+    "train": "training",
+    "val": "validation",
+    "valid": "validation",
+    **{name: name for name in SPLITS},
+}
 
 
 def has_pairs_layout(folder: Path) -> bool:
@@ -28,7 +33,7 @@ def has_pairs_layout(folder: Path) -> bool:
 
 def find_folder(source: Path, axis: int = 2) -> list[Case]:
     """List the pairs of a folder, which may lie in a store, as `sgdnet train` finds them; raises UserError so."""
-    found = [(_stored(pair["image"]), _stored(pair["label"])) for pair in find_pairs(source, fetch=False)]
+    found = [(_stored(pair["image"]), _stored(pair["label"])) for pair in find_pairs(source, fetched=False)]
     return [Case(key_of(image), image, label) for image, label in found]
 
 
@@ -36,30 +41,9 @@ def _stored(path: str) -> Stored:
     return Stored(as_url(path) if is_remote(path) else path)
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV file as text, whatever its separator.
-
-    Args:
-        path: UTF-8, with or without byte order mark; separated by commas, semicolons or tabs.
-
-    Returns:
-        The table; empty cells are empty texts.
-
-    Raises:
-        UserError: when there is no such file or it is no table.
-    """
-    try:
-        header = path.read_text(encoding="utf-8-sig").split("\n", 1)[0]
-        separator = max(",;\t", key=header.count)
-        table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such table; give a CSV file") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file in UTF-8; save the table as CSV in UTF-8") from None
-    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        raise UserError(f"{path}: cannot be read as a table ({error}); save it as CSV in UTF-8") from None
-    table.columns = [name.strip() for name in table.columns]
-    return table
+def user_table(path: Path) -> list[dict[str, str]]:
+    """Read a user's table: CSV, separated by commas, semicolons or tabs; raises UserError as `read_table`."""
+    return read_table(path, separators=",;\t", fix="save it as CSV in UTF-8, with the names of the columns first")
 
 
 def find_listed(source: Path, axis: int = 2) -> list[Case]:
@@ -79,26 +63,40 @@ def find_listed(source: Path, axis: int = 2) -> list[Case]:
     Raises:
         UserError: for a table without two columns or rows, a missing file, or an unknown split.
     """
-    table = read_table(source)
-    if table.shape[1] < 2 or not len(table):
+    table = user_table(source)
+    header = list(table[0]) if table else []
+    if len(header) < 2:
         raise UserError(f"{source}: no pairs in it; list image and label of each in two columns")
-    names = {name.lower(): name for name in table.columns}
-    image_column = next((names[name] for name in IMAGE_COLUMNS if name in names), table.columns[0])
-    label_column = next((names[name] for name in LABEL_COLUMNS if name in names), table.columns[1])
+    file = next(
+        (name for name in header if name.lower().endswith(EXTENSIONS) or ("." in name and _is_file(source, name))), None
+    )
+    if file is not None:
+        raise UserError(f"{source}: line 1 names the file {file}, so there is no header; write image,label above it")
+    names = {name.lower(): name for name in header}
+    image_column = next((names[name] for name in IMAGE_COLUMNS if name in names), header[0])
+    label_column = next((names[name] for name in LABEL_COLUMNS if name in names), header[1])
     special = {names.get("id", ""), names.get("split", ""), image_column, label_column}
     cases = []
-    for line, row in enumerate(table.to_dict("records"), start=2):
+    for line, row in enumerate(table, start=2):
         paths = [os.path.normpath(source.parent / row[column].strip()) for column in (image_column, label_column)]
         for path, column in zip(paths, (image_column, label_column), strict=True):
-            if not row[column].strip() or not os.path.isfile(path):  # noqa: PTH113  20,000 of them
+            if not row[column].strip() or not _is_file(source, path):
                 raise UserError(f"{source}: line {line}, column {column!r}: no such file as {path}; correct the line")
         split = row[names["split"]].strip().lower() if "split" in names else "training"
         if split not in _SPLIT_NAMES:
             raise UserError(f"{source}: line {line}: split {split!r}; use one of {', '.join(SPLITS)}")
-        columns = {str(name): value for name, value in row.items() if name not in special}
+        columns = {name: value for name, value in row.items() if name not in special}
         name = row[names["id"]].strip() if "id" in names else stem(paths[0])
         cases.append(Case(name, Stored(paths[0]), Stored(paths[1]), split=_SPLIT_NAMES[split], columns=columns))
     return cases
+
+
+def _is_file(source: Path, name: str) -> bool:
+    """Tell whether a path, relative to the folder of a table, is a file; text, since there may be 20,000 of them."""
+    try:
+        return os.path.isfile(os.path.join(source.parent, name))  # noqa: PTH113, PTH118
+    except ValueError:  # a null byte
+        return False
 
 
 FOLDER = Kind("folder", "images/ and masks/ with files of the same name, or NAME.jpg beside NAME_mask.png", find_folder)

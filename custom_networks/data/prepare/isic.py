@@ -8,7 +8,7 @@ from pathlib import Path
 from custom_networks.data.prepare.cases import Case
 from custom_networks.data.prepare.folders import find_folder, has_pairs_layout
 from custom_networks.data.prepare.kind import Kind
-from custom_networks.data.prepare.tree import join, list_pictures
+from custom_networks.data.prepare.tree import join_pictures, list_pictures
 from custom_networks.errors import UserError
 
 Parts = dict[str, tuple[str, str]]
@@ -35,7 +35,7 @@ def find_challenge(source: Path, axis: int, parts: Parts) -> list[Case]:
         The cases.
 
     Raises:
-        UserError: when no part, or only one half of a part, is there; and as `join`.
+        UserError: when no part, or only one half of a part, is there; and as `join_pictures`.
     """
     if has_pairs_layout(source):
         return find_folder(source, axis)
@@ -49,7 +49,7 @@ def find_challenge(source: Path, axis: int, parts: Parts) -> list[Case]:
             missing, present = (names[0], masks) if images is None else (names[1], images)
             raise UserError(f"{source}: {missing} is missing beside {present}; download it, or move the latter away")
         photographs = [p for p in list_pictures(images) if "_superpixels" not in Path(p.name).name]
-        pairs = join(photographs, list_pictures(masks), masks)
+        pairs = join_pictures(photographs, list_pictures(masks), masks)
         cases += [Case(name, image, mask, split=split) for name, image, mask in pairs]
     if not cases:
         raise UserError(f"{source}: no pictures of this challenge; put {' and '.join(parts['training'])} there")

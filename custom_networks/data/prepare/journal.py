@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, JsonValue, RootModel
+from pydantic import AfterValidator, JsonValue, RootModel
 
 from custom_networks.errors import UserError
-from custom_networks.files import write_atomically
-from custom_networks.typed_files import FileModel, read_lines
+from custom_networks.files import lock_file, remove_unfinished, write_atomically
+from custom_networks.typed_files import FileModel, JournalWriter, read_lines
 
-NAME = "prepare.jsonl"
+NAME, LOCK = "prepare.jsonl", ".prepare.lock"
+PATIENCE = 10.0
+"""Seconds to wait for the lock: the processes of a killed run hold it until they notice."""
 OF_THE_PICTURES = ("kind", "source", "label_kind", "image_size", "fit", "axis")  # the others concern the lists alone
+
+
+def _inside(name: str) -> str:
+    path = PurePath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError("a file outside the folder")
+    return name
+
+
+Inside = Annotated[str, AfterValidator(_inside)]
 
 
 class _Settings(FileModel):
@@ -23,16 +34,26 @@ class _Settings(FileModel):
 
 
 class _Written(FileModel):
-    written: dict[str, str]
+    written: dict[Inside, str]
 
 
 class _Planned(FileModel):
-    planned: list[str]
+    planned: list[Inside]
 
 
 class _Case(FileModel):
-    model_config = ConfigDict(extra="allow")
     id: str
+    image: str
+    label: str
+    types: str | None = None
+    sha256: str
+    size: list[int]
+    share: float
+    objects: int | None = None
+    spacing: list[float] | None = None
+    bit_depth: int | None = None
+    copied: bool
+    stamps: list[list[int]]
 
 
 class _Line(RootModel[_Settings | _Written | _Planned | _Case]):
@@ -48,7 +69,8 @@ class Journal:
         overwrite: replace what an earlier run with other settings wrote.
 
     Raises:
-        UserError: when the folder is a file, or was prepared with other settings and `overwrite` is False.
+        UserError: when the folder is a file, cannot be written or is being prepared by another process, or was prepared
+            with other settings and `overwrite` is False.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], overwrite: bool = False) -> None:
@@ -59,6 +81,16 @@ class Journal:
         self.planned: set[str] = set()  # copies that this or a killed run began to write
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder}: this is a file; give a folder as --output")
+        busy = "another `sgdnet prepare` works in this folder; wait for its end, or choose another --output"
+        self.lock = lock_file(folder / LOCK, busy, PATIENCE)
+        self._writer = JournalWriter(self.path, "free some space and run it again")
+        try:
+            self._read()
+        except UserError:
+            self.close()
+            raise
+
+    def _read(self) -> None:
         earlier = None
         for line in (line.root for line in read_lines(self.path, _Line)):
             match line:
@@ -69,34 +101,38 @@ class Journal:
                 case _Planned():
                     self.planned |= set(line.planned)
                 case _Case():
-                    self.cases[line.id] = line.model_dump()
+                    self.cases[line.id] = line.model_dump(exclude_unset=True)
         if earlier is not None and earlier != self.settings:
             self._replace(earlier)
 
     def start(self, planned: Iterable[str] = ()) -> None:
         """Write the record anew: the settings of this run, the cases that still count, and the copies to be written."""
         self.planned |= set(planned)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lines = [{"settings": self.settings}, {"written": self.written}, {"planned": sorted(self.planned)}]
-        lines += self.cases.values()
-        part = self.path.with_name(f".{NAME}.part")
-        part.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
-        part.replace(self.path)
-        self._file = self.path.open("a", encoding="utf-8")
+        self._remove_unfinished()
+        self._writer.start(
+            [
+                {"settings": self.settings},
+                {"written": self.written},
+                {"planned": sorted(self.planned)},
+                *self.cases.values(),
+            ]
+        )
 
     def add(self, facts: dict[str, Any]) -> None:
         """Record one case."""
         self.cases[facts["id"]] = facts
-        self._append(facts)
+        self._writer.add(facts)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a list or card, and record it."""
-        self._append({"written": {name: hashlib.sha256(content).hexdigest()}})
+        self._writer.add({"written": {name: hashlib.sha256(content).hexdigest()}})
         write_atomically(self.folder / name, lambda file: file.write(content))
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file, and let others work in the folder."""
+        self._writer.close()
+        if self.lock is not None:
+            self.lock.release()
 
     def refuse_foreign(self, name: str) -> None:
         """Raise UserError if a file of that name is there that `prepare` did not write, or that was changed since."""
@@ -108,9 +144,14 @@ class Journal:
         if name in self.written and hashlib.sha256(path.read_bytes()).hexdigest() != self.written[name]:
             raise UserError(f"{path}: was changed since it was prepared; rename it, or replace it by --overwrite true")
 
-    def _append(self, line: Mapping[str, Any]) -> None:
-        self._file.write(f"{json.dumps(line)}\n")
-        self._file.flush()
+    def _remove_unfinished(self) -> None:
+        """Remove what a killed run had begun to write."""
+        names: dict[Path, list[str]] = {self.folder: [NAME]}
+        for name in (*self.planned, *self.written):
+            path = self.folder / name
+            names.setdefault(path.parent, []).append(path.name)
+        for folder, listed in names.items():
+            remove_unfinished(folder, listed)
 
     def _replace(self, earlier: Mapping[str, Any]) -> None:
         """Drop an earlier run's pictures where they were made otherwise, and nothing that it did not write."""
@@ -121,6 +162,7 @@ class Journal:
                 f"{self.folder}: was prepared with {was}; choose another --output, or replace it by --overwrite true"
             )
         if set(changed) & set(OF_THE_PICTURES):
+            self._remove_unfinished()
             for name in self.planned:
                 (self.folder / name).unlink(missing_ok=True)
             self.planned = set()

@@ -20,7 +20,8 @@ class Kind:
         label_kind: of the labels, see `LABEL_KINDS`.
         split: how it is split unless the user says otherwise, see `splits.METHODS`.
         fractions: training, validation and test, of the method "fractions".
-        group_by: column that groups its cases where they have it, unless the user says otherwise.
+        group_by: column that groups its cases, unless the user says otherwise.
+        grouped_from: what that column is read from, for the message where it is missing.
         title: of the data card.
         licence: of the data.
         reference: to cite.
@@ -34,6 +35,7 @@ class Kind:
     split: str = "kfold"
     fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)
     group_by: str = ""
+    grouped_from: str = ""
     title: str = ""
     licence: str = ""
     reference: str = ""

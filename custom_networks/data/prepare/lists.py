@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from custom_networks.data.prepare.cases import SPLITS, Case
-from custom_networks.data.prepare.splits import deal
+from custom_networks.data.datalist import SPLITS, Datalist, ListedImage
+from custom_networks.data.dealing import deal
+from custom_networks.data.prepare.cases import Case
 from custom_networks.errors import UserError
 
 Entry = tuple[str, int | None]  # id and fold
 
 
 @dataclass(frozen=True)
-class Split:
+class Method:
     """How a data set is split.
 
     Args:
@@ -35,7 +34,7 @@ class Split:
 
 
 def make_lists(
-    cases: Sequence[Case], groups: Sequence[str], shares: Sequence[float], how: Split
+    cases: Sequence[Case], groups: Sequence[str], shares: Sequence[float], how: Method
 ) -> tuple[dict[str, list[Entry]], list[str]]:
     """Deal the cases into lists.
 
@@ -52,13 +51,15 @@ def make_lists(
         UserError: when there are too few groups.
     """
     count = len(cases)
-    notices = []
+    group_of = {case.id: group for case, group in zip(cases, groups, strict=True)}
+    share_of = {case.id: share for case, share in zip(cases, shares, strict=True)}
+    notices: list[str] = []
     if how.method == "test":
         list_of = ["test"] * count
     elif how.method == "fractions":
         wanted = [(name, size) for name, size in zip(SPLITS, how.fractions, strict=True) if size]
-        parts = deal(groups, shares, [size for _, size in wanted], how.seed)
-        list_of = [wanted[part][0] for part in parts]
+        part_of = deal(group_of, [size for _, size in wanted], how.seed, share_of)
+        list_of = [wanted[part_of[case.id]][0] for case in cases]
     else:
         list_of = [case.split for case in cases]
         if how.method == "kfold" and "training" not in list_of:
@@ -71,10 +72,9 @@ def make_lists(
         if name in list_of:
             lists[name] = [(case.id, None) for case, where in zip(cases, list_of, strict=True) if where == name]
     if lists["training"] and "validation" not in lists and (how.method in ("official", "kfold")):
-        chosen = [index for index in range(count) if list_of[index] == "training"]
-        equal = [1.0] * how.folds
-        folds = deal([groups[i] for i in chosen], [shares[i] for i in chosen], equal, how.seed)
-        lists["training"] = [(cases[i].id, fold) for i, fold in zip(chosen, folds, strict=True)]
+        names = [name for name, _ in lists["training"]]
+        fold_of = deal({name: group_of[name] for name in names}, [1.0] * how.folds, how.seed, share_of)
+        lists["training"] = [(name, fold_of[name]) for name in names]
     return lists, [*notices, *_torn(cases, groups, lists)]
 
 
@@ -92,7 +92,7 @@ def _torn(cases: Sequence[Case], groups: Sequence[str], lists: dict[str, list[En
     return [f"{len(torn)} groups lie in more than one official list, a leak: e.g. {example}"]
 
 
-def external_test(path: Path, output: Path) -> list[dict[str, Any]]:
+def external_test(path: Path, output: Path) -> list[ListedImage]:
     """Take every image of another prepared data set as test images.
 
     Args:
@@ -100,26 +100,20 @@ def external_test(path: Path, output: Path) -> list[dict[str, Any]]:
         output: folder of the datalist to be written, from which paths shall start.
 
     Returns:
-        The items of all its lists, without folds.
+        The images of all its lists, without folds.
 
     Raises:
         UserError: when the file is no datalist or names no images.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-        items = [item for name in SPLITS for item in content.get(name, ())]
-        parts = [part for part in ("image", "label", "types") if items and part in items[0]]
-        moved = [{part: relative(path.parent / item[part], output) for part in parts} for item in items]
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such datalist; prepare that data set first") from None
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not a datalist of `sgdnet prepare` ({error!r}); prepare that data set again"
-        ) from None
-    if not items:
+    datalist = Datalist.read(path)
+    images = [
+        image.model_copy(update={"fold": None, **{part: relative(file, output) for part, file in files.items()}})
+        for split in SPLITS
+        for image, files in zip(datalist.listed(split), datalist.located(split), strict=True)
+    ]
+    if not images:
         raise UserError(f"{path}: names no images; prepare that data set again")
-    kept = [{key: value for key, value in item.items() if key != "fold"} for item in items]
-    return [{**item, **paths} for item, paths in zip(kept, moved, strict=True)]
+    return images
 
 
 def relative(path: str | Path, folder: Path) -> str:

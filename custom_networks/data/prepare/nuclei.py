@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from custom_networks.data.prepare.cases import ArrayEntry, Case
-from custom_networks.data.prepare.folders import read_table
+from custom_networks.data.prepare.folders import user_table
 from custom_networks.data.prepare.kind import Kind
-from custom_networks.data.prepare.tree import join, list_pictures
+from custom_networks.data.prepare.tree import join_pictures, list_pictures
 from custom_networks.errors import UserError
 
 CONIC_CLASSES = ("neutrophil", "epithelial", "lymphocyte", "plasma", "eosinophil", "connective")
@@ -21,7 +21,7 @@ def find_conic(source: Path, axis: int = 2) -> list[Case]:
 
     Args:
         source: folder with images.npy (N, 256, 256, 3) and labels.npy (N, 256, 256, 2: instances, classes); counts.csv
-            (nuclei of each class) and patch_info.csv (name of each patch, which tells its slide) are used where there.
+            (nuclei of each class) and patch_info.csv (name of each patch, which tells its slide) are read where there.
         axis: unused.
 
     Returns:
@@ -40,11 +40,11 @@ def find_conic(source: Path, axis: int = 2) -> list[Case]:
     for path in (source / "counts.csv", source / "patch_info.csv"):
         if not path.is_file():
             continue
-        table = read_table(path)
+        table = user_table(path)
         if len(table) != len(images):
             raise UserError(f"{path}: {len(table)} rows for {len(images)} patches; download it again")
-        for number, row in enumerate(table.to_dict("records")):
-            columns[number] |= _facts({str(name): str(value) for name, value in row.items()})
+        for number, row in enumerate(table):
+            columns[number] |= _facts(row)
     paths = str(source / "images.npy"), str(source / "labels.npy")
     return [
         Case(
@@ -86,7 +86,7 @@ def find_consep(source: Path, axis: int = 2) -> list[Case]:
         The cases, with "tile" as a column.
 
     Raises:
-        UserError: when there is no such folder; and as `join`.
+        UserError: when there is no such folder; and as `join_pictures`.
     """
     cases = []
     for split, name in (("training", "train"), ("test", "test")):
@@ -94,8 +94,8 @@ def find_consep(source: Path, axis: int = 2) -> list[Case]:
         if not folder.is_dir():
             continue
         images, labels, types = (list_pictures(folder / part) for part in ("images", "labels", "types"))
-        type_of = {patch: classes for patch, _, classes in join(images, types, folder / "types")}
-        for patch, image, label in join(images, labels, folder / "labels"):
+        type_of = {patch: classes for patch, _, classes in join_pictures(images, types, folder / "types")}
+        for patch, image, label in join_pictures(images, labels, folder / "labels"):
             tile = patch.rpartition("_")[0] or patch
             cases.append(Case(patch, image, label, type_of[patch], split, {"tile": tile}))
     if not cases:
@@ -111,11 +111,12 @@ def _numbered(names: tuple[str, ...]) -> dict[str, str]:
 
 CONIC = Kind(
     name="conic",
-    layout="images.npy and labels.npy, and counts.csv and patch_info.csv where there",
+    layout="images.npy, labels.npy and patch_info.csv, and counts.csv where there",
     find=find_conic,
     label_kind="instances",
     split="fractions",
     group_by="slide",
+    grouped_from="patch_info.csv beside images.npy",
     title="CoNIC challenge: nuclei in colon tissue, H&E at 20x",
     licence="CC BY-NC-SA 4.0 (non-commercial)",
     reference=(

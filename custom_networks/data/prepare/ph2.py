@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pandas as pd
-
 from custom_networks.data.prepare.cases import Case
-from custom_networks.data.prepare.folders import find_folder, has_pairs_layout, read_table
+from custom_networks.data.prepare.folders import find_folder, has_pairs_layout, user_table
 from custom_networks.data.prepare.kind import Kind
-from custom_networks.data.prepare.tree import join, list_pictures
+from custom_networks.data.prepare.tree import join_pictures, list_pictures
 from custom_networks.errors import UserError
 
 DIAGNOSES = {"0": "common nevus", "1": "atypical nevus", "2": "melanoma"}
@@ -28,7 +26,7 @@ def find_ph2(source: Path, axis: int = 2) -> list[Case]:
         The cases, with "diagnosis" and the other columns of PH2_dataset.txt or .csv where it lies there.
 
     Raises:
-        UserError: when there are no such files; and as `join`.
+        UserError: when there are no such files; and as `join_pictures`.
     """
     if has_pairs_layout(source):
         cases = find_folder(source, axis)
@@ -39,7 +37,7 @@ def find_ph2(source: Path, axis: int = 2) -> list[Case]:
         masks = [picture for folder, picture in in_folder if folder.endswith("_lesion")]
         if not images:
             raise UserError(f"{source}: no IMD003/IMD003_Dermoscopic_Image/IMD003.bmp in it; give the folder of PH2")
-        cases = [Case(name, image, mask) for name, image, mask in join(images, masks, source)]
+        cases = [Case(name, image, mask) for name, image, mask in join_pictures(images, masks, source)]
     facts = _facts(source)
     return [Case(case.id, case.image, case.label, split="test", columns=facts.get(case.id, {})) for case in cases]
 
@@ -51,21 +49,21 @@ def _facts(source: Path) -> dict[str, dict[str, str]]:
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         return {}
-    table = read_table(path) if path.suffix == ".csv" else _read_text_table(path)
     facts = {}
-    for row in table.to_dict("records"):
-        cells = {str(name).strip().lower().replace(" ", "_"): str(value).strip() for name, value in row.items()}
+    for row in user_table(path) if path.suffix == ".csv" else _read_text_table(path):
+        cells = {name.lower().replace(" ", "_"): value.strip() for name, value in row.items()}
         name, diagnosis = cells.pop("name", ""), cells.pop("clinical_diagnosis", "")
         facts[name] = {"diagnosis": DIAGNOSES.get(diagnosis, diagnosis)} | {k: v for k, v in cells.items() if k and v}
     return facts
 
 
-def _read_text_table(path: Path) -> pd.DataFrame:
+def _read_text_table(path: Path) -> list[dict[str, str]]:
     """Read PH2_dataset.txt, whose cells lie between double bars."""
     lines = path.read_text(encoding="latin-1").splitlines()
     rows = [[cell.strip() for cell in line.strip().strip("|").split("||")] for line in lines if "||" in line]
     header = next((row for row in rows if row[0] == "Name"), [])
-    return pd.DataFrame([row for row in rows if len(row) == len(header) and row[0].startswith("IMD")], columns=header)
+    found = [row for row in rows if len(row) == len(header) and row[0].startswith("IMD")]
+    return [dict(zip(header, row, strict=True)) for row in found]
 
 
 PH2 = Kind(

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from custom_networks.data.folder import EXTENSIONS as PICTURES
-from custom_networks.data.folder import IMAGE_FOLDER, MASK_FOLDERS, MASK_SUFFIXES
 from custom_networks.data.formats import Slice, dicom, nifti, stem
+from custom_networks.data.pairing import EXTENSIONS as PICTURES
+from custom_networks.data.pairing import IMAGE_FOLDER, MASK_FOLDERS, MASK_SUFFIXES, base_of
 from custom_networks.data.prepare.cases import Case, Stored
 from custom_networks.data.prepare.kind import Kind
-from custom_networks.data.prepare.tree import image_key, join, key_of, list_pictures
+from custom_networks.data.prepare.tree import join_pictures, key_of, list_pictures
 from custom_networks.errors import UserError
 
 NIFTI_FOLDERS = (("images", "masks"), ("images", "labels"), ("imagesTr", "labelsTr"))
@@ -26,26 +26,26 @@ def find_nifti(source: Path, axis: int = 2) -> list[Case]:
         axis: of volumes, along which their slices are counted.
 
     Returns:
-        The cases; those of a volume carry "volume" and "slice" as columns.
+        The cases, with "volume" and, where there are several, "slice" as columns.
 
     Raises:
-        UserError: when there are no pairs, or a mask on another grid; and as `join`.
+        UserError: when there are no pairs, or a mask on another grid; and as `join_pictures`.
     """
     folders = next((f for f in NIFTI_FOLDERS if all((source / name).is_dir() for name in f)), None)
     if folders:
         images, masks = (list_pictures(source / name, nifti.EXTENSIONS) for name in folders)
     else:
         found = list_pictures(source, nifti.EXTENSIONS)
-        images, masks = _apart(found, [image_key(key_of(picture)) != key_of(picture) for picture in found])
+        images, masks = _apart(found, [base_of(key_of(picture)) is not None for picture in found])
     if not images:
         raise UserError(f"{source}: no .nii or .nii.gz images; put them into images/ and their masks into masks/")
     cases: list[Case] = []
-    for name, image, mask in join(images, masks, source):
+    for name, image, mask in join_pictures(images, masks, source):
         if not nifti.same_space(image.path, mask.path):
             raise UserError(f"{mask.path}: not on the grid of its image {image.path}; resample it to the image")
         shape = nifti.volume_shape(image.path)
         if len(shape) == 2:
-            cases.append(Case(name, image, mask))
+            cases.append(Case(name, image, mask, columns={"volume": name}))
             continue
         for index in range(shape[axis] if len(shape) == 3 else 1):
             at = Slice(axis, index)
@@ -70,7 +70,7 @@ def find_dicom(source: Path, axis: int = 2) -> list[Case]:
         The cases. "patient" numbers the patients where the files name them; the identifiers themselves are not kept.
 
     Raises:
-        UserError: when there are no images, an image without mask or with two SEG objects; and as `join`.
+        UserError: when there are no images, an image without mask or with two SEG objects; and as `join_pictures`.
     """
     images: list[Stored] = []
     masks: list[Stored] = []
@@ -95,7 +95,7 @@ def find_dicom(source: Path, axis: int = 2) -> list[Case]:
     if not images:
         raise UserError(f"{source}: no DICOM images in it; give the folder that holds them")
     named = [picture for picture in images if uid_of[picture.path] not in segmentation_of]
-    pairs = [(image, mask) for _, image, mask in join(named, masks, source)] if named or masks else []
+    pairs = [(image, mask) for _, image, mask in join_pictures(named, masks, source)] if named or masks else []
     for image in images:
         uid = uid_of[image.path]
         if uid in segmentation_of:
@@ -138,4 +138,5 @@ DICOM = Kind(
     layout="DICOM images of one frame, with DICOM SEG objects or masks/ of the same names",
     find=find_dicom,
     group_by="patient",
+    grouped_from="PatientID in the DICOM header",
 )

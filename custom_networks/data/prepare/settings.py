@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from custom_networks.data.formats import LABEL_KINDS
+from custom_networks.data.datalist import LABEL_KINDS
 from custom_networks.data.prepare.cache import FITS
 from custom_networks.data.prepare.kinds import kind_of
 from custom_networks.data.prepare.splits import METHODS, parse_fractions
@@ -31,7 +31,7 @@ class Settings:
         folds: of the training list.
         fractions: of training, validation and test, such as "7:1:2".
         seed: of the split.
-        group_by: column or pattern, see `group_names`.
+        group_by: column or pattern, see `group_names`; empty takes the kind's own column.
         near_duplicates: keep images that show the same in one fold.
         table: CSV file with further columns, whose first column holds the ids.
         test_datalist: datalist of another prepared data set whose images become the test list.

@@ -1,4 +1,4 @@
-"""Deal cases into folds or fractions: groups stay together, and each part gets its share of every lesion size."""
+"""What may not be torn apart, and the relative sizes of the lists."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from custom_networks.errors import UserError
 
 METHODS = ("official", "kfold", "fractions", "test")
-_STRATA = 4  # quartiles of the foreground share; empty masks are a stratum of their own
+NONE = "none"
+"""As `--group_by`: each image is a group of its own."""
 
 
 def group_names(
@@ -25,8 +24,8 @@ def group_names(
     Args:
         ids: of the cases.
         columns: further facts of each case.
-        group_by: a column, or a regular expression with one group that is searched for in the id; empty makes each
-            case a group of its own.
+        group_by: a column, or a regular expression with one group that is searched for in the id; empty or `NONE`
+            makes each case a group of its own.
         duplicates: pairs of ids that show the same picture, whose groups are merged.
 
     Returns:
@@ -35,7 +34,7 @@ def group_names(
     Raises:
         UserError: for a column that a case lacks, or a pattern that is none or does not fit an id.
     """
-    names = _named(ids, columns, group_by) if group_by else list(ids)
+    names = _named(ids, columns, group_by) if group_by not in ("", NONE) else list(ids)
     of_id = dict(zip(ids, names, strict=True))
     root = {name: name for name in names}
 
@@ -70,59 +69,6 @@ def _named(ids: Sequence[str], columns: Sequence[Mapping[str, Any]], group_by: s
         if match is None or not match[1]:
             raise UserError(f"--group_by {group_by}: does not fit the id {name}; correct the pattern")
     return [match[1] for match in found if match is not None]
-
-
-def deal(groups: Sequence[str], shares: Sequence[float], parts: Sequence[float], seed: int = 0) -> list[int]:
-    """Deal cases into parts of given relative sizes.
-
-    Groups are dealt one by one, the largest first and equal ones in an order drawn from the seed, each to the part
-    that lacks it most, in the number of cases and in each stratum of the foreground share.
-
-    Args:
-        groups: group of each case; a group stays in one part.
-        shares: foreground share 0..1 of each case.
-        parts: relative size of each part, above 0.
-        seed: of the order.
-
-    Returns:
-        Number of each case's part. The same arguments give the same numbers; the order of the cases does not matter
-        where groups differ in name.
-
-    Raises:
-        UserError: when there are fewer groups than parts, or a part would stay empty.
-    """
-    names, group_of = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    if len(names) < len(parts):
-        raise UserError(f"{len(names)} groups of images cannot be dealt into {len(parts)} parts; use fewer")
-    strata = _strata(np.asarray(shares, dtype=float), len(parts))
-    members = np.zeros((len(names), strata.max() + 1))
-    np.add.at(members, (group_of, strata), 1)
-    weights = np.asarray(parts, dtype=float) / np.sum(parts)
-    missing = np.outer(weights, members.sum(axis=0))  # (parts, strata): cases still wanted
-    shuffled = np.random.default_rng(seed).permutation(len(names))
-    order = shuffled[np.lexsort((members[shuffled].argmax(axis=1), -members[shuffled].sum(axis=1)))]
-    part_of = np.zeros(len(names), dtype=int)
-    for group in order:
-        lack = missing @ members[group] + missing.sum(axis=1) * members[group].sum()
-        part_of[group] = int(np.argmax(np.round(lack, 9)))
-        missing[part_of[group]] -= members[group]
-    empty = sorted(set(range(len(parts))) - set(part_of.tolist()))
-    if empty:
-        raise UserError(
-            f"{len(names)} groups of images leave part {empty[0] + 1} of {len(parts)} empty; make that part larger or "
-            "add images"
-        )
-    return part_of[group_of].tolist()
-
-
-def _strata(shares: np.ndarray, parts: int) -> np.ndarray:
-    """Stratum of each case: 0 for an empty mask, then quartiles of the share (fewer where there are few cases)."""
-    filled = shares > 0
-    count = int(max(1, min(_STRATA, filled.sum() // max(parts, 1))))
-    strata = np.zeros(len(shares), dtype=int)
-    ranks = shares[filled].argsort(kind="stable").argsort(kind="stable")
-    strata[filled] = 1 + ranks * count // max(int(filled.sum()), 1)
-    return strata
 
 
 def parse_fractions(text: str) -> tuple[float, ...]:

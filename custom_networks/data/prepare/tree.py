@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-import unicodedata
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from custom_networks.data.folder import EXTENSIONS, MASK_SUFFIXES, is_folder
 from custom_networks.data.formats import stem
+from custom_networks.data.pairing import EXTENSIONS, composed, is_folder, join
 from custom_networks.data.prepare.cases import Stored
 from custom_networks.errors import UserError
 
@@ -37,8 +36,8 @@ def list_pictures(place: Path, extensions: tuple[str, ...] = EXTENSIONS) -> list
     return [Stored(path) for path in sorted(_walk(str(place))) if _wanted(path, extensions)]
 
 
-def join(images: Iterable[Stored], masks: Iterable[Stored], where: Path) -> list[tuple[str, Stored, Stored]]:
-    """Join images and masks on their names, the mask's with or without one of `MASK_SUFFIXES`.
+def join_pictures(images: Iterable[Stored], masks: Iterable[Stored], where: Path) -> list[tuple[str, Stored, Stored]]:
+    """Join images and masks on the names of their files.
 
     Args:
         images: the images.
@@ -49,39 +48,20 @@ def join(images: Iterable[Stored], masks: Iterable[Stored], where: Path) -> list
         (name without extension, image, mask) of each pair in the order of the names.
 
     Raises:
-        UserError: for an image or a mask without partner, and for two of one name.
+        UserError: as `join`.
     """
-    image_of = _by_key(((key_of(picture), picture) for picture in images), "images")
-    keyed = [(key_of(picture), picture) for picture in masks]
-    mask_of = _by_key(((key if key in image_of else image_key(key), picture) for key, picture in keyed), "masks")
-    for one, other, what, partner in ((image_of, mask_of, "image", "mask"), (mask_of, image_of, "mask", "image")):
-        lonely = [picture for key, picture in one.items() if key not in other]
-        if lonely:
-            more = f" (and {len(lonely) - 1} more)" if len(lonely) > 1 else ""
-            raise UserError(
-                f"{lonely[0].name}: no {partner} for this {what} in {where}{more}; add it, or remove the {what}"
-            )
-    return [(key, image_of[key], mask_of[key]) for key in sorted(image_of)]
+    pairs = join(
+        [(key_of(image), image) for image in images],
+        [(key_of(mask), mask) for mask in masks],
+        name=lambda picture: picture.name,
+        fix=lambda _: f"add it in {where}",
+    )
+    return sorted(pairs, key=lambda pair: pair[0])
 
 
 def key_of(picture: Stored) -> str:
     """Name of a picture's file without extension, composed, since macOS writes accents decomposed."""
-    return unicodedata.normalize("NFC", stem(picture.member or picture.path))
-
-
-def image_key(mask_key: str) -> str:
-    """Name of the image that a mask belongs to: its own name without the suffix."""
-    suffix = next((suffix for suffix in MASK_SUFFIXES if mask_key.lower().endswith(suffix)), "")
-    return mask_key[: len(mask_key) - len(suffix)] or mask_key
-
-
-def _by_key(keyed: Iterable[tuple[str, Stored]], what: str) -> dict[str, Stored]:
-    unique: dict[str, Stored] = {}
-    for key, picture in keyed:
-        if key in unique:
-            raise UserError(f"{picture.name}: {unique[key].name} has the same name; of two {what} remove one")
-        unique[key] = picture
-    return unique
+    return composed(stem(picture.member or picture.path))
 
 
 def _wanted(path: str, extensions: tuple[str, ...]) -> bool:

@@ -13,7 +13,9 @@
     const pages = Math.max(1, Math.ceil(shown.length / size));
     page = Math.min(Math.max(page, 0), pages - 1);
     const from = page * size;
-    body.replaceChildren(...shown.slice(from, from + size));
+    const here = new Set(shown.slice(from, from + size));
+    // Rows of other pages are hidden on the screen alone: the printer gets all of them, in this order.
+    rows.forEach(function (row) { row.classList.toggle("other-page", !here.has(row)); });
     where.textContent = shown.length
       ? (from + 1) + " to " + Math.min(from + size, shown.length) + " of " + shown.length
       : "none";
@@ -39,6 +41,7 @@
       table.tHead.querySelectorAll("th").forEach(function (other) { other.removeAttribute("aria-sort"); });
       cell.setAttribute("aria-sort", ascending ? "ascending" : "descending");
       rows.sort(compare(cell.cellIndex, ascending ? 1 : -1));
+      body.append(...rows);
       filter();
     });
   });

@@ -134,7 +134,7 @@ def test_other_settings_need_overwrite_and_spare_foreign_files(tmp_path: Path) -
     assert Image.open(output / "images" / "a é 00.png").size == (27, 20)
     prepare_dataset(settings(source), output, overwrite=True)
     assert sorted(path.name for path in output.rglob("*") if path.is_file()) == [
-        *("data_card.md", "datalist.json", "mine.png", "notes.txt", "prepare.jsonl"),
+        *(".prepare.lock", "data_card.md", "datalist.json", "mine.png", "notes.txt", "prepare.jsonl"),
     ]
 
 

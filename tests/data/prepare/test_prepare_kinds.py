@@ -13,9 +13,9 @@ import pytest
 import trees
 from PIL import Image
 
-from custom_networks.data.folder import load_datalist, load_test_list
 from custom_networks.data.formats import nifti
 from custom_networks.data.prepare import Settings, prepare_dataset
+from custom_networks.data.splitting import load_datalist, load_test_list
 
 Run = Callable[..., tuple[int, str, str]]
 

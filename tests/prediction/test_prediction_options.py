@@ -36,5 +36,14 @@ def test_another_file_is_one_sentence(sgdnet: Run, checkpoint: Path, pictures: P
     words = ("--checkpoint", checkpoint, "--output", tmp_path / "out", "--watershed", tmp_path / "other.json")
     code, _, err = sgdnet("predict", pictures, *words)
     assert code == 1
-    assert "other.json: not the watershed.json of a tuning" in err
+    assert 'other.json: "parameters" is missing; give the watershed.json of a tuning' in err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_record_says_what_was_used_not_asked_for(sgdnet, checkpoint, pictures, tmp_path, monkeypatch):
+    """On a processor without bfloat16 `--amp true` computes in float32, and the record says so."""
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    words = ("--checkpoint", checkpoint, "--output", tmp_path / "out", "--amp", "true", "--device", "cpu")
+    code, _, err = sgdnet("predict", pictures, *words)
+    assert code == 0, err
+    assert json.loads((tmp_path / "out" / "predict.jsonl").read_text().splitlines()[0])["settings"]["amp"] is False
