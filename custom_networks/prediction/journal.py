@@ -71,14 +71,14 @@ class Content:
     Attributes:
         settings: of the run; None where there is no journal.
         tables: files for all images that were written.
-        writes: for each file of an image, the image's name and the hashes of what was written there, the last one last.
+        writes: for each image by name, its files and the hashes of what was written there, the last one last.
         failures: for each image that failed, its path and why.
         records: of the images that are complete, by name.
     """
 
     settings: Settings | None = None
     tables: set[str] = field(default_factory=set)
-    writes: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
+    writes: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     failures: dict[str, tuple[str, str]] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
 
@@ -101,21 +101,21 @@ class Content:
 
     def add_write(self, image: str, file: str, digest: str) -> None:
         """Add the hash of what is about to be written."""
-        self.writes.setdefault(file, (image, []))[1].append(digest)
+        self.writes.setdefault(image, {}).setdefault(file, []).append(digest)
 
     def add_record(self, record: Record) -> None:
         """Add an image that is complete."""
         self.records[record["name"]] = record
         self.failures.pop(record["name"], None)
-        for file in record["files"].values():
-            if file in self.writes:
-                del self.writes[file][1][:-1]  # what is there now is the last
+        for digests in self.writes.get(record["name"], {}).values():
+            del digests[:-1]  # what is there now is the last
 
     def lines(self) -> list[Mapping[str, Any]]:
         """Lines of a journal of this content."""
         writes = [
             {"write": file, "image": image, "sha256": digest}
-            for file, (image, digests) in self.writes.items()
+            for image, files in self.writes.items()
+            for file, digests in files.items()
             for digest in digests
         ]
         failures = [{"failed": name, "image": image, "error": error} for name, (image, error) in self.failures.items()]
@@ -219,7 +219,7 @@ class Journal:
                 "add --overwrite true, or give another --output"
             )
         for file in files:
-            self._refuse_file(file)
+            self._refuse_file(source.name, file)
 
     def refuse_table(self, file: str) -> None:
         """Raise UserError where a table is there that `predict` did not write, unless it may be replaced."""
@@ -268,7 +268,7 @@ class Journal:
         """
         path = inside(self.folder, file)
         if not self.overwrite:
-            self._refuse_file(file)
+            self._refuse_file(name, file)
         digest = hashlib.sha256(data).hexdigest()
         if not self.path.is_file():
             raise StorageError(f"{self.folder}: is gone, or its {self.path.name}; bring it back and start again")
@@ -290,12 +290,10 @@ class Journal:
             record = {**record, "files": {**before["files"], **record["files"]}}
             record["tables"] = {**before["tables"], **record["tables"]}
         with self._mutex:
-            kept = set(record["files"].values())
-            for file in [file for file, (name, _) in self.content.writes.items() if name == record["name"]]:
-                if file not in kept:
-                    if self._is_own(file):
-                        (self.folder / file).unlink(missing_ok=True)
-                    del self.content.writes[file]
+            for file in set(self.content.writes.get(record["name"], ())) - set(record["files"].values()):
+                if self._is_own(record["name"], file):
+                    (self.folder / file).unlink(missing_ok=True)
+                del self.content.writes[record["name"]][file]
             self.content.add_record(record)
         self._append(record)
 
@@ -324,14 +322,14 @@ class Journal:
             except UserError as error:
                 raise StorageError(str(error)) from error
 
-    def _refuse_file(self, file: str) -> None:
-        if inside(self.folder, file).exists() and not self._is_own(file):
+    def _refuse_file(self, name: str, file: str) -> None:
+        if inside(self.folder, file).exists() and not self._is_own(name, file):
             raise UserError(f"{self.folder / file}: is there already; add --overwrite true, or give another --output")
 
-    def _is_own(self, file: str) -> bool:
+    def _is_own(self, name: str, file: str) -> bool:
         """Tell whether a file is what this journal says was written there."""
         path = self.folder / file
-        _, digests = self.content.writes.get(file, ("", []))
+        digests = self.content.writes.get(name, {}).get(file, [])
         return bool(digests) and path.is_file() and sha256(path) in digests
 
 

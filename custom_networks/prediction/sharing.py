@@ -50,7 +50,7 @@ def claimed(plan: Plan) -> Iterator[Journal]:
             if to_do or journal.had_failures or part.count > 1:
                 journal.start(to_do)
             if part.count == 1:
-                _remove_unfinished(plan)
+                _remove_unfinished(plan, [journal.content])
         yield journal
 
 
@@ -79,7 +79,7 @@ def join(plan: Plan, journal: Journal) -> int:
             write_bytes(plan.output / file, data)
         waiting = sum(one.name not in records and one.name not in failures for one in plan.sources)
         if plan.part.count > 1 and not waiting:
-            _remove_unfinished_of_parts(plan)
+            _remove_unfinished_of_parts(plan, contents)
     return waiting
 
 
@@ -110,18 +110,19 @@ def _keep(held: ExitStack, lock: FileLock | None) -> None:
         held.callback(lock.release)
 
 
-def _remove_unfinished(plan: Plan) -> None:
+def _remove_unfinished(plan: Plan, contents: list[Content]) -> None:
     """Remove what killed runs left half written; no other process may write the folder meanwhile."""
-    names: dict[str, set[str]] = {"": {*plan.tables.values(), TABLE, *(one.journal for one in plan.part.all)}}
-    for source in plan.sources:
-        for file in plan.files(source).values():
-            path = PurePosixPath(file)
-            names.setdefault("" if path.parent == PurePosixPath() else str(path.parent), set()).add(path.name)
+    names: dict[str, set[str]] = {".": {*plan.tables.values(), TABLE, *(one.journal for one in plan.part.all)}}
+    planned = (file for source in plan.sources for file in plan.files(source).values())
+    written = (file for content in contents for files in content.writes.values() for file in files)
+    for file in (*planned, *written):
+        path = PurePosixPath(file)
+        names.setdefault(str(path.parent), set()).add(path.name)
     for below, files in names.items():
         remove_unfinished(plan.output / below, files)
 
 
-def _remove_unfinished_of_parts(plan: Plan) -> None:
+def _remove_unfinished_of_parts(plan: Plan, contents: list[Content]) -> None:
     """Remove what killed processes of the parts left, unless one of them is at work again."""
     with ExitStack() as held:
         for other in (one for one in plan.part.all if one != plan.part):
@@ -129,4 +130,4 @@ def _remove_unfinished_of_parts(plan: Plan) -> None:
                 _keep(held, lock_file(plan.output / other.lock, "busy"))
             except UserError:
                 return
-        _remove_unfinished(plan)
+        _remove_unfinished(plan, contents)
