@@ -202,6 +202,9 @@ def predict(
     dry_run: bool | None = None,
     overwrite: bool | None = None,
     part: str | None = None,
+    fill_holes: bool | None = None,
+    min_area: int | None = None,
+    keep_largest: bool | None = None,
     bundle_root: str | None = None,
     dataset_dir: str | None = None,
     output_dir: str | None = None,
@@ -231,6 +234,9 @@ def predict(
         watershed: watershed.json of `sgdnet evaluate --tune_watershed true`, for instances.
         dry_run: true says what would be done, and writes nothing.
         overwrite: true replaces results that are there.
+        fill_holes: true makes holes of the foreground foreground.
+        min_area: regions of fewer pixels are dropped.
+        keep_largest: true keeps the largest region of an image, or of a slice, alone.
         part: 2/4 is the second of four processes that share the images, on one machine or several.
         bundle_root: folder of the bundle, the one that holds configs/.
         dataset_dir: a folder to predict, its images/ where it has one.
@@ -251,6 +257,9 @@ def predict(
         review_below=review_below,
         bit_depth=bit_depth,
         amp=flag(amp),
+        fill_holes=flag(fill_holes),
+        min_area=min_area,
+        keep_largest=flag(keep_largest),
     )
     more = given(
         dataset_dir=dataset_dir,

@@ -39,8 +39,14 @@ def components(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> NDArray[np.intege
 
 
 def instances(prediction: Prediction, parameters: WatershedParameters) -> NDArray[np.int32]:
-    """Cut the foreground of a prediction into instances (H, W), with its edge map where it has one."""
-    return split_instances(prediction.probability, prediction.edge, parameters)
+    """Cut the foreground of a prediction into instances (H, W), with its edge map where it has one.
+
+    Where the mask was cleaned, what it dropped has no instance, and what it filled is barely foreground.
+    """
+    probability, threshold = prediction.probability, np.float32(parameters.threshold)
+    if not np.array_equal(prediction.mask, probability >= threshold):
+        probability = np.where(prediction.mask, np.maximum(probability, threshold), np.float32(0))
+    return split_instances(probability, prediction.edge, parameters)
 
 
 def objects(labels: NDArray[np.integer], classes: NDArray[np.uint8] | None = None, before: int = 0) -> Iterator[Object]:

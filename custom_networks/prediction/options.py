@@ -29,6 +29,9 @@ class Options:
         review_below: images of less confidence are flagged.
         amp: whether the network computes in bfloat16.
         bit_depth: of grey images stored in 16 bits, as the weights were trained; None scales each by its own.
+        fill_holes: whether holes of the foreground become foreground, see `cleaning`.
+        min_area: regions of fewer pixels are dropped.
+        keep_largest: whether only the largest region of an image, or of a slice, stays.
         watershed: how instances are cut out; `threshold` stands for its own.
 
     Raises:
@@ -44,6 +47,9 @@ class Options:
     review_below: float = 0.8
     amp: bool = False
     bit_depth: int | None = None
+    fill_holes: bool = False
+    min_area: int = 0
+    keep_largest: bool = False
     watershed: WatershedParameters = field(default_factory=WatershedParameters)
 
     def __post_init__(self) -> None:
@@ -58,8 +64,11 @@ class Options:
                 raise UserError(f"--{name} {value}: must be a number from {low} to {high}")
         if self.scale != 1 and self.mode != "window":
             raise UserError(f"--scale {self.scale}: is for --mode window; {self.mode} resizes to --image_size")
-        if not isinstance(self.amp, bool):
-            raise UserError(f"--amp {self.amp}: must be true or false")
+        for name in ("amp", "fill_holes", "keep_largest"):
+            if not isinstance(getattr(self, name), bool):
+                raise UserError(f"--{name} {getattr(self, name)}: must be true or false")
+        if isinstance(self.min_area, bool) or not isinstance(self.min_area, int) or self.min_area < 0:
+            raise UserError(f"--min_area {self.min_area}: must be a whole number of pixels")
 
     def as_dict(self) -> dict[str, Any]:
         """Names and values."""

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from custom_networks.prediction.cleaning import clean
 from custom_networks.prediction.engine import CLASS
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.reading import Picture
@@ -74,12 +75,13 @@ def conclude(image: Picture, maps: Mapping[str, Tensor], options: Options) -> Pr
     """
     found = {name: values.T.numpy() for name, values in maps.items()}
     probability = found["probability"]
-    mask = probability >= options.threshold
+    mask = clean(probability >= options.threshold, options.fill_holes, options.min_area, options.keep_largest)
     certain = confidence(probability, mask)
     edge, uncertainty = found.get("edge"), found.get("uncertainty")
     by_class = {int(name.removeprefix(CLASS)): found[name] for name in found if name.startswith(CLASS)}
     numbers = [maps[f"{CLASS}{number}"] for number in sorted(by_class)]
-    classes = most_probable(numbers, maps["probability"] >= options.threshold).T.numpy() if numbers else None
+    foreground = torch.from_numpy(mask).T
+    classes = most_probable(numbers, foreground).T.numpy() if numbers else None
     review = certain < options.review_below
     return Prediction(image, mask, probability, edge, uncertainty, certain, review, classes, by_class)
 
