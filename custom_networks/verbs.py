@@ -214,7 +214,7 @@ def predict(
     Args:
         inputs: images, folders and patterns, such as `scans/**/*.png`; exit code 2 when some images fail.
         output: folder that gets the results; predictions/ of the bundle by default.
-        checkpoint: weights, model.pt of a run; models/model.pt of the bundle by default.
+        checkpoint: weights, model.pt of a run; several, separated by commas, are averaged; the bundle's by default.
         outputs: mask, probability, edge, uncertainty, instances, overlay, geojson, coco, measurements; all is all.
         mode: stretch (to the square, as in training), pad (the aspect is kept) or window (slides over the image).
         image_size: side in pixels of the square the network sees, a multiple of 64; the training's by default.

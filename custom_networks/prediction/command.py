@@ -70,9 +70,8 @@ def predict_images(request: Request) -> int:
     _check(request)
     part = Part.parse(request.part)
     config = read_config([request.bundle_root / "configs" / "inference.json"])
-    checkpoint = Path(request.checkpoint or request.bundle_root / "models" / "model.pt")
-    if not checkpoint.is_file():
-        raise UserError(f"{checkpoint}: no such weights; train first, or give the model.pt of a run as --checkpoint")
+    checkpoints = _checkpoints(request.checkpoint or str(request.bundle_root / "models" / "model.pt"))
+    checkpoint, *others = checkpoints
     options = Options(
         **{
             "image_size": request.image_size or trained_size(checkpoint),
@@ -90,7 +89,8 @@ def predict_images(request: Request) -> int:
     if has_instances(output, part) and INSTANCES not in outputs:  # further images get theirs too
         outputs = chosen_outputs([*outputs, INSTANCES], options.tta, names)
     inputs = [*request.inputs, *([_image_folder(request.dataset_dir)] if request.dataset_dir else [])]
-    settings = settings_of(options, sha256(checkpoint), outputs, request.spacing, request.axis)
+    hashes = ",".join(map(sha256, checkpoints))
+    settings = settings_of(options, hashes, outputs, request.spacing, request.axis)
     more = {name: getattr(request, name) for name in ("spacing", "overwrite", "axis")} | {
         "settings": settings,
         "names": names,
@@ -105,7 +105,7 @@ def predict_images(request: Request) -> int:
     def load() -> SGDNetPredictor:
         return SGDNetPredictor.from_bundle(
             request.bundle_root,
-            checkpoint,
+            checkpoints if others else checkpoint,
             device=device,
             edge=bool({"edge", "instances"} & set(outputs)),
             batch_size=request.batch_size,
@@ -136,6 +136,15 @@ def _check(request: Request) -> None:
             "amp": request.options.get("amp", False),
         }
     )
+
+
+def _checkpoints(text: str) -> list[Path]:
+    """Paths of the weights: one, or several separated by commas."""
+    paths = [Path(text)] if Path(text).is_file() else [Path(one.strip()) for one in text.split(",") if one.strip()]
+    for path in paths or [Path(text)]:
+        if not path.is_file():
+            raise UserError(f"{path}: no such weights; train first, or give the model.pt of a run as --checkpoint")
+    return paths
 
 
 def _image_folder(dataset_dir: str) -> str:

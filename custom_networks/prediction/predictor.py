@@ -15,6 +15,7 @@ from custom_networks.configuration.inference import load_source
 from custom_networks.errors import UserError
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.prediction.engine import Engine
+from custom_networks.prediction.ensemble import Ensemble, refuse_unlike
 from custom_networks.prediction.geometry import Placement, place
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.reading import Picture, from_array, is_volume, read_file, read_slices
@@ -35,6 +36,7 @@ class SGDNetPredictor:
         batch_size: windows a step, and images of a list.
         names: of the classes, where there are several.
         cuda_graphs: whether a GPU replays the network as one recorded graph.
+        others: further networks, each with its normalization; the mean of all probabilities is taken.
 
     Example:
         >>> predictor = SGDNetPredictor.from_bundle("bundle")
@@ -52,19 +54,24 @@ class SGDNetPredictor:
         batch_size: int = 1,
         names: Mapping[int, str] | None = None,
         cuda_graphs: bool = False,
+        others: Sequence[tuple[SGDNet, Normalization]] = (),
     ) -> None:
         self.options = options or Options()
         self.names = dict(names or {})
         self.batch_size = batch_size
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         options = self.options
-        self.engine = Engine(network, normalization, device, options.amp, options.tta, edge, cuda_graphs)
+        engines = [
+            Engine(*member, device, options.amp, options.tta, edge, cuda_graphs)
+            for member in ((network, normalization), *others)
+        ]
+        self.engine: Engine | Ensemble = Ensemble(engines) if others else engines[0]
 
     @classmethod
     def from_bundle(
         cls,
         bundle_root: str | Path = "bundle",
-        checkpoint: str | Path | None = None,
+        checkpoint: str | Path | Sequence[str | Path] | None = None,
         *,
         device: torch.device | str | None = None,
         edge: bool = True,
@@ -76,7 +83,7 @@ class SGDNetPredictor:
 
         Args:
             bundle_root: folder with `configs/`.
-            checkpoint: weights; None takes the bundle's `models/model.pt`.
+            checkpoint: weights; None takes the bundle's `models/model.pt`; several are averaged.
             device: see the class.
             edge: see the class.
             batch_size: see the class.
@@ -88,12 +95,27 @@ class SGDNetPredictor:
             The predictor.
 
         Raises:
-            UserError: for a missing configuration, missing or unfit weights, or an option that cannot be.
+            UserError: for a missing configuration, missing or unfit weights, weights that cannot be averaged, or an
+                option that cannot be.
         """
-        source = load_source(bundle_root, checkpoint, options.pop("image_size", None))
+        paths = [checkpoint] if checkpoint is None or isinstance(checkpoint, str | Path) else list(checkpoint)
+        size = options.pop("image_size", None)
+        sources = [load_source(bundle_root, path, size) for path in paths]
+        refuse_unlike(sources)
+        source, *others = sources
         own = {"image_size": source.image_size, "threshold": source.threshold, "bit_depth": source.bit_depth}
         chosen = Options(**{**own, **options})
-        return cls(source.network, source.normalization, chosen, device, edge, batch_size, source.classes, cuda_graphs)
+        return cls(
+            source.network,
+            source.normalization,
+            chosen,
+            device,
+            edge,
+            batch_size,
+            source.classes,
+            cuda_graphs,
+            [(other.network, other.normalization) for other in others],
+        )
 
     def __call__(self, image: str | Path | NDArray) -> Prediction:
         """Predict one image.

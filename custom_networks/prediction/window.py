@@ -18,12 +18,13 @@ from torch import Tensor
 
 from custom_networks.data.resizing import resized
 from custom_networks.prediction.engine import Engine
+from custom_networks.prediction.ensemble import Ensemble
 
 MANY = 200  # windows, from which an image has a progress bar of its own
 
 
 def predict_windows(
-    engine: Engine,
+    engine: Engine | Ensemble,
     pixels: NDArray[np.uint8],
     side: int,
     overlap: float = 0.25,
