@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from dicoms import write_dicom
 from export_fixtures import BUNDLE
+from networks import toy_network
 from PIL import Image
 from prediction_fixtures import disc, drawn
 from pydicom import dcmread
@@ -21,6 +22,7 @@ from pydicom import dcmread
 from custom_networks.data import segment_codes
 from custom_networks.prediction.outputs import Case, Volume, image_output
 from custom_networks.prediction.outputs.coco import coco_rows
+from custom_networks.weights import About, segments
 from custom_networks.weights.reading import record_of
 
 Predict = Callable[..., tuple[int, str, str]]
@@ -169,6 +171,13 @@ def test_a_datalist_names_the_codes(tmp_path: Path) -> None:
     path = tmp_path / "datalist.json"
     path.write_text(json.dumps({"training": [], "classes": {"1": "neutrophil"}, "segments": {"1": NEUTROPHIL}}))
     assert segment_codes(path) == {"1": NEUTROPHIL}
+
+
+def test_the_record_of_weights_keeps_them() -> None:
+    record = About(label_kind="instances", segments={"1": NEUTROPHIL}).record(toy_network(), {}, {})
+    assert record.label_kind == "instances"
+    assert record.as_dict()["segments"] == {"1": NEUTROPHIL}
+    assert segments.segment_codes((1, 2), record.label_kind, record.segments)[2] == segments.NUCLEUS_CODE
 
 
 def test_measurements_of_a_volume_name_each_object_once(predict: Predict, pictures: Path, tmp_path: Path) -> None:
