@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.config import PathLike
 from monai.data import CacheDataset, Dataset, MetaTensor, PersistentDataset
 from monai.data.utils import pickle_hashing
 from monai.transforms import Compose
@@ -28,7 +27,7 @@ from monai.utils import convert_to_tensor, ensure_tuple
 from custom_networks.data.memory import free_memory
 from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError, nearest
-from custom_networks.files import sha256, write_atomically
+from custom_networks.files import PathLike, sha256, write_atomically
 from custom_networks.processes import rank
 from custom_networks.software import installed
 

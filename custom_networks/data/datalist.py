@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from monai.config import PathLike
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from custom_networks.data.pairing import Item, and_more, existing_folder
 from custom_networks.errors import UserError, nearest
+from custom_networks.files import PathLike
 from custom_networks.typed_files import FileModel, Json, read_model
 
 LabelKind = Literal["mask", "instances", "classes"]

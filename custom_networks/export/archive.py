@@ -29,7 +29,7 @@ NAME = "sgdnet_2d_segmentation"
 CHECKSUMS = "checksums.sha256"
 DATE = (1980, 1, 1, 0, 0, 0)  # the same for every file, so that the same files make the same archive
 STORED = (".pt", ".ts")  # weights do not shrink
-SOURCES = (".py", ".html", ".css", ".js")  # code, and the templates of the report
+SOURCES = (".py", ".pyi", ".html", ".css", ".js")  # code, and the templates of the report
 
 Files = dict[str, bytes | Path]
 
