@@ -26,6 +26,10 @@ beyond the bare process.""",
     "input": """
 From the first batch of an epoch to its last; the time to the first batch (start of the workers) stands apart. cached:
 the data set as shipped, from its second epoch on; uncached: everything, from the file on.""",
+    "scale": """
+Seconds of processor time with one thread, of the process and those it starts, which a busy machine changes little; MiB:
+peak of the process beyond what it had before. Growth: the exponent b of seconds = a n^b between the two largest counts
+(n log n: 1.08 from 10,000 to 100,000). Items are pairs of 16 x 16 pixels, 5 a patient.""",
     "export": """
 One image a call, on the threads named above. Dice to float32: of the masks, to those of PyTorch in float32, mean and
 least over the images; a format that differs too much for its precision is refused, as `sgdnet export` does.""",
@@ -138,6 +142,21 @@ TABLES: dict[str, list[tuple[str, str, list[Column]]]] = {
                 Column("min", "min_images_per_s", digits(1)),
                 Column("max", "max_images_per_s", digits(1)),
                 Column("first batch s", "first_batch_s", digits(2)),
+            ],
+        )
+    ],
+    "scale": [
+        (
+            "rows",
+            "Growth",
+            [
+                Column("what", "name"),
+                *(
+                    Column(f"{title} at {count:,}", f"{key}_{count}", digits(number))
+                    for key, title, number in (("s", "s", 2), ("mib", "MiB", 0))
+                    for count in (1_000, 10_000, 100_000)
+                ),
+                Column("growth", "growth", digits(2)),
             ],
         )
     ],

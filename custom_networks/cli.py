@@ -20,6 +20,15 @@ from custom_networks.verbs import MASK_KNOBS, VERBS
 GOES_ON = dict.fromkeys(("prepare", "predict"), "the same command goes on where it was.")
 
 
+STORES = ("s3:/", "gs:/", "gcs:/", "az:/", "abfs:/", "abfss:/")
+REMOTE = {
+    "prepare": ("source",),
+    "check": ("data", "dataset_dir"),
+    "train": ("dataset_dir", "datalist"),
+    "evaluate": ("dataset_dir", "datalist"),
+}
+
+
 def usage(verb: str) -> str:
     """Write a verb with what it cannot do without."""
     words = ["sgdnet", verb]
@@ -88,10 +97,29 @@ def check_flags(verb: str, words: list[str]) -> None:
         first = "dataset_dir" if files else known[len(places)]
         word = unnamed[len(places)]
         raise UserError(f"{word}: give a name before the value, as in `sgdnet {verb} --{first} {word}`")
+    _refuse_remote(verb, words, places)
     for word in words:
         name = _flag_name(word)
         if word.startswith("--") and not files and name not in known:
             raise UserError(f"--{name}: no such setting{nearest(name, known)}")
+
+
+def _refuse_remote(verb: str, words: list[str], places: list[str]) -> None:
+    """Refuse a store's address where none is read: as a folder's name it would mean a folder `s3:` of this disk."""
+    from custom_networks.errors import UserError
+
+    name = ""
+    for number, word in enumerate(words):
+        value = word.partition("=")[2] if word.startswith("--") else word
+        if word.startswith("--"):
+            name = _flag_name(word)
+        elif not name:
+            name = places[number] if number < len(places) else "data"
+        if value.startswith(STORES) and name not in REMOTE.get(verb, ()):
+            readable = "; ".join(f"{each}: {', '.join(names)}" for each, names in REMOTE.items())
+            raise UserError(f"{name} {value}: must be on a disk; what may lie in a store is {readable}")
+        if not word.startswith("--"):
+            name = ""
 
 
 def _flag_name(word: str) -> str:

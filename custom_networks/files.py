@@ -130,13 +130,16 @@ def printable(path: str | Path) -> str:
     return os.fspath(path).encode(errors="backslashreplace").decode()
 
 
-def lock_file(path: Path, busy: str | None = None, patience: float = 0) -> FileLock | None:
+def lock_file(
+    path: Path, busy: str | None = None, patience: float = 0, fix: str = "choose another folder"
+) -> FileLock | None:
     """Lock a file for this process, until the lock is released or the process ends, however it ends.
 
     Args:
         path: file of the lock, which holds nothing; its folder is made where it is missing.
         busy: what to say, after the folder, while another process holds it; None waits for it for ever.
         patience: seconds to wait before that is said.
+        fix: what to do where the folder cannot be written, for the message.
 
     Returns:
         The lock, which must be kept; None on a file system without locks.
@@ -153,7 +156,7 @@ def lock_file(path: Path, busy: str | None = None, patience: float = 0) -> FileL
     except NotImplementedError:
         return None
     except OSError as error:
-        raise UserError(f"{path.parent}: cannot be written ({error.strerror}); choose another folder") from error
+        raise UserError(f"{path.parent}: cannot be written ({error.strerror}); {fix}") from error
     return lock
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from types import FrameType
 from typing import Any
 
@@ -14,6 +16,8 @@ import torch
 import torch.distributed as dist
 
 from custom_networks.errors import UserError
+
+PATIENCE = timedelta(days=1)
 
 
 def rank() -> int:
@@ -46,7 +50,7 @@ def from_first(function: Callable[[], Any]) -> Any:
             shared[0] = function()
         except UserError as error:
             shared[1] = str(error)
-    dist.broadcast_object_list(shared, src=0, device=_object_device())
+    dist.broadcast_object_list(shared, src=0, group=_patient_group())
     if shared[1] is not None:
         raise UserError(shared[1])
     return shared[0]
@@ -79,8 +83,10 @@ def share_buffers(network: torch.nn.Module) -> None:
             dist.broadcast(buffer, src=0)
 
 
-def _object_device() -> torch.device:
-    return local_device() if dist.get_backend() == "nccl" else torch.device("cpu")
+@functools.cache
+def _patient_group() -> dist.ProcessGroup | None:
+    """All processes once more, with patience: what the first one does for all may take hours, as the check of files."""
+    return dist.new_group(backend="gloo", timeout=PATIENCE)
 
 
 def local_device() -> torch.device:
@@ -117,6 +123,7 @@ def leave_process_group() -> None:
     """End of every run: leave the process group."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
+    _patient_group.cache_clear()
 
 
 def exit_on_sigterm() -> None:

@@ -52,6 +52,7 @@ def prepare(
     label_kind: str | None = None,
     axis: int | None = None,
     num_workers: int | None = None,
+    cluster: str | None = None,
     overwrite: bool = False,
 ) -> None:
     """Make a datalist of a data set: isic2016, isic2018, ph2, conic, consep, folder, csv, nifti or dicom.
@@ -73,6 +74,7 @@ def prepare(
         label_kind: mask, instances or classes, of your own data.
         axis: 0, 1 or 2, along which the slices of NIfTI volumes are counted.
         num_workers: processes; 0 takes one for each core.
+        cluster: address of a Dask scheduler, as tcp://10.0.0.1:8786, whose workers read and copy the pictures.
         overwrite: true replaces what was prepared there with other settings.
     """
     from custom_networks.data.prepare import Settings, prepare_dataset
@@ -92,7 +94,7 @@ def prepare(
         table=table,
         test_datalist=test_datalist,
     )
-    more = given(num_workers=num_workers)
+    more = given(num_workers=num_workers, cluster=cluster)
     prepare_dataset(Settings(kind, source, **options), output, overwrite=flag(overwrite) is True, **more)
 
 
@@ -104,6 +106,7 @@ def check(
     num_workers: int | None = None,
     dataset_dir: str | None = None,
     label_kind: str | None = None,
+    cluster: str | None = None,
 ) -> None:
     """Check data sets: every file, every label, duplicates within and across them.
 
@@ -115,11 +118,13 @@ def check(
         num_workers: threads; one for each core by default, 8 at most.
         dataset_dir: where a datalist's files lie that are not beside it.
         label_kind: mask, instances or classes, of the labels; what a datalist says by default, else mask.
+        cluster: address of a Dask scheduler, as tcp://10.0.0.1:8786, whose workers read the files.
     """
     from custom_networks.data.checking.command import check_command
     from custom_networks.flags import flag
 
-    check_command(data, json, sheet, flag(near_duplicates) is not False, num_workers, dataset_dir, label_kind)
+    near = flag(near_duplicates) is not False
+    check_command(data, json, sheet, near, num_workers, dataset_dir, label_kind, cluster or "")
 
 
 def train(tracking: bool = True, **knobs: Any) -> None:

@@ -19,6 +19,12 @@ CONFIGS = BUNDLE / "configs"
 SMALL = {"image_size": 64, "batch_size": 4, "num_workers": 0}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The user's cache folder is left alone, by started processes too."""
+    os.environ["SGDNET_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten phantoms of 64 x 64 pixels: 8 to train, 2 to validate in fold 0."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from custom_networks.data.pairing import Item, and_more, existing_folder
+from custom_networks.data.remote import fetch, fetch_names, is_remote, remote_base
 from custom_networks.errors import UserError, nearest
 from custom_networks.files import PathLike
 from custom_networks.typed_files import FileModel, Json, read_model
@@ -127,13 +128,13 @@ class Datalist(FileModel):
         """Read a datalist.
 
         Args:
-            path: JSON file; `~` is the user's folder.
+            path: JSON file, which may lie in a store; `~` is the user's folder.
 
         Raises:
             UserError: naming the file and the key that is missing or malformed.
         """
         source = Path(os.path.expanduser(path))  # noqa: PTH111
-        datalist = read_model(source, cls, fix=FIX)
+        datalist = read_model(fetch([path])[0] if is_remote(path) else source, cls, fix=FIX)
         datalist._source = source
         return datalist
 
@@ -181,7 +182,7 @@ class Datalist(FileModel):
             for part in PARTS
             if (name := getattr(image, part)) is not None
         ]
-        names = [name for _, _, name in parts]
+        names = fetch_names([name for _, _, name in parts], remote_base(self.source, dataset_dir))
         beside = Path(os.path.abspath(self.source)).parent  # noqa: PTH100  links stay as they are
         paths = [os.path.normpath(beside / name) for name in names]
         if dataset_dir is not None and not all(map(_is_file, paths)):  # strings: 20,000 of them in 0.1 s

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from custom_networks.data.remote import as_url, fetch, is_remote, scan
 from custom_networks.errors import UserError, nearest
 from custom_networks.files import PathLike
 
@@ -21,7 +22,7 @@ Item = dict[str, str]
 P = TypeVar("P")
 
 
-def find_pairs(dataset_dir: PathLike) -> list[Item]:
+def find_pairs(dataset_dir: PathLike, fetched: bool = True) -> list[Item]:
     """Find the pairs of a data set folder.
 
     Layout A: `images/` and `masks/` (or `labels/`); a mask is named as its image, or with a suffix of `MASK_SUFFIXES`.
@@ -29,7 +30,8 @@ def find_pairs(dataset_dir: PathLike) -> list[Item]:
     hidden files, folders and files of other kinds are passed over.
 
     Args:
-        dataset_dir: the folder.
+        dataset_dir: the folder, which may lie in a store (`s3://bucket/folder`).
+        fetched: false leaves the files of a store there, and names them so.
 
     Returns:
         `{"image": path, "label": path}` for each pair, with absolute paths, sorted by the image's file name.
@@ -38,6 +40,8 @@ def find_pairs(dataset_dir: PathLike) -> list[Item]:
         UserError: when there is no such folder or no pair in it, when an image or a mask lacks its partner, or when two
             images or two masks share a name.
     """
+    if fetched and is_remote(dataset_dir):
+        return _fetched(find_pairs(dataset_dir, fetched=False))
     folder = existing_folder(dataset_dir)
     subfolders, pictures = _scan(folder)
     by_name = {name.lower(): folder / name for name in subfolders}
@@ -72,7 +76,8 @@ def find_images(dataset_dir: PathLike) -> list[Item]:
     images = [path for path in pictures if base_of(_stem(path)) not in stems]
     if not images:
         raise UserError(f"{folder}: no images in it; give a folder with {', '.join(EXTENSIONS)} files")
-    return [{"image": str(path)} for path in unique(((_stem(path), path) for path in images), "images").values()]
+    found = [{"image": str(path)} for path in unique(((_stem(path), path) for path in images), "images").values()]
+    return _fetched(found) if is_remote(folder) else found
 
 
 def find_partners(paths: Iterable[PathLike], folder: PathLike, what: str) -> dict[str, str]:
@@ -126,6 +131,8 @@ def existing_folder(dataset_dir: PathLike) -> Path:
     """Make the path of a data set absolute; raises UserError where it is no folder, with the nearest name."""
     if not str(dataset_dir):
         raise UserError(f"dataset_dir is empty; give the folder that holds {LAYOUT}")
+    if is_remote(dataset_dir):
+        return Path(as_url(dataset_dir))
     # os.path: links stay as they are, and a closed folder on the way raises nothing
     folder = Path(os.path.abspath(os.path.expanduser(dataset_dir)))  # noqa: PTH100, PTH111
     if os.path.isdir(folder):  # noqa: PTH112
@@ -137,8 +144,17 @@ def existing_folder(dataset_dir: PathLike) -> Path:
     raise UserError(f"{folder}: no such folder{hint}")
 
 
+def _fetched(items: list[Item]) -> list[Item]:
+    """Fetch the files of items from a store."""
+    local = iter(fetch([path for item in items for path in item.values()]))
+    return [{part: next(local) for part in item} for item in items]
+
+
 def _scan(folder: Path) -> tuple[list[str], list[Path]]:
     """List a folder's subfolders (names) and pictures (paths), sorted, without the hidden ones."""
+    if is_remote(folder):
+        folders, files = scan(folder)
+        return folders, [folder / name for name in files if name.lower().endswith(EXTENSIONS)]
     subfolders, pictures = [], []
     try:
         with os.scandir(folder) as entries:

@@ -16,7 +16,7 @@ from custom_networks.data.splitting import load_datalist
 from custom_networks.errors import UserError
 from custom_networks.files import PathLike
 from custom_networks.network.sgdnet import SIZE_FACTOR
-from custom_networks.processes import rank
+from custom_networks.processes import from_first, rank
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,9 @@ def checked_datalist(
     classes: int = 1,
     bit_depth: int | None = None,
 ) -> dict[str, Items]:
-    """List training and validation pairs and read every file once, so that a bad one is told before the first epoch.
+    """List training and validation pairs and check every file, so that a bad one is told before the first epoch.
+
+    Of several processes the first one checks, for all.
 
     Args:
         dataset_dir: see `load_datalist`.
@@ -52,7 +54,8 @@ def checked_datalist(
     labels = Labels(label_kind, frozenset(range(1, classes)) if classes > 1 else None)
     paired = [with_classes(items, label_kind, classes) for items in lists]
     depth = declared_depth(datalist, bit_depth)
-    checked = check_items(dict(zip(("training", "validation"), lists, strict=True)), labels, bit_depth=depth)
+    splits = dict(zip(("training", "validation"), lists, strict=True))
+    checked = from_first(lambda: check_items(splits, labels, bit_depth=depth))
     _report(checked.notices)
     training, validation = (Items(items, checked.bit_depth) for items in paired)
     _report([f"{len(training)} training and {len(validation)} validation pairs from {dataset_dir}"], logging.INFO)
@@ -62,7 +65,7 @@ def checked_datalist(
 def checked_images(dataset_dir: PathLike, bit_depth: int | None = None) -> list[Item]:
     """List the images of a folder and read every one once; raises UserError as `find_images` and `check_items`."""
     images = find_images(dataset_dir)
-    _report(check_items({"images": images}, bit_depth=bit_depth).notices)
+    _report(from_first(lambda: check_items({"images": images}, bit_depth=bit_depth)).notices)
     _report([f"{len(images)} images from {dataset_dir}"], logging.INFO)
     return images
 

@@ -210,7 +210,8 @@ def _check_files(
     """Read every file; returns the bit depth. An image that the datalist was not written for is an error here."""
     known = {path: image.sha256 for path, image in listed.items()}
     hashed = [{**item, "sha256": known.get(item["image"])} for item in items]
-    report = run_check([DataSet("data", {"evaluation": hashed}, labels, bit_depth=depth)], near_duplicates=False)
+    data_set = DataSet("data", {"evaluation": hashed}, labels, bit_depth=depth)
+    report = run_check([data_set], near_duplicates=False, remembered=True)
     findings = report.findings
     errors = [finding for finding in findings if finding.kind.is_error]
     if errors:

@@ -147,26 +147,36 @@ def _of_evaluation(text: str) -> Callable[[Run], str | None]:
     return lambda run: text if run.summary else None
 
 
+def _of_network(text: str) -> Callable[[Run], str | None]:
+    """Say it of a network of this package; masks may come from any program or reader."""
+
+    def answer(run: Run) -> str | None:
+        weights = run.summary.checkpoint if run.summary else None
+        return text if run.training or (weights and weights.sha256) else None
+
+    return answer
+
+
 def _of_training(text: str) -> Callable[[Run], str | None]:
     return lambda run: text if run.training else None
 
 
 ANSWERS: dict[int, Callable[[Run], str | None]] = {
-    1: lambda run: "Deep learning: a convolutional network (SGD-Net) for segmentation",
+    1: _of_network("Deep learning: a convolutional network (SGD-Net) for segmentation"),
     7: _sources,
     9: _preprocessing,
     19: _assignment,
     20: _disjoint,
-    22: lambda run: "SGD-Net, arXiv 2602.23496; its arguments stand in the record of the weights (model.json)",
+    22: _of_network("SGD-Net, arXiv 2602.23496; its arguments stand in the record of the weights (model.json)"),
     23: _software,
     24: _initialisation,
     25: _procedure,
     26: _of_training("The epoch with the highest mean Dice on the validation images"),
-    27: lambda run: "None: one network",
+    27: _of_network("None: one network"),
     28: _metrics,
     29: _of_evaluation("Mean with a 95 % BCa bootstrap interval; whole groups are resampled where the list has groups"),
     30: lambda run: "Subgroups, see above" if run.summary and run.summary.subgroups else None,
-    31: _of_evaluation("Edge and guidance maps of the network, see Cases"),
+    31: _of_network("Edge and guidance maps of the network, see Cases"),
     35: _numbers,
     37: _of_evaluation("See Summary"),
     39: _of_evaluation("See Failures and Cases"),

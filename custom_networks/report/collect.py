@@ -161,7 +161,8 @@ def _training(folder: Path, record: TrainingFacts | None) -> Training:
     at = "" if root == folder else f"{TRAINING}/"
     settings, metrics, identity, sheet = (file_in(root, at + name) for name in (SETTINGS, METRICS, RUN_ID, SHEET))
     rows = read_metrics(metrics) if metrics else []
-    known = {name: value for name, value in (record.metrics if record else {}).items() if finite(value)}
+    stored = record.metrics if record else {}
+    known = {name: value for name, value in stored.items() if value is not None and math.isfinite(value)}
     images = (record.data or {}).get("images") if record else None
     return Training(
         settings=read_model(settings, Settings).root if settings else (record.settings if record else {}),
@@ -203,11 +204,6 @@ def _thumbnails(folder: Path, frame: pd.DataFrame) -> dict[str, str]:
     named = frame["thumbnail"][frame["thumbnail"].map(lambda name: isinstance(name, str))]
     found = {str(each): file_in(folder, name) for each, name in named.items()}
     return {each: jpeg_of(path) for each, path in found.items() if path is not None}
-
-
-def finite(value: float | None) -> bool:
-    """Tell whether there is a value, and a finite one."""
-    return value is not None and math.isfinite(value)
 
 
 def number(value: Any, digits: int = 4) -> str:

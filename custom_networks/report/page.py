@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import math
 import shlex
 from collections.abc import Sequence
 from importlib.resources import files
@@ -19,7 +20,7 @@ from custom_networks.evaluation.results import resolution_text
 from custom_networks.evaluation.summary_file import Area, Estimate, ReaderFigure, SubgroupRow, Summary
 from custom_networks.metrics.policies import METRICS
 from custom_networks.report import card, claim, svg
-from custom_networks.report.collect import Run, Training, finite, number
+from custom_networks.report.collect import Run, Training, number
 from custom_networks.report.panels import case_panels
 from custom_networks.statistics.per_image import metric_columns
 
@@ -171,8 +172,10 @@ def _curves(training: Training | None) -> list[tuple[str, Markup]]:
 
 
 def _distributions(run: Run) -> list[tuple[str, Markup]]:
+    if run.summary is None:
+        return []
     charts = []
-    for name in metric_columns(run.frame) if run.summary else []:
+    for name in metric_columns(run.frame):
         label = _label(name, run.summary)
         values = run.frame[name].astype(float).tolist()
         charts.append((label, svg.histogram(f"Distribution of {label}", values, label, name in UNIT_RANGE)))
@@ -281,7 +284,9 @@ def _table(run: Run) -> dict[str, Any]:
     rows = []
     for name, row in frame.iterrows():
         values = [float(row[metric]) for metric in metrics]
-        cells = [{"text": number(value, 3), "sort": repr(value) if finite(value) else ""} for value in values]
+        cells: list[dict[str, str | None]] = [
+            {"text": number(value, 3), "sort": repr(value) if math.isfinite(value) else ""} for value in values
+        ]
         cells += [{"text": "unknown" if pd.isna(row[group]) else str(row[group]), "sort": None} for group in groups]
         thumbnail = run.thumbnails.get(str(name), "")
         rows.append({"id": name, "thumbnail": thumbnail, "cells": cells, "remark": _remark(row)})

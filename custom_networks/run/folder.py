@@ -100,7 +100,7 @@ def lock_folder(folder: Path) -> FileLock | None:
         UserError: while another process works there, or where the folder cannot be written.
     """
     busy = "another process trains in this folder; wait for its end, or choose another --output_dir"
-    return lock_file(folder / LOCK, busy, PATIENCE)
+    return lock_file(folder / LOCK, busy, PATIENCE, fix="choose another --output_dir")
 
 
 def is_locked(folder: Path) -> bool:

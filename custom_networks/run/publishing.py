@@ -20,7 +20,7 @@ def publishing(target: Path) -> Iterator[None]:
     Raises:
         UserError: where the folder cannot be written.
     """
-    lock = lock_file(target.with_name(f".{target.name}.lock"))
+    lock = lock_file(target.with_name(f".{target.name}.lock"), fix="choose another --model_path")
     try:
         remove_unfinished(target.parent, (target.name, target.with_suffix(".json").name))
         yield

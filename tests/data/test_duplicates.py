@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from exhaustive_duplicates import every_near_duplicate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -17,6 +19,7 @@ from custom_networks.data.duplicates import (
     find_near_duplicates,
     near_duplicate_thumbnails,
     thumbnail,
+    thumbnail_store,
 )
 from custom_networks.data.registration import correlation, register
 from custom_networks.errors import UserError
@@ -48,6 +51,14 @@ def recoloured(picture: Image.Image) -> Image.Image:
     return Image.fromarray(np.clip(255 * levels**1.3 * [0.9, 1.1, 0.8], 0, 255).astype(np.uint8))
 
 
+DATA = Path(os.environ.get("SGDNET_RESEARCH_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+KNOWN = {
+    ("0012290", "0013594"),
+    ("0012672", "0012673"),
+    ("0012887", "0012989"),
+    ("0013109", "0013163"),
+    ("0015986", "0015987"),
+}
 CHANGES = {
     "recompressed": recompressed,
     "smaller": lambda picture: picture.resize((96, 80)),
@@ -127,3 +138,57 @@ def test_registration_recovers_a_known_map(linear: tuple[float, ...], shift: tup
     a, b, c, d, e, f = found[0]
     assert np.allclose([a, b, d, e], linear, atol=0.02)
     assert np.allclose([c, f], shift, atol=0.4)
+
+
+def test_the_index_finds_what_comparing_every_pair_finds() -> None:
+    """Hard copies among many pictures, some below the threshold, in a random order."""
+    generator = np.random.default_rng(0)
+    pictures = [lesion(number, 96) for number in range(160)]
+    changes = list(CHANGES.values())[::-1]
+    copies = [
+        changes[number % len(changes)](picture.resize((200, 200))) for number, picture in enumerate(pictures[:80])
+    ]
+    twice = [changes[number % 3](changes[3 + number % 4](each)) for number, each in enumerate(copies[:40])]
+    stack = np.stack([thumbnail(picture) for picture in [*pictures, *copies, *twice]])
+    stack = stack[generator.permutation(len(stack))]
+    expected = every_near_duplicate(stack)
+    found = near_duplicate_thumbnails(stack)
+    assert len(expected) > 60
+    assert {(i, j) for i, j, _ in found} == set(expected)
+    assert all(value == pytest.approx(expected[i, j], abs=1e-5) for i, j, value in found)
+
+
+def test_the_same_files_give_the_same_pairs_in_the_same_order(lesions: list[Image.Image]) -> None:
+    stack = np.stack([thumbnail(picture) for picture in [*lesions, *map(recoloured, lesions)]])
+    assert near_duplicate_thumbnails(stack) == near_duplicate_thumbnails(stack)
+
+
+def test_many_equal_pictures_are_each_paired_with_the_first(lesions: list[Image.Image]) -> None:
+    """More of them than an index lists as neighbours, so that their own copies do not hide a changed one."""
+    stack = np.stack([thumbnail(picture) for picture in [lesions[3], *lesions[5:], *[lesions[3]] * 200]])
+    changed = np.concatenate([stack, thumbnail(recompressed(lesions[3]))[None]])
+    pairs = {(i, j) for i, j, _ in near_duplicate_thumbnails(changed)}
+    start = 1 + len(lesions[5:])
+    assert pairs == {(0, copy) for copy in range(start, start + 201)}
+
+
+def test_a_store_of_thumbnails_keeps_what_is_put_in() -> None:
+    store = thumbnail_store(5)
+    store[3] = 7
+    assert store.shape == (5, THUMBNAIL, THUMBNAIL)
+    assert store.sum() == 7 * THUMBNAIL**2
+    assert thumbnail_store(0).shape == (0, THUMBNAIL, THUMBNAIL)
+
+
+@pytest.mark.data
+def test_the_known_pairs_of_isic_2018_and_no_false_alarm() -> None:
+    """44 pairs, each looked at side by side; none within PH2, between the two sets, or within CoNSeP."""
+    isic = sorted(map(str, (DATA / "isic2018_task1_256" / "images").glob("*.jpg")))
+    ph2 = sorted(map(str, (DATA / "ph2" / "images").glob("*.*")))
+    if len(isic) != 2594 or len(ph2) != 200:
+        pytest.skip(f"no research images in {DATA}; name their folder in SGDNET_RESEARCH_DATA")
+    number = [Path(path).stem.removeprefix("ISIC_") for path in [*isic, *ph2]]
+    found = {(number[i], number[j]) for i, j, _ in find_near_duplicates([*isic, *ph2])}
+    assert found >= KNOWN
+    assert len(found) == 44
+    assert all(other in number[: len(isic)] for _, other in found)

@@ -93,7 +93,7 @@ def test_other_images_pass_without_a_word(weights: Path, tmp_path: Path) -> None
 
 def test_a_damaged_record_stops_an_evaluation(weights: Path, dataset: Path) -> None:
     weights.with_suffix(".json").write_text("{")
-    with pytest.raises(UserError, match=r"model\.json: cannot be read"):
+    with pytest.raises(UserError, match=r"model\.json: not valid JSON"):
         evaluation_set(dataset, None, weights)
 
 

@@ -28,6 +28,7 @@ def check_command(
     num_workers: int | None,
     dataset_dir: Any,
     kind: Any = None,
+    cluster: str = "",
 ) -> None:
     """Check data sets, print the table, and write what was asked for; exits with 1 where there are errors.
 
@@ -39,6 +40,7 @@ def check_command(
         num_workers: threads, or None.
         dataset_dir: where a datalist's files lie that are not beside it, or None.
         kind: of the labels, or None for what each datalist says.
+        cluster: address of a Dask scheduler, or empty.
 
     Raises:
         UserError: without data, for data or a number that cannot be, or for a file that cannot be written.
@@ -56,7 +58,8 @@ def check_command(
     if kind is not None:
         for each in data_sets:
             each.labels = Labels(label_kind(kind), each.labels.classes)
-    report = run_check(data_sets, near_duplicates, num_workers, _bar if sys.stderr.isatty() else None)
+    bar = _bar if sys.stderr.isatty() else None
+    report = run_check(data_sets, near_duplicates, num_workers, bar, cluster=cluster)
     print(as_table(report))
     if json_file is not None:
         text = json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n"

@@ -32,7 +32,9 @@ def check_items(
     leaks_are_errors: bool = True,
     bit_depth: int | None = None,
 ) -> Checked:
-    """Decode every image and mask once, in threads, and check each pair, and the splits against each other.
+    """Check each pair of image and mask, and the splits against each other; files are decoded once, in threads.
+
+    Those that an earlier check has decoded, and that did not change since, are not decoded again.
 
     Args:
         splits: items `{"image": path, "label": path}` of each split; without "label", only the image is read.
@@ -53,7 +55,7 @@ def check_items(
         labels or Labels(),
         bit_depth=bit_depth,
     )
-    report = run_check([data_set], near_duplicates=False, num_workers=num_workers)
+    report = run_check([data_set], near_duplicates=False, num_workers=num_workers, remembered=True)
     errors = [finding for finding in report.errors if leaks_are_errors or finding.kind is not Kind.LEAK]
     if errors:
         count = len(errors) - 1

@@ -52,7 +52,7 @@ def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> Data
     path = Path(os.path.expanduser(source))  # noqa: PTH111
     if path.suffix.lower() != ".json":
         try:
-            return DataSet(path.resolve().name, {"pairs": [dict(item) for item in find_pairs(path)]})
+            return DataSet(path.resolve().name, {"pairs": [dict(item) for item in find_pairs(source)]})
         except UserError as error:
             if not path.is_dir():
                 raise

@@ -6,22 +6,25 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from custom_networks.data.checking.examine import Examined, Labels, examine
 from custom_networks.data.checking.findings import IMBALANCE, Finding, Kind
+from custom_networks.data.checking.memory import CheckMemory, key_of
 from custom_networks.data.checking.read import DataSet
+from custom_networks.data.cluster import cluster_pool
 from custom_networks.data.depth import decided_depth
-from custom_networks.data.duplicates import THUMBNAIL, near_duplicate_thumbnails
+from custom_networks.data.duplicates import near_duplicate_thumbnails, thumbnail_store
 from custom_networks.data.images import above_white, needed_depth
 from custom_networks.data.threads import available_cores
 
+_TASK = 8  # items that a thread or a worker is given
 _BATCH = 512  # items handed to the threads at once, so that memory does not grow with the data set
 
+Asked = tuple[dict[str, Any], Labels, bool]  # arguments of `examine`
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
@@ -69,6 +72,8 @@ def run_check(
     near_duplicates: bool = True,
     num_workers: int | None = None,
     progress: Progress | None = None,
+    remembered: bool = False,
+    cluster: str = "",
 ) -> Report:
     """Check data sets, each for itself and all against each other.
 
@@ -77,9 +82,11 @@ def run_check(
         near_duplicates: whether to look for pictures that are nearly the same; exact ones are always found.
         num_workers: threads; None takes one for each core this process may use, 8 at most.
         progress: wraps the iteration over the files, given their count.
+        remembered: leave out files that an earlier check has read and that did not change since, see `CheckMemory`.
+        cluster: address of a Dask scheduler whose workers read the files instead of threads; empty for none.
 
     Returns:
-        The findings and figures. Memory holds 4 KB an item beyond the pictures that are open.
+        The findings and figures. Memory holds 2 KB an item beyond the pictures that are open.
     """
     begin = time.perf_counter()
     report = Report([(each.name, {name: len(items) for name, items in each.splits.items()}) for each in data_sets])
@@ -94,14 +101,14 @@ def run_check(
         for item in items
     ]
     report.places = [place for place, _, _ in todo]
-    thumbnails = np.zeros((len(todo) if near_duplicates else 0, THUMBNAIL, THUMBNAIL), np.uint8)
+    thumbnails = thumbnail_store(len(todo) if near_duplicates else 0)
     digests: list[bytes] = []
     largest: list[dict[str, int]] = [{} for _ in data_sets]
     with warnings.catch_warnings():  # around the threads: the filters are global to the process
         warnings.simplefilter("ignore")
-        results: Iterable[Examined] = _examine_all(
-            [(item, labels) for _, item, labels in todo], near_duplicates, num_workers
-        )
+        asked = [(item, labels, near_duplicates) for _, item, labels in todo]
+        threads = ThreadPoolExecutor(num_workers or available_cores()) if not cluster else cluster_pool(cluster)
+        results: Iterable[Examined] = _examine_all(asked, threads, remembered)
         for index, examined in enumerate(progress(results, len(todo)) if progress else results):
             number = report.places[index].data_set
             report.findings += examined.findings
@@ -128,14 +135,24 @@ def run_check(
 
 
 def _examine_all(
-    items: Sequence[tuple[dict[str, Any], Labels]], with_thumbnail: bool, num_workers: int | None
+    asked: Sequence[Asked], pool: AbstractContextManager[Executor], remembered: bool
 ) -> Iterator[Examined]:
-    def one(item: tuple[dict[str, Any], Labels]) -> Examined:
-        return examine(item[0], item[1], with_thumbnail)
+    memory = CheckMemory()
+    with pool as executor:
+        for start in range(0, len(asked), _BATCH):
+            batch = asked[start : start + _BATCH]
+            keys = [key_of(item, labels) for item, labels, _ in batch]
+            known = memory.recall(keys) if remembered else [None] * len(keys)
+            unknown = [index for index, examined in enumerate(known) if examined is None]
+            tasks = [[batch[index] for index in unknown[at : at + _TASK]] for at in range(0, len(unknown), _TASK)]
+            read = [examined for group in executor.map(_examine_some, tasks) for examined in group]
+            memory.remember((keys[index], examined) for index, examined in zip(unknown, read, strict=True))
+            fresh = iter(read)
+            yield from (next(fresh) if examined is None else examined for examined in known)
 
-    with ThreadPoolExecutor(num_workers or available_cores()) as threads:
-        for start in range(0, len(items), _BATCH):
-            yield from threads.map(one, items[start : start + _BATCH])
+
+def _examine_some(asked: Sequence[Asked]) -> list[Examined]:
+    return [examine(*each) for each in asked]
 
 
 def _depth_findings(largest: dict[str, int], depth: int | None) -> list[Finding]:

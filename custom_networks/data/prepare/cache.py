@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from custom_networks.data.cluster import cluster_pool
 from custom_networks.data.formats import Opened
 from custom_networks.data.prepare.cases import Case, stamp
 from custom_networks.errors import UserError
@@ -53,12 +54,13 @@ class Job:
     fit: str = "short"
 
 
-def read_all(jobs: Sequence[Job], num_workers: int = 0) -> Generator[Facts | UserError, None, None]:
+def read_all(jobs: Sequence[Job], num_workers: int = 0, cluster: str = "") -> Generator[Facts | UserError, None, None]:
     """Do the jobs and give their results in order.
 
     Args:
         jobs: to be done.
         num_workers: processes; 0 takes one for each core this process may use.
+        cluster: address of a Dask scheduler whose workers do the jobs instead; empty for none.
 
     Yields:
         The facts of each case as `read_case` gives them, or its error.
@@ -66,6 +68,11 @@ def read_all(jobs: Sequence[Job], num_workers: int = 0) -> Generator[Facts | Use
     Raises:
         UserError: when a process is killed.
     """
+    if cluster:
+        with cluster_pool(cluster) as executor:
+            for group in executor.map(_attempt_all, _grouped(jobs)):
+                yield from group
+        return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(num_workers or cores, len(jobs))
     if workers < 2 or len(jobs) < _FEW:

@@ -12,9 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from custom_networks.data import remote
 from custom_networks.data.formats import Opened, Slice, read, stored_image
 from custom_networks.data.images import whole_numbers
 from custom_networks.data.pairing import EXTENSIONS
+from custom_networks.data.remote import is_remote, read_bytes
 from custom_networks.errors import UserError
 
 
@@ -60,7 +62,8 @@ class Stored:
     @property
     def file(self) -> str | None:
         """See `Picture`."""
-        return None if self.member or not self.path.lower().endswith(EXTENSIONS) else self.path
+        stays = not self.member and not is_remote(self.path) and self.path.lower().endswith(EXTENSIONS)
+        return self.path if stays else None
 
     def image(self) -> Opened:
         """See `Picture`."""
@@ -71,6 +74,8 @@ class Stored:
         return read(self.name, kind, data=self._data(), at=self.at, image_uid=self.image_uid)
 
     def _data(self) -> bytes | None:
+        if is_remote(self.path):
+            return read_bytes(self.path)
         if not self.member:
             return None
         try:
@@ -117,6 +122,8 @@ class ArrayEntry:
 
 def stamp(path: str) -> tuple[int, int]:
     """Size and time of a file, by which a change of it is noticed."""
+    if is_remote(path):
+        return remote.stamp(path)
     status = os.stat(path)  # noqa: PTH116
     return status.st_size, status.st_mtime_ns
 

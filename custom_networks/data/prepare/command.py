@@ -41,6 +41,7 @@ def prepare_dataset(
     num_workers: int = 0,
     overwrite: bool = False,
     say: Callable[[str], None] = print,
+    cluster: str = "",
 ) -> Path:
     """Write `datalist.json` and `data_card.md` of a data set, and copies of its pictures where they are needed.
 
@@ -53,6 +54,7 @@ def prepare_dataset(
         num_workers: processes; 0 takes one for each core.
         overwrite: replace what an earlier run with other settings wrote.
         say: called with each line that a user should read.
+        cluster: address of a Dask scheduler whose workers read and copy, such as tcp://10.0.0.1:8786.
 
     Returns:
         Path of the datalist.
@@ -68,7 +70,7 @@ def prepare_dataset(
     if inside and any(map(needs_copy, jobs)):
         raise UserError(f"{output}: lies in the data set, whose pictures are to be copied; give a folder outside")
     with closing(Journal(output, settings.as_dict(), overwrite)) as journal:
-        datalist, notices = _prepare(kind, cases, jobs, settings, journal, num_workers)
+        datalist, notices = _prepare(kind, cases, jobs, settings, journal, num_workers, cluster)
     counts = [f"{len(datalist.listed(name))} {name}" for name in SPLITS if getattr(datalist, name) is not None]
     for line in (*notices, f"{datalist.source}: {', '.join(counts)}; {CARD} beside it"):
         say(line)
@@ -76,13 +78,19 @@ def prepare_dataset(
 
 
 def _prepare(
-    kind: Kind, cases: Sequence[Case], jobs: Sequence[Job], settings: Settings, journal: Journal, num_workers: int
+    kind: Kind,
+    cases: Sequence[Case],
+    jobs: Sequence[Job],
+    settings: Settings,
+    journal: Journal,
+    num_workers: int,
+    cluster: str,
 ) -> tuple[Datalist, list[str]]:
     """Read and write everything, while no other process works in the folder; returns the datalist and notices."""
     output = journal.folder
     for name in (DATALIST, CARD):
         journal.refuse_foreign(name)
-    facts = _read(jobs, journal, num_workers)
+    facts = _read(jobs, journal, num_workers, cluster)
     duplicates = _near_duplicates(cases, facts, output, num_workers) if settings.near_duplicates else []
     datalist, notices = _split(cases, facts, duplicates, settings, output)
     lists: dict[str, list[dict[str, Any]]] = {
@@ -139,7 +147,7 @@ def _with_table(cases: Sequence[Case], settings: Settings) -> list[Case]:
     return [replace(case, columns={**case.columns, **facts[case.id]}) for case in cases]
 
 
-def _read(jobs: Sequence[Job], journal: Journal, num_workers: int) -> dict[str, Facts]:
+def _read(jobs: Sequence[Job], journal: Journal, num_workers: int, cluster: str) -> dict[str, Facts]:
     """Facts of every case by its id; those that an earlier run has read are not read again."""
     wanted = {job.case.id for job in jobs}
     journal.cases = {name: facts for name, facts in journal.cases.items() if name in wanted}
@@ -150,7 +158,7 @@ def _read(jobs: Sequence[Job], journal: Journal, num_workers: int) -> dict[str, 
     journal.start(planned)
     errors = []
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(to_do), unit="image", disable=not sys.stderr.isatty())
-    with bar, closing(read_all(to_do, num_workers)) as results:
+    with bar, closing(read_all(to_do, num_workers, cluster)) as results:
         for result in results:
             if isinstance(result, UserError):
                 errors.append(result)

@@ -11,6 +11,7 @@ from custom_networks.data.pairing import EXTENSIONS, IMAGE_FOLDER, MASK_FOLDERS,
 from custom_networks.data.prepare.cases import Case, Stored
 from custom_networks.data.prepare.kind import Kind
 from custom_networks.data.prepare.tree import key_of
+from custom_networks.data.remote import as_url, is_remote
 from custom_networks.errors import UserError
 from custom_networks.typed_files import read_table
 
@@ -31,9 +32,13 @@ def has_pairs_layout(folder: Path) -> bool:
 
 
 def find_folder(source: Path, axis: int = 2) -> list[Case]:
-    """List the pairs of a folder as `sgdnet train` finds them; raises UserError as `find_pairs`."""
-    pairs = [(Stored(pair["image"]), Stored(pair["label"])) for pair in find_pairs(source)]
-    return [Case(key_of(image), image, label) for image, label in pairs]
+    """List the pairs of a folder, which may lie in a store, as `sgdnet train` finds them; raises UserError so."""
+    found = [(_stored(pair["image"]), _stored(pair["label"])) for pair in find_pairs(source, fetched=False)]
+    return [Case(key_of(image), image, label) for image, label in found]
+
+
+def _stored(path: str) -> Stored:
+    return Stored(as_url(path) if is_remote(path) else path)
 
 
 def user_table(path: Path) -> list[dict[str, str]]:

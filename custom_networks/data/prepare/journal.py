@@ -82,7 +82,7 @@ class Journal:
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder}: this is a file; give a folder as --output")
         busy = "another `sgdnet prepare` works in this folder; wait for its end, or choose another --output"
-        self.lock = lock_file(folder / LOCK, busy, PATIENCE)
+        self.lock = lock_file(folder / LOCK, busy, PATIENCE, fix="choose another --output")
         self._writer = JournalWriter(self.path, "free some space and run it again")
         try:
             self._read()

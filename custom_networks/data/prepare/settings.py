@@ -12,6 +12,7 @@ from custom_networks.data.datalist import LABEL_KINDS
 from custom_networks.data.prepare.cache import FITS
 from custom_networks.data.prepare.kinds import kind_of
 from custom_networks.data.prepare.splits import METHODS, parse_fractions
+from custom_networks.data.remote import as_url, is_remote
 from custom_networks.errors import UserError, nearest
 
 
@@ -57,14 +58,17 @@ class Settings:
     def __post_init__(self) -> None:
         known = kind_of(self.kind)
         source = Path(os.path.expanduser(self.source)).absolute()  # noqa: PTH111  ~nouser stays as it is
-        if not self.source or not os.path.exists(source):  # noqa: PTH110  a name may be too long
+        if is_remote(self.source):
+            if known.name != "folder":
+                raise UserError(f"{self.source}: of a store the kind folder alone is read; copy the data set to a disk")
+        elif not self.source or not os.path.exists(source):  # noqa: PTH110  a name may be too long
             raise UserError(f"{self.source or 'SOURCE'}: no such file or folder; give the data set: {known.layout}")
         if source.is_file() != (self.kind == "csv") and source.suffix.lower() != ".zip":
             what = "a CSV file" if self.kind == "csv" else "the folder of the data set"
             raise UserError(f"{self.source}: kind {self.kind} needs {what}: {known.layout}")
         text = ":".join(map(str, self.fractions)) if not isinstance(self.fractions, str) else self.fractions
         filled = {
-            "source": str(source),
+            "source": as_url(self.source) if is_remote(self.source) else str(source),
             "label_kind": self.label_kind or known.label_kind,
             "split": self.split or known.split,
             "fractions": parse_fractions(text) if text else known.fractions,
