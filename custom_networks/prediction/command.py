@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from custom_networks.configuration.checking import check_values
 from custom_networks.configuration.merged import read_config
 from custom_networks.errors import UserError
 from custom_networks.files import sha256
@@ -19,7 +17,7 @@ from custom_networks.messages import readable_errors
 from custom_networks.metrics.watershed import watershed_parameters
 from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.prediction.execution import describe, execute, make_plan, settings_of
-from custom_networks.prediction.options import Options
+from custom_networks.prediction.options import Options, Request
 from custom_networks.prediction.outputs import chosen_outputs
 from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.weights.reading import trained_classes, trained_depth, trained_size
@@ -27,50 +25,27 @@ from custom_networks.weights.reading import trained_classes, trained_depth, trai
 SOME_FAILED = 2
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a command line asks for, described at `verbs.predict`; what it leaves out is as here and in `Options`."""
-
-    inputs: Sequence[str]
-    output: Path
-    bundle_root: Path
-    dataset_dir: str | None = None
-    checkpoint: str | None = None
-    outputs: str = "mask"
-    options: dict[str, Any] = field(default_factory=dict)
-    image_size: int | None = None
-    spacing: float = 0.0
-    axis: int = 2
-    batch_size: int = 1
-    num_workers: int = 0
-    device: str | None = None
-    cuda_graphs: bool = False
-    watershed: str | None = None
-    dry_run: bool = False
-    overwrite: bool = False
-
-
-def predict_images(request: Request) -> int:
+def predict_images(request: Request) -> tuple[int, dict[str, Any]]:
     """Predict images and print what happened.
 
     Args:
         request: what is asked for.
 
     Returns:
-        Exit code: 0, or 2 when some images failed.
+        Exit code, 0, or 2 when some images failed; and what happened, for machines.
 
     Raises:
         UserError: for a mistake that concerns all images.
     """
     readable_errors()
-    _check(request)
-    config = read_config([request.bundle_root / "configs" / "inference.json"])
-    checkpoint = Path(request.checkpoint or request.bundle_root / "models" / "model.pt")
+    root = Path(request.bundle_root or ".")
+    config = read_config([root / "configs" / "inference.json"])
+    checkpoint = Path(request.checkpoint or root / "models" / "model.pt")
     if not checkpoint.is_file():
         raise UserError(f"{checkpoint}: no such weights; train first, or give the model.pt of a run as --checkpoint")
     options = Options(
         **{
-            "image_size": request.image_size or trained_size(checkpoint),
+            "image_size": trained_size(checkpoint),
             "threshold": config["threshold"],
             "bit_depth": trained_depth(checkpoint),
             "watershed": watershed_parameters(request.watershed),
@@ -82,7 +57,7 @@ def predict_images(request: Request) -> int:
     names = trained_classes(checkpoint)
     outputs = chosen_outputs(request.outputs, options.tta, names)
     inputs = [*request.inputs, *([_image_folder(request.dataset_dir)] if request.dataset_dir else [])]
-    output = Path(os.path.expanduser(request.output))  # noqa: PTH111  ~nouser stays as it is
+    output = Path(os.path.expanduser(request.output or root / "predictions"))  # noqa: PTH111  ~nouser stays as it is
     settings = settings_of(options, sha256(checkpoint), outputs, request.spacing, request.axis)
     more = {name: getattr(request, name) for name in ("spacing", "overwrite", "axis")} | {
         "settings": settings,
@@ -90,12 +65,13 @@ def predict_images(request: Request) -> int:
     }
     plan = make_plan(inputs, output, outputs, **more)
     if request.dry_run:
-        print("\n".join(describe(plan)))
-        return 0
+        lines = describe(plan)
+        print("\n".join(lines))
+        return 0, {"output": str(output), "dry_run": lines}
 
     def load() -> SGDNetPredictor:
         return SGDNetPredictor.from_bundle(
-            request.bundle_root,
+            root,
             checkpoint,
             device=device,
             edge=bool({"edge", "instances"} & set(outputs)),
@@ -106,27 +82,14 @@ def predict_images(request: Request) -> int:
 
     outcome = execute(plan, load, request.batch_size, request.num_workers, lambda line: print(line, file=sys.stderr))
     print(f"{output}: {outcome}", flush=True)
-    return SOME_FAILED if outcome.failures else 0
-
-
-def _check(request: Request) -> None:
-    for name in ("dry_run", "overwrite", "cuda_graphs"):
-        value = getattr(request, name)
-        if not isinstance(value, bool):
-            raise UserError(f"--{name} {value}: must be true or false; images come before the flags")
-    spacing = request.spacing
-    if isinstance(spacing, bool) or not isinstance(spacing, int | float) or not 0 <= spacing < float("inf"):
-        raise UserError(f"--spacing {spacing}: must be a number of millimetres, such as 0.05")
-    if isinstance(request.axis, bool) or request.axis not in (0, 1, 2):
-        raise UserError(f"--axis {request.axis}: must be 0, 1 or 2, the axis along which slices are counted")
-    check_values(
-        {
-            "batch_size": request.batch_size,
-            "num_workers": request.num_workers,
-            "device": request.device or "cpu",
-            "amp": request.options.get("amp", False),
-        }
-    )
+    found = {
+        "output": str(output),
+        "predicted": outcome.done,
+        "done_before": outcome.skipped,
+        "failed": [{"image": str(source.path), "reason": reason} for source, reason in outcome.failures],
+        "review": outcome.review,
+    }
+    return SOME_FAILED if outcome.failures else 0, found
 
 
 def _image_folder(dataset_dir: str) -> str:
