@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-
-def default_bundle() -> Path:
-    """Folder of the bundle: beside the package in a checkout, else `bundle/` or the present folder."""
-    candidates = [Path(__file__).resolve().parents[1] / "bundle", Path("bundle"), Path()]
-    return next((path for path in candidates if (path / "configs" / "train.json").is_file()), candidates[0])
+from custom_networks.bundle_files import HERE, default_bundle
+from custom_networks.bundle_files import config_file as bundle_file
 
 
 def run_config(
-    files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any], config_file: str | None = None
+    files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any], overlays: Sequence[str] = ()
 ) -> Callable[[str], Any]:
     """Run configuration files of the bundle with some knobs set.
 
@@ -24,7 +21,7 @@ def run_config(
         files: names in `configs/`, overlays after what they overlay.
         workflow_type: "train" or "infer", as MONAI's `ConfigWorkflow` takes it.
         knobs: names and values.
-        config_file: overlays, paths of further JSON files with commas.
+        overlays: paths of further JSON files; those of the bundle by their names alone, too.
 
     Returns:
         Tells what the run took for an item, by its id.
@@ -43,11 +40,13 @@ def run_config(
     warnings.filterwarnings("ignore", message="parsing config_file")  # these are our own files
     root = Path(knobs.get("bundle_root") or default_bundle())
     knobs = {**knobs, "bundle_root": str(root)}
-    paths = [str(root / "configs" / name) for name in files]
-    paths += config_file.split(",") if config_file else []
+    if root == HERE:  # what lies beside it, as ../data, must be found
+        root.mkdir(exist_ok=True)
+    paths = [str(bundle_file(root, name)) for name in files]
+    paths += [_overlay(root, name) for name in overlays]
     configuration = Configuration.read(paths, knobs)
     check_overrides(configuration)
-    metadata, logging_file = (str(root / "configs" / name) for name in ("metadata.json", "logging.conf"))
+    metadata, logging_file = (str(bundle_file(root, name)) for name in ("metadata.json", "logging.conf"))
     arguments = {"meta_file": metadata, "logging_file": logging_file, "workflow_type": workflow_type}
     own = own_configuration(configuration)
     if own is not None:
@@ -57,3 +56,9 @@ def run_config(
     workflow.run()
     workflow.finalize()
     return workflow.parser.get_parsed_content
+
+
+def _overlay(root: Path, name: str) -> str:
+    """The file of that name, or the bundle's own where there is none and it is a name alone."""
+    own = bundle_file(root, name)
+    return str(own) if not Path(name).exists() and Path(name).name == name and own.is_file() else name

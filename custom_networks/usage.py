@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_networks.arguments import COMMON
-from custom_networks.bundle_run import default_bundle
+from custom_networks.bundle_files import config_file, default_bundle
 from custom_networks.configuration.knobs import GROUPS, is_computed, knob_descriptions, top_level
 from custom_networks.parser import usage
 from custom_networks.verbs import VERBS
@@ -62,7 +62,7 @@ def verb_help(name: str) -> str:
 def defaults(name: str) -> dict[str, Any]:
     """Top-level items of the configuration that a verb runs."""
     files = VERBS[name].files
-    return top_level([default_bundle() / "configs" / file for file in files]) if files else {}
+    return top_level([config_file(default_bundle(), file) for file in files]) if files else {}
 
 
 def _knobs(name: str) -> tuple[list[Line], list[str]]:
@@ -78,7 +78,7 @@ def _knobs(name: str) -> tuple[list[Line], list[str]]:
         flags = "-o, --output, --output_dir" if knob == "output_dir" else f"--{knob}"
         default = "" if is_computed(config.get(knob)) else f" [{_as_typed(config.get(knob))}]"
         lines.append((flags + default, described[knob], heading.get(knob, "Further knobs")))
-    file: Path = default_bundle() / "configs" / VERBS[name].files[0]
+    file: Path = config_file(default_bundle(), VERBS[name].files[0])
     return lines, ["", f"The knobs stand at the top of {file}, where their defaults can be changed too."]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from custom_networks.bundle_files import config_file
 from custom_networks.configuration.merged import read_config
 from custom_networks.errors import UserError
 from custom_networks.files import sha256
@@ -39,7 +40,7 @@ def predict_images(request: Request) -> tuple[int, dict[str, Any]]:
     """
     readable_errors()
     root = Path(request.bundle_root or ".")
-    config = read_config([root / "configs" / "inference.json"])
+    config = read_config([config_file(root, "inference.json")])
     checkpoint = Path(request.checkpoint or root / "models" / "model.pt")
     if not checkpoint.is_file():
         raise UserError(f"{checkpoint}: no such weights; train first, or give the model.pt of a run as --checkpoint")

@@ -128,9 +128,7 @@ class Request:
     ] = None
     bundle_root: Annotated[
         str | None,
-        Help(
-            "folder of the bundle, the one that holds configs/", FILES, default="the checkout's, or the present folder"
-        ),
+        Help("folder of the bundle, the one that holds configs/", FILES, default="the checkout's, else bundle/"),
     ] = None
     watershed: Annotated[
         str | None,

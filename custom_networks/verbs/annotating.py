@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from custom_networks.arguments import FILES, Help
-from custom_networks.bundle_run import default_bundle
+from custom_networks.bundle_files import default_bundle
 from custom_networks.verbs.delivery import BUNDLE_ROOT
 
 SERVER = "Server"

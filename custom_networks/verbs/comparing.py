@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from custom_networks.arguments import FILES, Help
-from custom_networks.bundle_run import default_bundle
+from custom_networks.bundle_files import default_bundle
 from custom_networks.verbs.result import Result, found_in
 
 BOOTSTRAP = "Bootstrap"

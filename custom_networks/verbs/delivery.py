@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from custom_networks.arguments import FILES, Help
-from custom_networks.bundle_run import default_bundle
+from custom_networks.bundle_files import default_bundle
 
 CHECKPOINT = Help("weights, model.pt of a run", FILES, "models/model.pt of the bundle")
-BUNDLE_ROOT = Help("folder of the bundle, the one that holds configs/", FILES, "the checkout's, or the present folder")
+BUNDLE_ROOT = Help("folder of the bundle, the one that holds configs/", FILES, "the checkout's, else bundle/")
 
 
 def export(

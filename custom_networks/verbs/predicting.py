@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from custom_networks.arguments import arguments_of
-from custom_networks.bundle_run import default_bundle
+from custom_networks.bundle_files import default_bundle
 from custom_networks.verbs.result import Result
 
 

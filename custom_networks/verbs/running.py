@@ -22,7 +22,7 @@ def train(
     """Train SGD-Net on a folder of images and masks."""
     if not tracking:
         knobs["tracking_uri"] = ""
-    run_config(("train.json",), "train", knobs, config_file)
+    run_config(("train.json",), "train", knobs, _paths(config_file))
 
 
 def evaluate(
@@ -55,8 +55,12 @@ def evaluate(
     else:
         overlay = ("evaluate_interactive.json",) if {"clicks", "scribbles"} & set(knobs) else ()
         files = ("train.json", "evaluate.json", *overlay)
-        folder = Path(run_config(files, "train", masks | knobs, config_file)("output_dir"))
+        folder = Path(run_config(files, "train", masks | knobs, _paths(config_file))("output_dir"))
     return Result(found=found_in(folder, "summary.json", "interactive.json"))
+
+
+def _paths(config_file: str | None) -> list[str]:
+    return config_file.split(",") if config_file else []
 
 
 def _evaluate_masks(knobs: dict[str, Any]) -> Path:
