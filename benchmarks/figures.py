@@ -123,6 +123,20 @@ def marks_table(kind: str, metric: str, files: dict[str, str], digits: int = 3) 
     return "\n".join(lines)
 
 
+def metrics_table(kind: str, file: str) -> str:
+    """Write how every metric grows with clicks or scribbles as Markdown, a row for each number of marks.
+
+    Args:
+        kind: "clicks" or "scribbles".
+        file: name in `docs/results/` without `.json`.
+    """
+    digits = {"dice": 3, "iou": 3, "hd95": 1, "boundary_f": 3}
+    lines = [f"| {kind} | {' | '.join(METRICS[name].label for name in digits)} |", "|---" * (1 + len(digits)) + "|"]
+    for row in load(file)[kind]["after"]:
+        lines.append(f"| {row['marks']} | {' | '.join(f'{row[name]:.{many}f}' for name, many in digits.items())} |")
+    return "\n".join(lines)
+
+
 def obedience_table(kind: str, files: dict[str, str]) -> str:
     """Write the numbers of marks that targets need, the failures, and whether marks are honoured, as Markdown."""
     summaries = {name: load(file)[kind] for name, file in files.items() if kind in load(file)}

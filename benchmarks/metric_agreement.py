@@ -19,7 +19,7 @@ import torch
 
 from benchmarks import metric_oracles as literal
 from custom_networks.metrics import match_instances, measure
-from custom_networks.metrics.boundary_iou import boundary_iou
+from custom_networks.metrics.boundary_iou import band_width, boundary_iou
 
 TOLERANCE = 2.0
 Spacing = tuple[float, float]
@@ -143,6 +143,12 @@ def sklearn_of(name: str, **options: Any) -> Callable[[Sample], float | None]:
     return where_present(score)
 
 
+def sklearn_isic(case: Sample) -> float | None:
+    """The ranking metric of ISIC 2018 by scikit-learn's Jaccard index."""
+    overlap = sklearn_of("jaccard_score")(case)
+    return overlap if overlap is None or overlap >= 0.65 else 0.0
+
+
 def sklearn_auroc(case: Sample) -> float | None:
     """AUROC where both classes occur."""
     from sklearn.metrics import roc_auc_score
@@ -259,6 +265,7 @@ COMPARISONS = [
     Comparison("dice", "MedPy dc", medpy_of("dc"), MEDPY),
     Comparison("iou", "scikit-learn jaccard_score", sklearn_of("jaccard_score")),
     Comparison("iou", "MedPy jc", medpy_of("jc"), MEDPY),
+    Comparison("isic_jaccard", "scikit-learn jaccard_score, 0 below 0.65", sklearn_isic),
     Comparison("sensitivity", "scikit-learn recall_score", sklearn_of("recall_score")),
     Comparison(
         "specificity", "scikit-learn recall_score", sklearn_of("recall_score", pos_label=False, zero_division=np.nan)
@@ -289,6 +296,11 @@ COMPARISONS = [
     Comparison("auroc", "scikit-learn roc_auc_score", sklearn_auroc),
     Comparison("brier", "scikit-learn brier_score_loss", sklearn_brier),
     Comparison("ece", "bin by bin", lambda case: literal.ece_literal(case.probability, case.truth)),
+    Comparison(
+        "border_ece",
+        "bin by bin, window by window",
+        lambda case: literal.border_ece_literal(case.probability, case.truth, band_width(case.truth.shape)),
+    ),
     Comparison("pq", "pair by pair", of_instances(literal.pq_literal)),
     Comparison("pq", "MONAI compute_panoptic_quality", monai_pq("pq"), tolerance=1e-5),
     Comparison("sq", "MONAI compute_panoptic_quality", monai_pq("sq"), tolerance=1e-5),

@@ -103,6 +103,16 @@ def ece_literal(probability: np.ndarray, truth: Mask, bins: int = 15) -> float:
     return total
 
 
+def border_ece_literal(probability: np.ndarray, truth: Mask, width: int) -> float | None:
+    """The same over the pixels whose square window holds object and background; None where there is none."""
+    reach = range(2 * width + 1)
+    height, wide = truth.shape
+    padded = np.pad(truth, width, mode="edge")
+    windows = np.stack([padded[y : y + height, x : x + wide] for y in reach for x in reach])
+    band = windows.any(axis=0) & ~windows.all(axis=0)
+    return ece_literal(probability[band], truth[band]) if band.any() else None
+
+
 def instance_pairs(prediction: np.ndarray, truth: np.ndarray) -> dict[tuple[int, int], tuple[int, int]]:
     """Intersection and union in pixels of every true and predicted instance, pair by pair."""
     return {

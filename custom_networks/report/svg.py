@@ -129,6 +129,8 @@ def histogram(title: str, values: Sequence[float], x_label: str, unit_range: boo
     if not known.size:
         return Markup("")
     low, high = (0.0, 1.0) if unit_range else (min(0.0, float(known.min())), float(known.max()) or 1.0)
+    if high - low < 1e-9:  # no room for bins
+        high = low + 1
     counts, edges = np.histogram(known, bins, (low, high))
     frame = Frame((low, high), (0, float(counts.max()) * 1.35))
     whole = [tick for tick in ticks(0, float(counts.max())) if tick == int(tick)]

@@ -386,7 +386,7 @@ LISTS: dict[str, tuple[Spoil, str]] = {
     "image of an unknown home": (item(image="~nouser/p2.png"), "p2.png"),
     "image name of 300 letters": (item(image="a" * 300 + ".png"), "aaaa"),
     "image path of 5000 letters": (item(image="images/../" * 500 + "x" * 5000), "xxxx"),
-    "image not in UTF-8": (item(image="images/\udce9.png"), "png"),
+    "image not in UTF-8": (item(image="images/\udce9.png"), LIST),
     "label with a null byte": (item(label="masks/p2\0.png"), "p2"),
     "label a folder": (item(label="masks"), "masks"),
     "fold a text": (item(fold="1"), LIST),
@@ -530,7 +530,11 @@ def _table() -> Iterator[Bad]:
         yield Bad(f"folder: {name}", "folder", spoil, word)
     for name, new in NAMES.items():
         yield Bad(f"name {name}, an empty mask file", "folder", renamed_and_emptied(new), "masks")
-        yield Bad(f"name {name}", "folder", renamed(new), works=True)
+        if name == "not in UTF-8":
+            yield Bad(f"name {name}, works", "folder", renamed(new), works=True, verbs=("check", "train", "evaluate"))
+            yield Bad(f"name {name}", "folder", renamed(new), "caf", verbs=("prepare",))
+        else:
+            yield Bad(f"name {name}", "folder", renamed(new), works=True)
 
 
 BAD = list(_table())

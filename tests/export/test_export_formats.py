@@ -148,7 +148,7 @@ def test_unwritable_output(checkpoint: Path, tmp_path: Path) -> None:
 
 def test_calibration_list_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text('{"training": ["a.png"]}')
-    with pytest.raises(UserError, match="no datalist"):
+    with pytest.raises(UserError, match=r'list\.json: "training\[0\]": input should be an object'):
         listed_images(tmp_path / "list.json")
 
 

@@ -28,6 +28,7 @@ from custom_networks.data.prepare.lists import Method, external_test, make_lists
 from custom_networks.data.prepare.settings import Settings
 from custom_networks.data.prepare.splits import NONE, group_names
 from custom_networks.errors import UserError
+from custom_networks.files import printable
 
 DATALIST, CARD = "datalist.json", "data_card.md"
 SHOWN = 3
@@ -114,6 +115,11 @@ def _find(kind: Kind, settings: Settings) -> list[Case]:
     for case in cases:
         if not case.id or any(sign in case.id for sign in "/\\\0"):
             raise UserError(f"{case.image.name}: its id {case.id!r} is no file name; give another")
+        for picture in filter(None, (case.image, case.label, case.types)):
+            if printable(picture.name) != picture.name:
+                raise UserError(
+                    f"{printable(picture.name)}: its name is not UTF-8, which a datalist cannot hold; rename it"
+                )
         if case.id in seen:
             raise UserError(f"{case.image.name}: has the same id {case.id} as {seen[case.id].image.name}; rename one")
         seen[case.id] = case
