@@ -69,7 +69,7 @@ def _run(verb: str, words: Sequence[str]) -> int:
     machine = takes.json and "--json" in words
     common = {*QUIET, "--json"} if takes.json else {*QUIET}
     given = parse(verb, [word for word in words if word not in common], defaults(verb))
-    places = [] if takes.takes else next((given.pop(each.name) for each in takes.arguments if each.many), [])
+    places: list[str] = [] if takes.takes else next((given.pop(each.name) for each in takes.arguments if each.many), [])
     with contextlib.ExitStack() as stack:
         if set(QUIET) & set(words):
             stack.enter_context(_quiet())
