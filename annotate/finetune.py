@@ -57,15 +57,18 @@ def finetune(run: Path) -> None:
     }
     if spec["device"]:
         knobs["device"] = spec["device"]
+    overlays: list[str] = []
     files = ["train.json", "multi_class.json"] if several else ["train.json"]
     if spec["interactive"]:
         files.append("train_interactive.json")
-        knobs |= {"automatic": spec["checkpoint"], "config_file": [str(OVERLAY_INTERACTIVE)]}
+        knobs["automatic"] = spec["checkpoint"]
+        overlays = [str(OVERLAY_INTERACTIVE)]
     elif spec["checkpoint"]:
-        knobs |= {"start_from": spec["checkpoint"], "config_file": [str(OVERLAY)]}
+        knobs["start_from"] = spec["checkpoint"]
+        overlays = [str(OVERLAY)]
     if spec["checkpoint"]:
         knobs["learning_rate"] = spec["learning_rate"]
-    run_config(tuple(files), "train", knobs)
+    run_config(tuple(files), "train", knobs, overlays)
     state = read_checkpoint(run / "run" / LAST)
     write_atomically(run / WEIGHTS, lambda file: torch.save(state["network"], file))
     record = record_of(run / "run" / LAST)

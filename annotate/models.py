@@ -148,7 +148,7 @@ class Models:
         """Whether a version's weights are those of a network that takes guidance."""
         if model.sha256 not in self._guided:
             try:
-                from custom_networks.interactive import takes_clicks
+                from custom_networks.weights import takes_clicks
             except ImportError:
                 return False
             self._guided[model.sha256] = takes_clicks(model.checkpoint)

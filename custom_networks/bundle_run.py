@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from custom_networks.flags import flag
-
-TEXT_KNOBS = (
-    *("bundle_root", "dataset_dir", "datalist", "output_dir", "pretrained_encoder", "device", "checkpoint"),
-    "cache_dir",
-)
+from custom_networks.bundle_files import HERE, default_bundle
+from custom_networks.bundle_files import config_file as bundle_file
 
 
-def default_bundle() -> Path:
-    """Folder of the bundle: beside the package in a checkout, else `bundle/` or the present folder."""
-    candidates = [Path(__file__).resolve().parents[1] / "bundle", Path("bundle"), Path()]
-    return next((path for path in candidates if (path / "configs" / "train.json").is_file()), candidates[0])
-
-
-def run_config(files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any]) -> None:
+def run_config(
+    files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any], overlays: Sequence[str] = ()
+) -> Callable[[str], Any]:
     """Run configuration files of the bundle with some knobs set.
 
     Args:
         files: names in `configs/`, overlays after what they overlay.
         workflow_type: "train" or "infer", as MONAI's `ConfigWorkflow` takes it.
-        knobs: names and values; `config_file` adds overlays, paths of further JSON files.
+        knobs: names and values.
+        overlays: paths of further JSON files; those of the bundle by their names alone, too.
+
+    Returns:
+        Tells what the run took for an item, by its id.
 
     Raises:
         UserError: for a knob that does not exist.
@@ -41,22 +38,27 @@ def run_config(files: tuple[str, ...], workflow_type: str, knobs: dict[str, Any]
     readable_errors()
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)  # it warns of overlays in other folders
     warnings.filterwarnings("ignore", message="parsing config_file")  # these are our own files
-    knobs = {name: flag(value) for name, value in knobs.items()}
-    knobs |= {name: str(knobs[name]) for name in TEXT_KNOBS if knobs.get(name) is not None}
     root = Path(knobs.get("bundle_root") or default_bundle())
-    knobs["bundle_root"] = str(root)
-    overlays = knobs.pop("config_file", ())
-    paths = [str(root / "configs" / name) for name in files]
-    paths += [overlays] if isinstance(overlays, str) else list(overlays)
+    knobs = {**knobs, "bundle_root": str(root)}
+    if root == HERE:  # what lies beside it, as ../data, must be found
+        root.mkdir(exist_ok=True)
+    paths = [str(bundle_file(root, name)) for name in files]
+    paths += [_overlay(root, name) for name in overlays]
     configuration = Configuration.read(paths, knobs)
     check_overrides(configuration)
-    metadata, logging_file = (str(root / "configs" / name) for name in ("metadata.json", "logging.conf"))
+    metadata, logging_file = (str(bundle_file(root, name)) for name in ("metadata.json", "logging.conf"))
     arguments = {"meta_file": metadata, "logging_file": logging_file, "workflow_type": workflow_type}
     own = own_configuration(configuration)
     if own is not None:
-        run_own(own, **arguments)
-        return
+        return run_own(own, **arguments).parser.get_parsed_content
     workflow = ConfigWorkflow(paths, **arguments, **{**knobs, "configuration": configuration})
     workflow.initialize()
     workflow.run()
     workflow.finalize()
+    return workflow.parser.get_parsed_content
+
+
+def _overlay(root: Path, name: str) -> str:
+    """The file of that name, or the bundle's own where there is none and it is a name alone."""
+    own = bundle_file(root, name)
+    return str(own) if not Path(name).exists() and Path(name).name == name and own.is_file() else name

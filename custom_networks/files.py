@@ -16,6 +16,8 @@ from filelock import FileLock, Timeout
 
 from custom_networks.errors import UserError
 
+PathLike = str | os.PathLike
+"""What names a file."""
 _UNFINISHED = re.compile(r"\.(.+)-[0-9a-f]{16}", re.DOTALL)
 
 

@@ -32,7 +32,7 @@ def _print_sentence(kind: type[BaseException], error: BaseException, traceback: 
 def readable_errors() -> None:
     """Print a user's mistake as one sentence instead of a traceback; still the process ends with code 1."""
     sys.excepthook = _print_sentence
-    for name in ("monai", "py.warnings"):
+    for name in ("monai", "py.warnings", "highdicom", "pydicom"):
         logging.getLogger(name).setLevel(logging.WARNING)
     hush_absent_decoder()
     logging.getLogger("ignite").setLevel(logging.CRITICAL)  # the exception itself says what ignite would

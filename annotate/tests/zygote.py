@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import annotate.app
 import annotate.label_app
 import annotate.serve
-from custom_networks.bundle_run import default_bundle
+from custom_networks.bundle_files import default_bundle
 
 annotate.label_app._shim_torchvision()
 import annotate.tasks  # noqa: E402

@@ -1,8 +1,5 @@
 """Reading and checking configurations: JSON files, overrides, and the values of knobs."""
 
-from custom_networks.configuration.checking import check_overrides, check_values
-from custom_networks.configuration.command_line import from_command_line
-from custom_networks.configuration.knobs import knob_values
-from custom_networks.configuration.merged import Configuration
+import lazy_loader
 
-__all__ = ["Configuration", "check_overrides", "check_values", "from_command_line", "knob_values"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,6 +11,7 @@ import numpy as np
 from monai.bundle import ConfigParser
 from numpy.typing import NDArray
 
+from custom_networks.bundle_files import config_file
 from custom_networks.configuration.merged import read_config
 from custom_networks.data.sources import checked_size
 from custom_networks.messages import hush_absent_decoder
@@ -70,7 +71,7 @@ def load_source(bundle_root: str | Path, checkpoint: str | Path | None, image_si
     hush_absent_decoder()
     root = Path(bundle_root)
     checkpoint = Path(checkpoint) if checkpoint else root / "models" / "model.pt"
-    config = read_config([root / "configs" / "inference.json"])
+    config = read_config([config_file(root, "inference.json")])
     side = checked_size(image_size or trained_size(checkpoint))[0]
     parser = ConfigParser(config)
     parser.update({"bundle_root": str(root), "checkpoint": str(checkpoint), "image_size": side, "device": "cpu"})
@@ -82,7 +83,7 @@ def load_source(bundle_root: str | Path, checkpoint: str | Path | None, image_si
         image_size=side,
         normalization=parser.get_parsed_content("normalization"),
         threshold=float(config["threshold"]),
-        about=read_config([root / "configs" / "metadata.json"]),
+        about=read_config([config_file(root, "metadata.json")]),
         preprocessing=parser.get_parsed_content("preprocessing"),
         bit_depth=trained_depth(checkpoint),
         classes=trained_classes(checkpoint),

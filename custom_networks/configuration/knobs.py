@@ -6,10 +6,20 @@ run has taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ast
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from custom_networks.flags import flag
+
 KNOBS = "_knobs_"
+GROUPS = "_groups_"
+PATHS = (
+    *("bundle_root", "dataset_dir", "datalist", "output_dir", "pretrained_encoder", "device", "checkpoint"),
+    *("cache_dir", "reader", "model_path", "runs_dir", "tracking_uri", "label_kind"),
+)
+"""Knobs that are text whatever it looks like, though their defaults are null or computed."""
 
 
 def knob_values(knobs: Mapping[str, tuple[Any, str]]) -> dict[str, Any]:
@@ -28,3 +38,52 @@ def knob_descriptions(config: Mapping[str, Any]) -> dict[str, str]:
         config: a configuration as its files have it.
     """
     return {name: description for name, (_, description) in config.get(KNOBS, {}).items()}
+
+
+def top_level(files: Sequence[Path]) -> dict[str, Any]:
+    """Merge configuration files as MONAI does, at their top alone, for what reads no more: knobs and their help.
+
+    Raises:
+        UserError: for a file that is missing or no JSON.
+    """
+    from custom_networks.configuration.merged import read_json
+
+    merged: dict[str, Any] = {}
+    for name, value in (pair for file in files for pair in read_json(file).items()):
+        known = merged.get(name.lstrip("+"))
+        if name.startswith("+") and isinstance(known, dict):
+            value = {**known, **value}
+        elif name.startswith("+") and isinstance(known, list):
+            value = [*known, *value]
+        merged[name.lstrip("+")] = value
+    return merged
+
+
+def is_computed(default: Any) -> bool:
+    """Whether a default is an expression or a reference of MONAI's, not a value."""
+    return isinstance(default, str) and default.startswith(("$", "@"))
+
+
+def typed(name: str, text: str, default: Any = None) -> Any:
+    """Read the value of an override from a command line, as MONAI's own command line does.
+
+    Text stays text where the default is text or names a file, so that no path becomes a number or a tuple.
+
+    Args:
+        name: id of the item that is set.
+        text: as it was typed.
+        default: of the item, in its configuration file.
+    """
+    if name in PATHS or (isinstance(default, str) and not is_computed(default)):
+        return None if text.lower() in ("null", "none") else text
+    value = flag(text)
+    if not isinstance(value, str):
+        return value
+    if text.startswith(("[", "{", "(")):
+        from fire.parser import DefaultParseValue
+
+        return DefaultParseValue(text)
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text

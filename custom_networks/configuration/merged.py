@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from monai.bundle import ConfigParser
 from pydantic import Field, JsonValue, RootModel
 
 from custom_networks.typed_files import read_model
@@ -30,6 +29,8 @@ def read_config(files: Sequence[str | Path]) -> dict[str, Any]:
     Raises:
         UserError: for a file that is missing or no JSON.
     """
+    from monai.bundle import ConfigParser
+
     for file in map(Path, files):
         read_json(file)
     return dict(ConfigParser.load_config_files([str(file) for file in files]))
@@ -65,6 +66,8 @@ class Configuration:
     @cached_property
     def merged(self) -> dict[str, Any]:
         """The files with the overrides set in them, as the run takes them."""
+        from monai.bundle import ConfigParser
+
         parser = ConfigParser(copy.deepcopy(dict(self.files)))
         parser.update(dict(self.overrides))
         return dict(parser.get())

@@ -7,7 +7,6 @@ each time.
 from __future__ import annotations
 
 import copy
-import functools
 import hashlib
 import logging
 import os
@@ -19,25 +18,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.config import PathLike
 from monai.data import CacheDataset, Dataset, MetaTensor, PersistentDataset
 from monai.data.utils import pickle_hashing
 from monai.transforms import Compose
 from monai.utils import convert_to_tensor, ensure_tuple
 
+from custom_networks.data.decoders import decoders
 from custom_networks.data.memory import free_memory
 from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError, nearest
-from custom_networks.files import sha256, write_atomically
+from custom_networks.files import PathLike, sha256, write_atomically
 from custom_networks.processes import rank
-from custom_networks.software import installed
 
 logger = logging.getLogger(__name__)
 
 CACHES = ("auto", "memory", "disk", "none")
 SHARE = 0.5  # of the free memory, or of the free disk, that a cache may take by itself
 ASKED = "as asked"
-DECODERS = ("sgdnet", "monai", "torch", "numpy", "pillow", "pydicom", "highdicom", "nibabel")
 
 
 def cached_dataset(
@@ -124,18 +121,6 @@ def _choose(needed: int, folder: Path) -> tuple[str, str]:
 
 def _size(count: int) -> str:
     return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.1f} MB"
-
-
-@functools.cache
-def decoders() -> str:
-    """Versions of the packages that decode pictures, and a hash of this package's code of `data`, for the cache's key.
-
-    The version alone would not tell a changed checkout.
-    """
-    code = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        code.update(path.read_bytes())
-    return f"{installed(DECODERS)} {code.hexdigest()}"
 
 
 class DiskCacheDataset(PersistentDataset):

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from monai.config import PathLike
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from custom_networks.data.pairing import Item, and_more, existing_folder
 from custom_networks.data.remote import fetch, fetch_names, is_remote, remote_base
 from custom_networks.errors import UserError, nearest
+from custom_networks.files import PathLike
 from custom_networks.typed_files import FileModel, Json, read_model
 from custom_networks.weights.segments import SegmentCode
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from monai.config import PathLike
-
 from custom_networks.data.datalist import Datalist
 from custom_networks.data.images import DEPTHS
 from custom_networks.errors import UserError
+from custom_networks.files import PathLike
 
 
 class Items(list[dict[str, Any]]):

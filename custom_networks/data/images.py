@@ -11,12 +11,12 @@ import os
 import zlib
 
 import numpy as np
-from monai.config import PathLike
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
 from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
+from custom_networks.files import PathLike
 
 MASK_FIX = "save it as 8-bit grey, 0 for background and 255 for foreground"
 LABELS_FIX = "save it as one grey channel of whole numbers, 0 for background (16-bit PNG holds 65,535 of them)"

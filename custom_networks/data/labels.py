@@ -7,14 +7,15 @@ loss draws the boundary from the first channel and segments the last.
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from monai.config import PathLike
+from typing import TYPE_CHECKING, Any
 
 from custom_networks.data.datalist import LABEL_KINDS, Datalist
 from custom_networks.data.pairing import Item
 from custom_networks.errors import UserError, nearest
+from custom_networks.files import PathLike
+
+if TYPE_CHECKING:
+    import torch
 
 
 def label_kind(knob: str | None = None, datalist: PathLike | None = None) -> str:
@@ -115,6 +116,8 @@ def with_classes(items: list[Item], kind: str, classes: int = 1) -> list[dict[st
 
 def to_whole_numbers(label: torch.Tensor) -> torch.Tensor:
     """Store a label map in 8 bits where its numbers fit, else in 32: a quarter of the memory in the cache."""
+    import torch
+
     return label.to(torch.uint8 if label.max() <= 255 else torch.int32)
 
 

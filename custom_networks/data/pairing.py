@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from monai.config import PathLike
-
 from custom_networks.data.remote import as_url, fetch, is_remote, scan
 from custom_networks.errors import UserError, nearest
+from custom_networks.files import PathLike
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MASK_SUFFIXES = ("_segmentation", "_mask", "_lesion")

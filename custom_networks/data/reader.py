@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from monai.config import PathLike
 from monai.data import PILReader
 from monai.utils import ensure_tuple
 
 from custom_networks.data.formats import read
+from custom_networks.files import PathLike
 
 
 class PictureReader(PILReader):

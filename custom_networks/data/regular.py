@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 
-from monai.config import PathLike
-
 from custom_networks.errors import UserError
-from custom_networks.files import printable, status_of_regular
+from custom_networks.files import PathLike, printable, status_of_regular
 
 
 def check_regular(path: PathLike) -> os.stat_result:

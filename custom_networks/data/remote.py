@@ -14,11 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from monai.config import PathLike
-
 from custom_networks.data.user_cache import user_cache
 from custom_networks.errors import UserError
-from custom_networks.files import lock_file, unfinished
+from custom_networks.files import PathLike, lock_file, unfinished
 
 PROTOCOLS = ("s3", "gs", "gcs", "az", "abfs", "abfss", "memory")
 _URL = re.compile(rf"({'|'.join(PROTOCOLS)}):/+(.+)", re.DOTALL)

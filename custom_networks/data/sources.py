@@ -6,7 +6,6 @@ import logging
 from typing import Any
 
 import torch
-from monai.config import PathLike
 
 from custom_networks.data.checking import check_items
 from custom_networks.data.checking.examine import Labels
@@ -15,6 +14,7 @@ from custom_networks.data.labels import with_classes
 from custom_networks.data.pairing import Item, find_images
 from custom_networks.data.splitting import load_datalist
 from custom_networks.errors import UserError
+from custom_networks.files import PathLike
 from custom_networks.network.sgdnet import SIZE_FACTOR
 from custom_networks.processes import from_first, rank
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from monai.config import PathLike
-
 from custom_networks.data.datalist import Datalist, Split
 from custom_networks.data.dealing import deal
 from custom_networks.data.pairing import Item, and_more, existing_folder, find_pairs
 from custom_networks.errors import UserError
+from custom_networks.files import PathLike
 
 FOLDS = 5
 Lists = tuple[list[Item], list[Item]]

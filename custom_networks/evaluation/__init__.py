@@ -1,8 +1,5 @@
 """Evaluation: every image of a split measured, one row each, and what a report needs of the few that stand out."""
 
-from custom_networks.evaluation.handler import Evaluation
-from custom_networks.evaluation.items import EvaluationSet, evaluation_set
-from custom_networks.evaluation.maps import MapsInferer
-from custom_networks.evaluation.results import conclude
+import lazy_loader
 
-__all__ = ["Evaluation", "EvaluationSet", "MapsInferer", "conclude", "evaluation_set"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monai.config import PathLike
-
 from custom_networks.data.checking.examine import Labels
 from custom_networks.data.checking.findings import Kind
 from custom_networks.data.checking.read import DataSet
@@ -22,6 +20,7 @@ from custom_networks.data.splitting import load_datalist, load_test_list
 from custom_networks.errors import UserError, nearest
 from custom_networks.evaluation.classes import class_columns
 from custom_networks.evaluation.trained import check_images, check_settings
+from custom_networks.files import PathLike
 from custom_networks.metrics.detection import LESION_COLUMNS
 from custom_networks.metrics.instances import INSTANCE_COLUMNS
 from custom_networks.metrics.policies import FLAGS, METRICS

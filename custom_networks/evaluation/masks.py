@@ -43,7 +43,7 @@ def evaluate_masks(
     subgroups: str | None = None,
     output_dir: str | Path | None = None,
     **options: Any,
-) -> None:
+) -> Path:
     """Measure the masks of a folder and write rows, summary and what a report and a comparison need.
 
     Args:
@@ -61,6 +61,9 @@ def evaluate_masks(
         subgroups: columns to summarise by, with commas.
         output_dir: new folder of the evaluation.
         options: tolerance, thumbnails, detection_iou, reader and overwrite, see `Measurement`.
+
+    Returns:
+        The folder of the evaluation.
 
     Raises:
         UserError: for folders that do not pair, masks that cannot be read, sizes that differ, impossible settings.
@@ -94,6 +97,7 @@ def evaluate_masks(
     settings |= {"split": listed.split, "subgroups": chosen, "label_kind": what, "output_dir": str(folder), **options}
     extra = {"predictions": {"folder": str(predictions), "probabilities": scale is not None}}
     conclude(measured, None, {**settings, "seed": seed}, seed=seed, extra=extra)
+    return folder
 
 
 def _labels_only(labels: str, images: str | Path | None, kind: str, classes: int) -> EvaluationSet:

@@ -1,7 +1,5 @@
 """Export: the trained network as a file that runs without this package, and the bundle as one archive."""
 
-from custom_networks.export.archive import write_archive
-from custom_networks.export.exporting import Exported, export_model
-from custom_networks.export.registry import FORMATS
+import lazy_loader
 
-__all__ = ["FORMATS", "Exported", "export_model", "write_archive"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

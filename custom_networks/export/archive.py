@@ -16,6 +16,7 @@ from typing import IO, Any
 import torch
 
 import custom_networks
+from custom_networks.bundle_files import bundle_source
 from custom_networks.configuration.inference import Source, load_source
 from custom_networks.errors import UserError
 from custom_networks.export.torchscript import open_
@@ -29,7 +30,7 @@ NAME = "sgdnet_2d_segmentation"
 CHECKSUMS = "checksums.sha256"
 DATE = (1980, 1, 1, 0, 0, 0)  # the same for every file, so that the same files make the same archive
 STORED = (".pt", ".ts")  # weights do not shrink
-SOURCES = (".py", ".html", ".css", ".js")  # code, and the templates of the report
+SOURCES = (".py", ".pyi", ".html", ".css", ".js")  # code, and the templates of the report
 
 Files = dict[str, bytes | Path]
 
@@ -94,11 +95,12 @@ def check_script(path: Path, source: Source) -> None:
 
 def collect(bundle_root: Path, source: Source) -> Files:
     """Return every file of the archive by name: bytes, or the path to copy."""
-    files: Files = {"LICENSE": bundle_root / "LICENSE", "requirements.txt": requirements(source.about)}
+    own = bundle_source(bundle_root)
+    files: Files = {"LICENSE": own / "LICENSE", "requirements.txt": requirements(source.about)}
     for folder in ("configs", "docs"):
         files |= {
-            path.relative_to(bundle_root).as_posix(): path
-            for path in (bundle_root / folder).rglob("*")
+            path.relative_to(own).as_posix(): path
+            for path in (own / folder).rglob("*")
             if path.is_file() and not path.name.startswith(".")
         }
     files |= {"models/model.pt": source.checkpoint, "models/model.json": about_weights(source)}

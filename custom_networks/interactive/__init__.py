@@ -1,7 +1,5 @@
 """Interactive segmentation: guidance by clicks, scribbles and boxes, its simulation, and the predictor."""
 
-from custom_networks.interactive.guidance import Guidance
-from custom_networks.interactive.predictor import Answer, InteractivePredictor
-from custom_networks.weights.reading import takes_clicks
+import lazy_loader
 
-__all__ = ["Answer", "Guidance", "InteractivePredictor", "takes_clicks"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

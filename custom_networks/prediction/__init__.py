@@ -1,7 +1,5 @@
 """Prediction: any image in, a mask out, from the command line or from Python."""
 
-from custom_networks.prediction.options import Options
-from custom_networks.prediction.predictor import SGDNetPredictor
-from custom_networks.prediction.result import Prediction
+import lazy_loader
 
-__all__ = ["Options", "Prediction", "SGDNetPredictor"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from custom_networks.configuration.checking import check_values
+from custom_networks.bundle_files import config_file
 from custom_networks.configuration.merged import read_config
 from custom_networks.errors import UserError
 from custom_networks.files import sha256
@@ -20,7 +19,7 @@ from custom_networks.metrics.watershed import watershed_parameters
 from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.prediction.execution import describe, execute
 from custom_networks.prediction.journal import INSTANCES, has_instances
-from custom_networks.prediction.options import Options
+from custom_networks.prediction.options import Options, Request
 from custom_networks.prediction.outputs import chosen_outputs
 from custom_networks.prediction.parts import Part
 from custom_networks.prediction.plan import make_plan, settings_of
@@ -30,51 +29,27 @@ from custom_networks.weights.reading import trained_classes, trained_codes, trai
 SOME_FAILED = 2
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a command line asks for, described at `verbs.predict`; what it leaves out is as here and in `Options`."""
-
-    inputs: Sequence[str]
-    output: Path
-    bundle_root: Path
-    dataset_dir: str | None = None
-    checkpoint: str | None = None
-    outputs: str = "mask"
-    options: dict[str, Any] = field(default_factory=dict)
-    image_size: int | None = None
-    spacing: float = 0.0
-    axis: int = 2
-    batch_size: int = 1
-    num_workers: int = 0
-    device: str | None = None
-    cuda_graphs: bool = False
-    watershed: str | None = None
-    dry_run: bool = False
-    overwrite: bool = False
-    part: str | None = None
-
-
-def predict_images(request: Request) -> int:
+def predict_images(request: Request) -> tuple[int, dict[str, Any]]:
     """Predict images and print what happened.
 
     Args:
         request: what is asked for.
 
     Returns:
-        Exit code: 0, or 2 when some images failed.
+        Exit code, 0, or 2 when some images failed; and what happened, for machines.
 
     Raises:
         UserError: for a mistake that concerns all images.
     """
     readable_errors()
-    _check(request)
     part = Part.parse(request.part)
-    config = read_config([request.bundle_root / "configs" / "inference.json"])
-    checkpoints = _checkpoints(request.checkpoint or str(request.bundle_root / "models" / "model.pt"))
+    root = Path(request.bundle_root or ".")
+    config = read_config([config_file(root, "inference.json")])
+    checkpoints = _checkpoints(request.checkpoint or str(root / "models" / "model.pt"))
     checkpoint, *others = checkpoints
     options = Options(
         **{
-            "image_size": request.image_size or trained_size(checkpoint),
+            "image_size": trained_size(checkpoint),
             "threshold": config["threshold"],
             "bit_depth": trained_depth(checkpoint),
             "watershed": watershed_parameters(request.watershed),
@@ -84,7 +59,7 @@ def predict_images(request: Request) -> int:
     device = request.device or ("cuda" if torch.cuda.is_available() else "cpu")
     options = replace(options, amp=MixedPrecisionInferer(options.amp, device).amp)  # what is used is recorded
     names = trained_classes(checkpoint)
-    output = Path(os.path.expanduser(request.output))  # noqa: PTH111  ~nouser stays as it is
+    output = Path(os.path.expanduser(request.output or root / "predictions"))  # noqa: PTH111  ~nouser stays as it is
     outputs = chosen_outputs(request.outputs, options.tta, names)
     if has_instances(output, part) and INSTANCES not in outputs:  # further images get theirs too
         outputs = chosen_outputs([*outputs, INSTANCES], options.tta, names)
@@ -99,12 +74,13 @@ def predict_images(request: Request) -> int:
     }
     plan = make_plan(inputs, output, outputs, **more)
     if request.dry_run:
-        print("\n".join(describe(plan)))
-        return 0
+        lines = describe(plan)
+        print("\n".join(lines))
+        return 0, {"output": str(output), "dry_run": lines}
 
     def load() -> SGDNetPredictor:
         return SGDNetPredictor.from_bundle(
-            request.bundle_root,
+            root,
             checkpoints if others else checkpoint,
             device=device,
             edge=bool({"edge", "instances"} & set(outputs)),
@@ -115,27 +91,14 @@ def predict_images(request: Request) -> int:
 
     outcome = execute(plan, load, request.batch_size, request.num_workers, lambda line: print(line, file=sys.stderr))
     print(f"{output}: {outcome}", flush=True)
-    return SOME_FAILED if outcome.failures else 0
-
-
-def _check(request: Request) -> None:
-    for name in ("dry_run", "overwrite", "cuda_graphs"):
-        value = getattr(request, name)
-        if not isinstance(value, bool):
-            raise UserError(f"--{name} {value}: must be true or false; images come before the flags")
-    spacing = request.spacing
-    if isinstance(spacing, bool) or not isinstance(spacing, int | float) or not 0 <= spacing < float("inf"):
-        raise UserError(f"--spacing {spacing}: must be a number of millimetres, such as 0.05")
-    if isinstance(request.axis, bool) or request.axis not in (0, 1, 2):
-        raise UserError(f"--axis {request.axis}: must be 0, 1 or 2, the axis along which slices are counted")
-    check_values(
-        {
-            "batch_size": request.batch_size,
-            "num_workers": request.num_workers,
-            "device": request.device or "cpu",
-            "amp": request.options.get("amp", False),
-        }
-    )
+    found = {
+        "output": str(output),
+        "predicted": outcome.done,
+        "done_before": outcome.skipped,
+        "failed": [{"image": str(source.path), "reason": reason} for source, reason in outcome.failures],
+        "review": outcome.review,
+    }
+    return SOME_FAILED if outcome.failures else 0, found
 
 
 def _checkpoints(text: str) -> list[Path]:

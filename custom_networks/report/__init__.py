@@ -1,5 +1,5 @@
 """`sgdnet report`: an evaluation or a training as one self-contained HTML file."""
 
-from custom_networks.report.command import write_report
+import lazy_loader
 
-__all__ = ["write_report"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -144,12 +144,15 @@ def continue_run(configuration: Configuration | None) -> None:
         sys.exit(0)
 
 
-def run_own(own: Configuration, **arguments: Any) -> None:
+def run_own(own: Configuration, **arguments: Any) -> ConfigWorkflow:
     """Run a resumed run's own configuration.
 
     Args:
         own: see `own_configuration`.
         arguments: of MONAI's `ConfigWorkflow`, beside those of the command.
+
+    Returns:
+        The workflow, which has run.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / CONFIG
@@ -159,6 +162,7 @@ def run_own(own: Configuration, **arguments: Any) -> None:
     workflow.initialize()
     workflow.run()
     workflow.finalize()
+    return workflow
 
 
 def _is_free(name: str) -> bool:

@@ -15,7 +15,8 @@ from networks import TOY, toy_network
 from PIL import Image
 from toy_weights import write_record
 
-from custom_networks.interactive import InteractivePredictor, takes_clicks
+from custom_networks.interactive import InteractivePredictor
+from custom_networks.weights import takes_clicks
 from custom_networks.weights.normalization import IMAGENET
 
 FILES = "['configs/train.json','configs/train_interactive.json']"

@@ -529,10 +529,12 @@ def _table() -> Iterator[Bad]:
     for name, (spoil, word) in FOLDERS.items():
         yield Bad(f"folder: {name}", "folder", spoil, word)
     for name, new in NAMES.items():
-        yield Bad(f"name {name}, an empty mask file", "folder", renamed_and_emptied(new), "masks")
-        if name == "not in UTF-8":
-            yield Bad(f"name {name}, works", "folder", renamed(new), works=True, verbs=("check", "train", "evaluate"))
-            yield Bad(f"name {name}", "folder", renamed(new), "caf", verbs=("prepare",))
+        refused = ("prepare",) if name == "not in UTF-8" else ()
+        verbs = tuple(verb for verb in ("check", "prepare", "train", "evaluate") if verb not in refused)
+        yield Bad(f"name {name}, an empty mask file", "folder", renamed_and_emptied(new), "masks", verbs=verbs)
+        if refused:
+            yield Bad(f"name {name}, works", "folder", renamed(new), works=True, verbs=verbs)
+            yield Bad(f"name {name}", "folder", renamed(new), "caf", verbs=refused)
         else:
             yield Bad(f"name {name}", "folder", renamed(new), works=True)
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel as nib
 from data_sets import Layout
 
 from custom_networks.cli import main
@@ -20,6 +21,7 @@ from custom_networks.data import checked_datalist, class_count, label_kind
 from custom_networks.errors import UserError
 from custom_networks.evaluation import evaluation_set
 
+nib.imageglobals.logger.name  # noqa: B018  nibabel logs to the stream of its first import, which must not be a verb's
 SECONDS = 20  # a verb takes a tenth of a second; what takes so long hangs
 
 

@@ -14,9 +14,10 @@ from torch import nn
 from toy_weights import write_record
 
 from custom_networks.errors import UserError
-from custom_networks.interactive import Guidance, InteractivePredictor, takes_clicks
+from custom_networks.interactive import Guidance, InteractivePredictor
 from custom_networks.network.interactive import InteractiveSGDNet
 from custom_networks.prediction import SGDNetPredictor
+from custom_networks.weights import takes_clicks
 from custom_networks.weights.normalization import ISIC
 
 

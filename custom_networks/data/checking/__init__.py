@@ -1,6 +1,5 @@
 """`sgdnet check`, and the quick part of it that runs before every training."""
 
-from custom_networks.data.checking.findings import Finding, Kind
-from custom_networks.data.checking.quick import check_items
+import lazy_loader
 
-__all__ = ["Finding", "Kind", "check_items"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -19,6 +19,8 @@ from custom_networks.data.labels import label_kind
 from custom_networks.errors import UserError
 from custom_networks.files import write_atomically
 
+PRINTED = "-"  # as the name of the JSON file
+
 
 def check_command(
     data: tuple[Any, ...],
@@ -29,18 +31,21 @@ def check_command(
     dataset_dir: Any,
     kind: Any = None,
     cluster: str = "",
-) -> None:
-    """Check data sets, print the table, and write what was asked for; exits with 1 where there are errors.
+) -> bool:
+    """Check data sets, print the table, and write what was asked for.
 
     Args:
         data: datalists or folders.
-        json_file: where the JSON goes, or None.
+        json_file: where the JSON goes, "-" to print it in place of the table, or None.
         sheet: where the contact sheet goes, or None.
         near_duplicates: whether to search for them.
         num_workers: threads, or None.
         dataset_dir: where a datalist's files lie that are not beside it, or None.
         kind: of the labels, or None for what each datalist says.
         cluster: address of a Dask scheduler, or empty.
+
+    Returns:
+        Whether there are no errors.
 
     Raises:
         UserError: without data, for data or a number that cannot be, or for a file that cannot be written.
@@ -52,7 +57,7 @@ def check_command(
     ):
         raise UserError(f"--num_workers {num_workers}: must be a whole number from 1 up")
     for name, value, ending in (("json", json_file, ".json"), ("sheet", sheet, ".png")):
-        if value is not None and not str(value).lower().endswith(ending):
+        if value not in (None, PRINTED) and not str(value).lower().endswith(ending):
             raise UserError(f"--{name} {value}: give the name of a file that ends in {ending}")
     data_sets = [read_data_set(str(source), dataset_dir) for source in data]
     if kind is not None:
@@ -60,14 +65,13 @@ def check_command(
             each.labels = Labels(label_kind(kind), each.labels.classes)
     bar = _bar if sys.stderr.isatty() else None
     report = run_check(data_sets, near_duplicates, num_workers, bar, cluster=cluster)
-    print(as_table(report))
-    if json_file is not None:
-        text = json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n"
+    print(text if json_file == PRINTED else as_table(report), end="" if json_file == PRINTED else "\n")
+    if json_file not in (None, PRINTED):
         write_atomically(Path(str(json_file)), lambda file: file.write(text.encode(errors="backslashreplace")))
     if sheet is not None:
         write_contact_sheet(Path(str(sheet)), report)
-    if report.errors:
-        sys.exit(1)
+    return not report.errors
 
 
 def _bar(results: Iterable[Any], count: int) -> Iterable[Any]:

@@ -20,9 +20,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from custom_networks.data.caching import decoders
 from custom_networks.data.checking.examine import Examined, Labels
 from custom_networks.data.checking.findings import Finding, Kind
+from custom_networks.data.decoders import decoders
 from custom_networks.data.user_cache import user_cache
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monai.config import PathLike
-
 from custom_networks.data.checking.examine import Labels
 from custom_networks.data.checking.findings import Finding, Kind
 from custom_networks.data.datalist import SPLITS, Datalist, Split
@@ -16,6 +14,7 @@ from custom_networks.data.labels import with_classes
 from custom_networks.data.pairing import Item, find_pairs
 from custom_networks.data.splitting import split_datalist
 from custom_networks.errors import UserError
+from custom_networks.files import PathLike
 
 
 @dataclass

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from monai.config import PathLike
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -32,6 +31,7 @@ from custom_networks.data.images import (
 )
 from custom_networks.data.pairing import EXTENSIONS
 from custom_networks.errors import UserError, nearest
+from custom_networks.files import PathLike
 
 __all__ = ["KINDS", "Opened", "Slice", "Spacing", "read", "stem", "stored_image"]
 

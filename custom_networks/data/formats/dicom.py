@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from monai.config import PathLike
 from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
 from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
+from custom_networks.files import PathLike
 
 logger = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from monai.config import PathLike
 from PIL import Image
 
 from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
+from custom_networks.files import PathLike
 
 EXTENSIONS = (".nii", ".nii.gz")
 _PERCENTILES = (0.5, 99.5)

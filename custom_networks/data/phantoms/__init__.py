@@ -6,7 +6,6 @@ several colours in one lesion, hairs, rulers, gel bubbles, freckles, black corne
 clinical. A phantom depends on its seed, its index and its size alone; each layer has a random stream of its own.
 """
 
-from custom_networks.data.phantoms.drawing import AREA_RANGE, MIN_SIZE, draw_phantom
-from custom_networks.data.phantoms.writing import write_phantoms
+import lazy_loader
 
-__all__ = ["AREA_RANGE", "MIN_SIZE", "draw_phantom", "write_phantoms"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

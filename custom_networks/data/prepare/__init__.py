@@ -1,7 +1,5 @@
 """`sgdnet prepare`: from a data set as it is downloaded to a MONAI datalist, with splits, a cache and a data card."""
 
-from custom_networks.data.prepare.command import prepare_dataset
-from custom_networks.data.prepare.kinds import KINDS
-from custom_networks.data.prepare.settings import Settings
+import lazy_loader
 
-__all__ = ["KINDS", "Settings", "prepare_dataset"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,12 +1,5 @@
 """What a prediction is written as, one file for each kind."""
 
-from custom_networks.prediction.outputs.case import Case, Volume
-from custom_networks.prediction.outputs.registry import (
-    IMAGE_OUTPUTS,
-    TABLE_OUTPUTS,
-    chosen_outputs,
-    follows_objects,
-    image_output,
-)
+import lazy_loader
 
-__all__ = ["IMAGE_OUTPUTS", "TABLE_OUTPUTS", "Case", "Volume", "chosen_outputs", "follows_objects", "image_output"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,16 @@
+from .hausdorff import HausdorffDistance95 as HausdorffDistance95
+from .hausdorff import Misses as Misses
+from .image_metrics import measure as measure
+from .instances import InstanceCounts as InstanceCounts
+from .instances import PooledPanopticQuality as PooledPanopticQuality
+from .instances import match_instances as match_instances
+from .policies import FLAGS as FLAGS
+from .policies import METRICS as METRICS
+from .policies import Case as Case
+from .policies import Metric as Metric
+from .policies import policy_table as policy_table
+from .probability import Calibration as Calibration
+from .watershed import GRID as GRID
+from .watershed import WatershedParameters as WatershedParameters
+from .watershed import split_instances as split_instances
+from .watershed import tune as tune

@@ -1,0 +1,7 @@
+from .case import Case as Case
+from .case import Volume as Volume
+from .registry import IMAGE_OUTPUTS as IMAGE_OUTPUTS
+from .registry import TABLE_OUTPUTS as TABLE_OUTPUTS
+from .registry import chosen_outputs as chosen_outputs
+from .registry import follows_objects as follows_objects
+from .registry import image_output as image_output

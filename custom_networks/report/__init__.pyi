@@ -1,0 +1,1 @@
+from .command import write_report as write_report

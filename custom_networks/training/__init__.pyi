@@ -1,0 +1,10 @@
+from .averaging import AveragedWeights as AveragedWeights
+from .averaging import AverageUpdate as AverageUpdate
+from .gradients import FiniteCheck as FiniteCheck
+from .gradients import GradientClipping as GradientClipping
+from .reproducibility import set_gpu_math as set_gpu_math
+from .reproducibility import set_seed as set_seed
+from .schedule import PolynomialDecay as PolynomialDecay
+from .seeding import EpochSeed as EpochSeed
+from .trainer import BatchTrainer as BatchTrainer
+from .validation import EpochValidation as EpochValidation

@@ -1,0 +1,14 @@
+from .network import interactive_network as interactive_network
+from .network import load_checkpoint as load_checkpoint
+from .network import trained_network as trained_network
+from .normalization import Normalization as Normalization
+from .reading import record_of as record_of
+from .reading import setting_of as setting_of
+from .reading import takes_clicks as takes_clicks
+from .reading import trained_classes as trained_classes
+from .reading import trained_depth as trained_depth
+from .reading import trained_normalization as trained_normalization
+from .reading import trained_outputs as trained_outputs
+from .reading import trained_size as trained_size
+from .record import WeightsRecord as WeightsRecord
+from .training import About as About

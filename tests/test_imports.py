@@ -1,0 +1,70 @@
+"""Packages import what they offer when it is asked for: `sgdnet --help` starts without torch, MONAI and MLflow."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pickle
+import pkgutil
+import pydoc
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import custom_networks
+
+HEAVY = ("torch", "monai", "ignite", "mlflow", "scipy", "pandas", "matplotlib", "pydicom", "nibabel")
+PROCESSOR_SECONDS = 0.5
+
+
+def started(code: str) -> dict[str, object]:
+    """Run code in a fresh interpreter: its processor time in seconds, and what it imported of `HEAVY`."""
+    probe = (
+        f"{code}\nimport json, sys, time\n"
+        f"loaded = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "print(json.dumps({'seconds': time.process_time(), 'loaded': loaded}))"
+    )
+    result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True)
+    return dict(json.loads(result.stdout.splitlines()[-1]))
+
+
+def packages() -> list[str]:
+    found = pkgutil.walk_packages(custom_networks.__path__, "custom_networks.")
+    return ["custom_networks", *(each.name for each in found if each.ispkg)]
+
+
+def test_the_package_itself_imports_nothing_heavy() -> None:
+    assert started("import custom_networks")["loaded"] == []
+
+
+def test_preparing_and_checking_data_need_no_network_library() -> None:
+    loaded = started(
+        "from custom_networks.data.prepare import prepare_dataset\nimport custom_networks.data.checking.command"
+    )
+    assert not {"torch", "monai", "ignite", "mlflow"} & set(loaded["loaded"])  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("name", packages())
+def test_every_name_that_a_package_offers_exists(name: str) -> None:
+    package = importlib.import_module(name)
+    for each in getattr(package, "__all__", ()):
+        assert getattr(package, each) is not None
+        assert each in dir(package)
+
+
+def test_a_class_is_found_by_its_name_and_survives_pickling() -> None:
+    assert pydoc.locate("custom_networks.SGDNet") is custom_networks.SGDNet
+    assert pickle.loads(pickle.dumps(custom_networks.SGDNet)) is custom_networks.SGDNet
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="SGDNett"):
+        _ = custom_networks.SGDNett  # type: ignore[attr-defined]
+
+
+def test_a_lazy_package_has_its_names_in_a_stub_for_type_checkers() -> None:
+    for name in packages():
+        source = Path(str(importlib.import_module(name).__file__))
+        assert ("attach_stub" in source.read_text()) == source.with_suffix(".pyi").is_file()

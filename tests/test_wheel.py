@@ -1,0 +1,92 @@
+"""The wheel in an empty environment and an empty folder: every verb works, and writes below that folder alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from networks import TOY_OVERRIDES
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+TOY = [word for name, value in TOY_OVERRIDES.items() for word in (f"--{name}", str(value))]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built without a network from a copy, so that no `build/` of the checkout gets into it."""
+    pytest.importorskip("setuptools")
+    source = tmp_path_factory.mktemp("source") / "sgdnet"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, source)
+    no_results = shutil.ignore_patterns("__pycache__", "models", "runs", "eval", "cache", "predictions")
+    shutil.copytree(REPOSITORY / "custom_networks", source / "custom_networks", symlinks=True, ignore=no_results)
+    shutil.copytree(REPOSITORY / "bundle", source / "bundle", ignore=no_results)
+    target = source.parent / "dist"
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*command, "--wheel-dir", target, source], check=True, timeout=120)
+    return next(target.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`bin/` of an environment with the wheel, whose other packages are those of this one."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False, symlinks=True)
+    packages = next(folder.glob("lib/python*/site-packages"))
+    command = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "--quiet", "--no-deps"]
+    subprocess.run([*command, "--no-index", wheel], check=True, timeout=120)
+    (packages / "others.pth").write_text(sysconfig.get_path("purelib"))
+    return folder / "bin"
+
+
+def sgdnet(installed: Path, cwd: Path, *words: object) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHONPATH", "MLFLOW"))}
+    result = subprocess.run(
+        [installed / "sgdnet", *map(str, words)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=200
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def state(folder: Path) -> dict[Path, int]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+def test_the_wheel_holds_configurations_templates_and_stubs(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for folder, pattern in (("bundle/configs", "*"), ("custom_networks/report/templates", "*")):
+        for path in (REPOSITORY / folder).glob(pattern):
+            inside = folder if folder.startswith("custom_networks") else f"custom_networks/{folder}"
+            assert f"{inside}/{path.name}" in names
+    assert {"custom_networks/__init__.pyi", "custom_networks/py.typed", "custom_networks/bundle/LICENSE"} <= names
+    assert not [name for name in names if name.startswith(("tests/", "annotate/", "custom_networks/bundle/models"))]
+
+
+def test_from_phantoms_to_an_archive_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
+    package = next(installed.parent.glob("lib/python*/site-packages/custom_networks"))
+    before = state(package)
+    assert "Phantoms in data/phantoms" in sgdnet(installed, tmp_path, "phantoms", "--count", 6, "--size", 64)
+    small = ("--image_size", 64, "--batch_size", 4, "--num_workers", 0)
+    sgdnet(installed, tmp_path, "train", *small, "--max_epochs", 1, "--tracking", "false", *TOY)
+    assert (tmp_path / "bundle" / "models" / "model.pt").is_file()
+    sgdnet(installed, tmp_path, "evaluate", "--num_workers", 0, "-o", "eval")
+    assert (tmp_path / "eval" / "per_image.csv").is_file()
+    sgdnet(installed, tmp_path, "predict", "data/phantoms/images")
+    assert len(list((tmp_path / "bundle" / "predictions").glob("*.png"))) == 6
+    sgdnet(installed, tmp_path, "export", "--format", "torchscript")
+    assert (tmp_path / "bundle" / "models" / "model.ts").is_file()
+    sgdnet(installed, tmp_path, "package")
+    names = zipfile.ZipFile(tmp_path / "sgdnet_2d_segmentation.zip").namelist()
+    assert "sgdnet_2d_segmentation/configs/train.json" in names
+    assert "sgdnet_2d_segmentation/custom_networks/__init__.pyi" in names
+    assert state(package) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"bundle", "data", "eval", "sgdnet_2d_segmentation.zip"}
