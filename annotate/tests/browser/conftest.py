@@ -80,9 +80,9 @@ def interactive_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def clicking(tmp_path_factory: pytest.TempPathFactory, interactive_weights: Path) -> Iterator[Server]:
-    """A server with ten phantoms of 128 x 128 and weights that take clicks, scribbles and boxes."""
+    """A server with twelve phantoms of 128 x 128 and weights that take clicks, scribbles and boxes."""
     folder = tmp_path_factory.mktemp("clicking")
-    running = Server(write_phantoms(folder / "phantoms", count=10, size=128), interactive_weights).start()
+    running = Server(write_phantoms(folder / "phantoms", count=12, size=128), interactive_weights).start()
     yield running
     running.kill()
 

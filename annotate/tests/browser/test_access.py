@@ -39,7 +39,7 @@ def test_axe_finds_no_violation(visit, server, theme):
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_axe_finds_no_violation_in_a_conflict(visit, clicking, theme):
-    image = f"phantom_00{['dark', 'light'].index(theme)}.png"
+    image = f"phantom_01{['dark', 'light'].index(theme)}.png"
     first, second = (visit(image, tool="box", theme=theme, name=name, at=clicking) for name in ("Ada", "Bob"))
     for at, corner in ((first, 50), (second, 70)):
         at.drag([(10, 10), (corner, corner)], keys=["Shift"])
