@@ -20,9 +20,9 @@ from annotate.errors import NotFound, Unfit
 from annotate.labels import Version
 from annotate.service import Service
 from custom_networks.data.formats import read, stem
-from custom_networks.prediction.outputs.case import Case
+from custom_networks.prediction.outputs.case import PredictedCase
 from custom_networks.prediction.outputs.coco import Row, coco_file, coco_rows
-from custom_networks.prediction.reading import Picture
+from custom_networks.prediction.reading import ReadImage
 from custom_networks.prediction.result import Prediction
 
 FORMATS = ("datalist", "coco", "dicomseg")
@@ -92,10 +92,12 @@ def _coco(archive: zipfile.ZipFile, service: Service, names: list[str], classes:
         pixels = _pixels(service, name, service.labels.get(name))
         mask = pixels > 0
         nothing = np.zeros(mask.shape, np.float32)
-        drawn = Prediction(Picture(np.zeros((*mask.shape, 3), np.uint8)), mask, nothing, None, None, 1.0, False, pixels)
+        drawn = Prediction(
+            ReadImage(np.zeros((*mask.shape, 3), np.uint8)), mask, nothing, None, None, 1.0, False, pixels
+        )
         rows = [
             {key: value for key, value in row.items() if key != "score"}
-            for row in coco_rows(Case(service.studies.path(name), name, drawn))
+            for row in coco_rows(PredictedCase(service.studies.path(name), name, drawn))
         ]
         listed.append(({"image": f"images/{name}", "width": mask.shape[1], "height": mask.shape[0]}, rows))
         archive.write(service.studies.path(name), f"images/{name}")

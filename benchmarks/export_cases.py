@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from benchmarks.measure import Row, Settings, summarize, time_interleaved
-from custom_networks.configuration.inference import Source, load_source
+from custom_networks.configuration.inference import TrainedSource, load_source
 from custom_networks.errors import UserError
 from custom_networks.export import FORMATS, export_model
 from custom_networks.export.common import KEPT, Images, Run
@@ -70,7 +70,7 @@ def score(run: Run, inputs: list[Images], expected: list[Images], truth: list[Im
 
 
 def opened(
-    source: Source, settings: Settings, folder: Path, calibration: Path, formats: Sequence[str] | None
+    source: TrainedSource, settings: Settings, folder: Path, calibration: Path, formats: Sequence[str] | None
 ) -> tuple[dict[str, Run], list[Row]]:
     """Export and open every case; one that is refused keeps its row, with the reason."""
     runs: dict[str, Run] = {BASELINE: in_torch(source.network)}

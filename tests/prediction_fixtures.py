@@ -18,7 +18,7 @@ from toy_weights import write_record
 from custom_networks.configuration.inference import load_source
 from custom_networks.export.images import listed_images
 from custom_networks.prediction import Prediction, SGDNetPredictor
-from custom_networks.prediction.reading import Picture
+from custom_networks.prediction.reading import ReadImage
 from custom_networks.prediction.views import VIEWS
 
 
@@ -75,4 +75,4 @@ def drawn(mask: NDArray[np.bool_], spacing: tuple[float, float] | None = None) -
     probability = np.where(mask, np.float32(0.9), np.float32(0.1))
     edge = np.zeros(mask.shape, np.float32)
     spread = np.full(mask.shape, 0.25, np.float32)
-    return Prediction(Picture(pixels, spacing), mask, probability, edge, spread, 0.85, False)
+    return Prediction(ReadImage(pixels, spacing), mask, probability, edge, spread, 0.85, False)

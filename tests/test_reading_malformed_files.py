@@ -20,14 +20,14 @@ from custom_networks.data.checking.read import read_data_set
 from custom_networks.data.datalist import Datalist
 from custom_networks.data.depth import declared_depth
 from custom_networks.data.prepare.folders import find_listed, user_table
-from custom_networks.data.prepare.journal import Journal
+from custom_networks.data.prepare.journal import PreparationJournal
 from custom_networks.data.prepare.lists import external_test
 from custom_networks.data.splitting import load_datalist, load_test_list
 from custom_networks.errors import UserError
 from custom_networks.evaluation.items import evaluation_set
 from custom_networks.export.images import listed_images
 from custom_networks.metrics.watershed import WatershedParameters, watershed_parameters
-from custom_networks.prediction.journal import Journal as PredictionJournal
+from custom_networks.prediction.journal import PredictionJournal
 from custom_networks.run.record import read_metrics
 from custom_networks.weights import record_of
 
@@ -169,7 +169,11 @@ def test_journals_pass_over_what_they_do_not_know(tmp_path: Path) -> None:
     case |= {"copied": False, "stamps": [[1, 2]]}
     image = {"name": "a", "source": "a", "stamp": [1], "files": {"mask": "a.png"}, "tables": {}, "row": {"image": "a"}}
     for make, name, lines in (
-        (Journal, "prepare.jsonl", ({"settings": {"kind": "x"}}, {"written": {"a": "0"}}, {"planned": ["a"]}, case)),
+        (
+            PreparationJournal,
+            "prepare.jsonl",
+            ({"settings": {"kind": "x"}}, {"written": {"a": "0"}}, {"planned": ["a"]}, case),
+        ),
         (PredictionJournal, "predict.jsonl", ({"settings": {"kind": "x"}}, {"tables_written": ["a"]}, image)),
     ):
         for line in lines:

@@ -22,7 +22,7 @@ from custom_networks.weights.reading import trained_classes, trained_depth, trai
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainedSource:
     """A trained network as the bundle's `inference.json` has it.
 
     Attributes:
@@ -53,7 +53,7 @@ class Source:
         return np.ascontiguousarray(np.asarray(image, dtype=np.float32))
 
 
-def load_source(bundle_root: str | Path, checkpoint: str | Path | None, image_size: int | None) -> Source:
+def load_source(bundle_root: str | Path, checkpoint: str | Path | None, image_size: int | None) -> TrainedSource:
     """Load weights into the network of a bundle, which their record rebuilds.
 
     Args:
@@ -77,7 +77,7 @@ def load_source(bundle_root: str | Path, checkpoint: str | Path | None, image_si
     parser.update({"bundle_root": str(root), "checkpoint": str(checkpoint), "image_size": side, "device": "cpu"})
     network = parser.get_parsed_content("network_def")
     load_checkpoint(network, checkpoint)
-    return Source(
+    return TrainedSource(
         network=network.eval(),
         checkpoint=checkpoint,
         image_size=side,

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from custom_networks.metrics.image_metrics import measure
-from custom_networks.metrics.policies import FLAGS, Case
+from custom_networks.metrics.policies import FLAGS, Presence
 from custom_networks.statistics.summary import summarise
 
 CLASS_METRICS = ("dice", "iou", "hd95", "nsd")
@@ -66,7 +66,7 @@ def summarise_classes(frame: pd.DataFrame, classes: Mapping[int, str], seed: int
     for name in classes.values():
         true, predicted = (frame[f"{column}_{name}"] for column in (PIXELS["true"], PIXELS["predicted"]))
         part = pd.DataFrame({metric: frame[f"{metric}_{name}"] for metric in CLASS_METRICS})
-        cases = [Case.of(*pair) for pair in zip(predicted, true, strict=True)]
+        cases = [Presence.of(*pair) for pair in zip(predicted, true, strict=True)]
         for flag, case in FLAGS.items():
             part[flag] = [float(each is case) for each in cases]
         if "group" in frame.columns:

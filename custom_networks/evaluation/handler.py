@@ -35,7 +35,7 @@ from custom_networks.evaluation.maps import (
     to_picture,
 )
 from custom_networks.evaluation.measuring import Measurement, Sample
-from custom_networks.evaluation.pictures import Case, choose_cases, resize_picture, small_size
+from custom_networks.evaluation.pictures import ShownCase, choose_cases, resize_picture, small_size
 from custom_networks.flags import flag
 from custom_networks.metrics.watershed import split_instances, watershed_parameters
 from custom_networks.network.sgdnet import SGDNet
@@ -178,7 +178,7 @@ class Evaluation(Measurement):
         chosen = choose_cases(self.frame(), self.cases, self.rank_by)
         self.drawn = []
         for index, sample in self.samples(list(chosen)):
-            case = Case(self.rows[index]["id"], chosen[index], f"{CASES}/{index:06d}.npz")
+            case = ShownCase(self.rows[index]["id"], chosen[index], f"{CASES}/{index:06d}.npz")
             original = np.asarray(read(sample.path, "image", self.set.bit_depth).image)
             masks = sample.truth > 0, sample.mask
             write_case_maps(self.folder / case.file, case_maps(original, *masks, self.inferer.maps))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_networks.data.checking.examine import Labels
-from custom_networks.data.checking.findings import Kind
+from custom_networks.data.checking.findings import FindingKind
 from custom_networks.data.checking.read import DataSet
 from custom_networks.data.checking.run import run_check
 from custom_networks.data.datalist import SPLITS, Datalist, ListedImage, Split
@@ -217,7 +217,7 @@ def _check_files(
     if errors:
         more = f" (and {len(errors) - 1} more with errors)" if len(errors) > 1 else ""
         raise UserError(f"{errors[0].sentence}{more}")
-    changed = [finding.path for finding in findings if finding.kind is Kind.HASH]
+    changed = [finding.path for finding in findings if finding.kind is FindingKind.HASH]
     if changed:
         more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
         raise UserError(

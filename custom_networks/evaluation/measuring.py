@@ -21,7 +21,7 @@ from custom_networks.evaluation.classes import class_row
 from custom_networks.evaluation.columns import add_classes, computed_columns
 from custom_networks.evaluation.instances import PooledInstances
 from custom_networks.evaluation.items import EvaluationSet
-from custom_networks.evaluation.pictures import THUMBNAILS, Case, resize_mask, small_size, write_thumbnail
+from custom_networks.evaluation.pictures import THUMBNAILS, ShownCase, resize_mask, small_size, write_thumbnail
 from custom_networks.files import write_atomically
 from custom_networks.flags import flag
 from custom_networks.metrics.detection import DETECTION_IOU, detect
@@ -124,7 +124,7 @@ class Measurement:
         labels = {item["image"]: str(ensure_tuple(item["label"])[0]) for item in evaluation_set.items}
         found = find_partners(labels.values(), reader, "mask of the other reader") if reader else {}
         self.reader, self.readers = reader, {image: found[label] for image, label in labels.items() if found}
-        self.drawn: list[Case] = []
+        self.drawn: list[ShownCase] = []
         self._forget()
 
     @property

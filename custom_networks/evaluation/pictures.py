@@ -23,7 +23,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Case:
+class ShownCase:
     """An image that a report shows in full.
 
     Attributes:

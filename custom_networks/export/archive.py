@@ -17,7 +17,7 @@ import torch
 
 import custom_networks
 from custom_networks.bundle_files import bundle_source
-from custom_networks.configuration.inference import Source, load_source
+from custom_networks.configuration.inference import TrainedSource, load_source
 from custom_networks.errors import UserError
 from custom_networks.export.torchscript import open_
 from custom_networks.export.verify import check, compare
@@ -53,7 +53,7 @@ def requirements(metadata: dict[str, Any]) -> bytes:
     return "".join(f"{name}=={version}\n" for name, version in pinned.items()).encode()
 
 
-def about_weights(source: Source) -> bytes:
+def about_weights(source: TrainedSource) -> bytes:
     """Write the record of the weights, without any path of this machine."""
     stored = record_of(source.checkpoint)
     settings = {name: value for name, value in stored.settings.items() if not isinstance(value, str)}
@@ -66,7 +66,7 @@ def about_weights(source: Source) -> bytes:
     return _as_json(stored.model_copy(update=changes).as_dict())
 
 
-def about_bundle(source: Source) -> bytes:
+def about_bundle(source: TrainedSource) -> bytes:
     """Write `metadata.json`, whose output has a channel for each class where the weights tell several apart."""
     about = copy.deepcopy(source.about)
     if source.classes:
@@ -81,7 +81,7 @@ def _as_json(content: Any) -> bytes:
     return (json.dumps(content, indent=4, ensure_ascii=False) + "\n").encode()
 
 
-def check_script(path: Path, source: Source) -> None:
+def check_script(path: Path, source: TrainedSource) -> None:
     """Raise UserError where a TorchScript file was made of other weights."""
     image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0)).numpy()
     try:
@@ -93,7 +93,7 @@ def check_script(path: Path, source: Source) -> None:
         ) from None
 
 
-def collect(bundle_root: Path, source: Source) -> Files:
+def collect(bundle_root: Path, source: TrainedSource) -> Files:
     """Return every file of the archive by name: bytes, or the path to copy."""
     own = bundle_source(bundle_root)
     files: Files = {"LICENSE": own / "LICENSE", "requirements.txt": requirements(source.about)}

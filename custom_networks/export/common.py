@@ -30,7 +30,7 @@ Metadata = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Job:
+class ExportJob:
     """One export.
 
     Attributes:
@@ -69,7 +69,7 @@ class Format:
     precisions: tuple[str, ...]
     sizes: str
     packages: tuple[str, ...]
-    write: Callable[[Job, Path], None]
+    write: Callable[[ExportJob, Path], None]
     open: Callable[[Path, int], Run]
     metadata: Callable[[Path], Metadata]
     remains: Callable[[Path, Metadata], str] | None = None
@@ -87,6 +87,6 @@ def require(packages: Sequence[str], what: str) -> None:
         raise UserError(f"{what}: needs {' and '.join(missing)}; run `pip install {' '.join(missing)}`")
 
 
-def example(job: Job) -> torch.Tensor:
+def example(job: ExportJob) -> torch.Tensor:
     """Return an input to trace with, (2, 3, X, Y), X and Y different so that none is taken for the other."""
     return torch.zeros(2, 3, job.image_size, job.image_size + 64)

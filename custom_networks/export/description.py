@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from custom_networks.configuration.inference import Source
+from custom_networks.configuration.inference import TrainedSource
 from custom_networks.export.common import INPUT, OUTPUT, Metadata
 from custom_networks.files import sha256
 from custom_networks.software import installed
@@ -13,7 +13,7 @@ PACKAGES = ("torch", "monai", "numpy", "onnx", "onnxruntime", "openvino")
 LICENCE = "Apache-2.0; weights also under the terms of the data they were trained on"
 
 
-def describe(source: Source, name: str, precision: str, sizes: str) -> Metadata:
+def describe(source: TrainedSource, name: str, precision: str, sizes: str) -> Metadata:
     """Describe an export.
 
     Args:

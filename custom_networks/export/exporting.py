@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from custom_networks.configuration.inference import Source, load_source
+from custom_networks.configuration.inference import TrainedSource, load_source
 from custom_networks.data.phantoms import write_phantoms
 from custom_networks.errors import UserError, nearest
-from custom_networks.export.common import KEPT, PRECISIONS, Format, Images, Job, Metadata, require
+from custom_networks.export.common import KEPT, PRECISIONS, ExportJob, Format, Images, Metadata, require
 from custom_networks.export.description import describe
 from custom_networks.export.images import listed_images, spread
 from custom_networks.export.registry import FORMATS
@@ -79,7 +79,7 @@ def place(output: str | Path | None, bundle_root: Path, format_: Format, overwri
     return path
 
 
-def images_to_verify(source: Source, paths: list[str]) -> list[Images]:
+def images_to_verify(source: TrainedSource, paths: list[str]) -> list[Images]:
     """Prepare three images: of those given, else drawn phantoms."""
     if len(paths) >= VERIFIED_IMAGES:
         return [source.prepare(path) for path in spread(paths, VERIFIED_IMAGES)]
@@ -126,7 +126,7 @@ def export_model(
     images = images_to_verify(source, paths)
     samples = tuple(source.prepare(name) for name in spread(paths)) if precision == "int8" else ()
     metadata = describe(source, format, precision, format_.sizes)
-    job = Job(source.network, precision, source.image_size, metadata, samples)
+    job = ExportJob(source.network, precision, source.image_size, metadata, samples)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:

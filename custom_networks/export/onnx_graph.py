@@ -17,9 +17,9 @@ from custom_networks.export.common import (
     KEPT,
     METADATA,
     OUTPUT,
+    ExportJob,
     Format,
     Images,
-    Job,
     Metadata,
     Run,
     example,
@@ -31,7 +31,7 @@ OPSET = 18
 AXES = {0: "batch", 2: "x", 3: "y"}
 
 
-def trace(job: Job, path: Path, dtype: torch.dtype) -> None:
+def trace(job: ExportJob, path: Path, dtype: torch.dtype) -> None:
     """Write the folded network as an ONNX graph without metadata."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # sizes are multiples of 64: the branches that tracing fixes are the same
@@ -56,7 +56,7 @@ def describe(path: Path, metadata: Metadata) -> None:
     onnx.save(model, str(path))
 
 
-def write(job: Job, path: Path) -> None:
+def write(job: ExportJob, path: Path) -> None:
     """Trace, quantise where asked for, describe."""
     trace(job, path, DTYPES.get(job.precision, torch.float32))
     if job.precision == "int8":

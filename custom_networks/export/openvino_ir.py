@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from custom_networks.export.common import INPUT, KEPT, METADATA, Format, Images, Job, Metadata, Run
+from custom_networks.export.common import INPUT, KEPT, METADATA, ExportJob, Format, Images, Metadata, Run
 from custom_networks.export.onnx_graph import trace
 from custom_networks.export.quantise import quantise
 
@@ -19,7 +19,7 @@ HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "int8": "bf16"}
 PLACE = ["sgdnet", METADATA]
 
 
-def write(job: Job, path: Path) -> None:
+def write(job: ExportJob, path: Path) -> None:
     """Convert the ONNX graph; its weights take half the room unless they are float32 or int8."""
     import openvino
 

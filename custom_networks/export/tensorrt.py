@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from custom_networks.export.common import INPUT, Job, Metadata
+from custom_networks.export.common import INPUT, ExportJob, Metadata
 from custom_networks.export.onnx_graph import FORMAT as ONNX
 from custom_networks.export.onnx_graph import describe, trace
 
@@ -17,7 +17,7 @@ FLAGS = {"float32": "", "float16": " --fp16", "bfloat16": " --bf16"}
 LARGEST_BATCH = 16
 
 
-def write(job: Job, path: Path) -> None:
+def write(job: ExportJob, path: Path) -> None:
     """Write the float32 graph; the builder of the engine turns it into the precision asked for."""
     import torch
 

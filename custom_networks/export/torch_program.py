@@ -12,13 +12,13 @@ from pathlib import Path
 
 import torch
 
-from custom_networks.export.common import DTYPES, INPUT, METADATA, Format, Images, Job, Metadata, Run
+from custom_networks.export.common import DTYPES, INPUT, METADATA, ExportJob, Format, Images, Metadata, Run
 from custom_networks.network.optimized import FoldedSGDNet
 
 EXTRA = f"{METADATA}.json"
 
 
-def write(job: Job, path: Path) -> None:
+def write(job: ExportJob, path: Path) -> None:
     """Export for the square the weights were trained on."""
     side = job.image_size
     network = FoldedSGDNet(job.network, DTYPES[job.precision]).eval()

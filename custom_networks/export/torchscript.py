@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from custom_networks.export.common import DTYPES, METADATA, Format, Images, Job, Metadata, Run
+from custom_networks.export.common import DTYPES, METADATA, ExportJob, Format, Images, Metadata, Run
 from custom_networks.network.optimized import FoldedSGDNet
 
 EXTRA = f"{METADATA}.json"  # where MONAI's own `ckpt_export` puts it too
 
 
-def write(job: Job, path: Path) -> None:
+def write(job: ExportJob, path: Path) -> None:
     """Compile the network, folded for inference, with its control flow, hence for any size."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

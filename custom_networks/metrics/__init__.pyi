@@ -6,8 +6,8 @@ from .instances import PooledPanopticQuality as PooledPanopticQuality
 from .instances import match_instances as match_instances
 from .policies import FLAGS as FLAGS
 from .policies import METRICS as METRICS
-from .policies import Case as Case
 from .policies import Metric as Metric
+from .policies import Presence as Presence
 from .policies import policy_table as policy_table
 from .probability import Calibration as Calibration
 from .watershed import GRID as GRID

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter1d
 
-from custom_networks.metrics.policies import Case, empty_worth
+from custom_networks.metrics.policies import Presence, empty_worth
 from custom_networks.metrics.surface import bounding_box
 
 WIDTH_SHARE = 0.02  # of the image's diagonal, the paper's choice
@@ -51,7 +51,7 @@ def boundary_iou(prediction: NDArray[np.bool_], truth: NDArray[np.bool_], width:
     Returns:
         0 to 1.
     """
-    worth = empty_worth("boundary_iou", Case.of(bool(prediction.any()), bool(truth.any())))
+    worth = empty_worth("boundary_iou", Presence.of(bool(prediction.any()), bool(truth.any())))
     if worth is not None:
         return worth
     thickness = band_width(truth.shape) if width is None else width

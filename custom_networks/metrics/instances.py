@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from skimage.segmentation import relabel_sequential
 
-from custom_networks.metrics.policies import UNDEFINED, Case, empty_worth
+from custom_networks.metrics.policies import UNDEFINED, Presence, empty_worth
 
 MATCH_IOU = 0.5
 INSTANCE_COLUMNS = {
@@ -53,9 +53,9 @@ class InstanceCounts:
         return InstanceCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     @property
-    def case(self) -> Case:
+    def case(self) -> Presence:
         """Whether there are predicted and true instances."""
-        return Case.of(self.tp + self.fp, self.tp + self.fn)
+        return Presence.of(self.tp + self.fp, self.tp + self.fn)
 
     @property
     def dq(self) -> float:

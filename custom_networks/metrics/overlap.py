@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from custom_networks.metrics.policies import UNDEFINED, Case, empty_worth
+from custom_networks.metrics.policies import UNDEFINED, Presence, empty_worth
 
 ISIC_THRESHOLD = 0.65
 
@@ -22,9 +22,9 @@ class Confusion:
     tn: int
 
     @property
-    def case(self) -> Case:
+    def case(self) -> Presence:
         """What of the pair is empty."""
-        return Case.of(self.tp + self.fp, self.tp + self.fn)
+        return Presence.of(self.tp + self.fp, self.tp + self.fn)
 
 
 def confusion(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Confusion:

@@ -17,7 +17,7 @@ UNDEFINED = math.nan
 Worth = float | Literal["formula", "diagonal"]
 
 
-class Case(Enum):
+class Presence(Enum):
     """What of a pair of masks is empty."""
 
     PRESENT = "both present"
@@ -26,11 +26,11 @@ class Case(Enum):
     BOTH_EMPTY = "both empty"
 
     @staticmethod
-    def of(prediction: int | bool, truth: int | bool) -> Case:
+    def of(prediction: int | bool, truth: int | bool) -> Presence:
         """Case for the number of foreground pixels (or instances) of the prediction and of the truth."""
         if prediction:
-            return Case.PRESENT if truth else Case.FALSE_ALARM
-        return Case.MISSED if truth else Case.BOTH_EMPTY
+            return Presence.PRESENT if truth else Presence.FALSE_ALARM
+        return Presence.MISSED if truth else Presence.BOTH_EMPTY
 
 
 @dataclass(frozen=True)
@@ -85,19 +85,19 @@ METRICS: dict[str, Metric] = {
     "aji": _overlap("AJI"),
 }
 
-FLAGS: dict[str, Case] = {
-    "missed": Case.MISSED,
-    "false_alarm": Case.FALSE_ALARM,
-    "both_empty": Case.BOTH_EMPTY,
+FLAGS: dict[str, Presence] = {
+    "missed": Presence.MISSED,
+    "false_alarm": Presence.FALSE_ALARM,
+    "both_empty": Presence.BOTH_EMPTY,
 }
 
 
-def flags(case: Case) -> dict[str, float]:
+def flags(case: Presence) -> dict[str, float]:
     """Columns of a per-image row that say what is empty: 1 for the case, 0 for the others; their sums are counts."""
     return {name: float(case is flagged) for name, flagged in FLAGS.items()}
 
 
-def empty_worth(name: str, case: Case, diagonal: float = UNDEFINED) -> float | None:
+def empty_worth(name: str, case: Presence, diagonal: float = UNDEFINED) -> float | None:
     """Look up what a metric is worth where a mask is empty.
 
     Args:
@@ -108,7 +108,7 @@ def empty_worth(name: str, case: Case, diagonal: float = UNDEFINED) -> float | N
     Returns:
         The worth (NaN for undefined), or None where the metric's own formula decides.
     """
-    if case is Case.PRESENT:
+    if case is Presence.PRESENT:
         return None
     worth: Worth = getattr(METRICS[name], case.name.lower())
     if worth == "formula":

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from custom_networks.metrics.policies import Case, empty_worth
+from custom_networks.metrics.policies import Presence, empty_worth
 
 _ROUNDING = 1e-9  # relative: 3 pixels of 0.1 mm must count as within 0.3 mm
 
@@ -41,7 +41,7 @@ class BorderDistances:
 
     to_truth: Floats
     to_prediction: Floats
-    case: Case
+    case: Presence
     diagonal: float
 
 
@@ -80,8 +80,8 @@ def border_distances(
     """
     step = np.asarray(spacing if spacing is not None else (1.0, 1.0), dtype=np.float64)
     diagonal = float(np.hypot(*(step * truth.shape)))
-    case = Case.of(bool(prediction.any()), bool(truth.any()))
-    if case is not Case.PRESENT:
+    case = Presence.of(bool(prediction.any()), bool(truth.any()))
+    if case is not Presence.PRESENT:
         nothing = np.empty(0)
         return BorderDistances(nothing, nothing, case, diagonal)
     box = bounding_box(prediction | truth)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from custom_networks.configuration.inference import Source
+from custom_networks.configuration.inference import TrainedSource
 from custom_networks.errors import UserError
 from custom_networks.prediction.engine import Engine
 
@@ -37,7 +37,7 @@ class Ensemble:
         return mean
 
 
-def refuse_unlike(sources: Sequence[Source]) -> None:
+def refuse_unlike(sources: Sequence[TrainedSource]) -> None:
     """Raise UserError where networks cannot be averaged: other classes, image size, bit depth or parts than the first.
 
     Args:

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from custom_networks.data.threads import available_cores
 from custom_networks.errors import UserError
 from custom_networks.files import printable
-from custom_networks.prediction.inputs import Source
-from custom_networks.prediction.journal import Journal
+from custom_networks.prediction.inputs import ImageSource
+from custom_networks.prediction.journal import PredictionJournal
 from custom_networks.prediction.pipeline import Clock, Stages, run
 from custom_networks.prediction.plan import TABLE, Plan
 from custom_networks.prediction.predictor import SGDNetPredictor
@@ -41,7 +41,7 @@ class Outcome:
 
     done: int
     skipped: int
-    failures: list[tuple[Source, str]]
+    failures: list[tuple[ImageSource, str]]
     review: int
     clock: Clock
     waiting: int = 0
@@ -61,7 +61,7 @@ class Outcome:
 
 def describe(plan: Plan) -> list[str]:
     """Say what a run would do, without a look into the images: lines for `--dry_run`."""
-    journal = Journal(plan.output, plan.settings, plan.overwrite, plan.part)
+    journal = PredictionJournal(plan.output, plan.settings, plan.overwrite, plan.part)
     lines, done = [], 0
     for source in plan.own:
         if not plan.overwrite and journal.done(source, plan.outputs):
@@ -102,7 +102,9 @@ def execute(
             settings.
     """
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # PIL's limit itself is an error
-    before = Journal(plan.output, plan.settings, plan.overwrite, plan.part)  # mistakes are told before anything is made
+    before = PredictionJournal(
+        plan.output, plan.settings, plan.overwrite, plan.part
+    )  # mistakes are told before anything is made
     _check(plan, before)
     predictor = load() if _to_do(plan, before) else None
     with claimed(plan) as journal:
@@ -116,25 +118,25 @@ def execute(
     return outcome
 
 
-def _check(plan: Plan, journal: Journal) -> None:
+def _check(plan: Plan, journal: PredictionJournal) -> None:
     for file in (TABLE, *plan.tables.values()):
         journal.refuse_table(file)
     journal.refuse_mixed_objects(source.name for source in plan.sources)
 
 
-def _to_do(plan: Plan, journal: Journal) -> list[Source]:
+def _to_do(plan: Plan, journal: PredictionJournal) -> list[ImageSource]:
     return [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs)]
 
 
 def _predict(
-    to_do: list[Source], worker: Worker, num_workers: int, outcome: Outcome, say: Callable[[str], None]
+    to_do: list[ImageSource], worker: Worker, num_workers: int, outcome: Outcome, say: Callable[[str], None]
 ) -> None:
     """Predict images, record each and count it."""
     batch_size, journal = worker.batch_size, worker.journal
     large = worker.predictor.options.mode == "window" or any(is_volume(one.path) for one in to_do)
     ahead, size = (1, 1) if large else (max(READ_AHEAD, batch_size), batch_size)
     workers = 1 if large else num_workers or available_cores(most=4)
-    stages: Stages[Source] = Stages(worker.read, worker.compute, worker.write)
+    stages: Stages[ImageSource] = Stages(worker.read, worker.compute, worker.write)
     with tqdm(total=len(to_do), unit="images", disable=not sys.stderr.isatty()) as bar:
         for source, result in run(to_do, stages, size, workers, ahead, outcome.clock):
             bar.update()
@@ -149,7 +151,7 @@ def _predict(
             outcome.review += result["row"]["review"]
 
 
-def sentence(source: Source, error: Exception) -> str:
+def sentence(source: ImageSource, error: Exception) -> str:
     """Say in one sentence why an image failed.
 
     Args:

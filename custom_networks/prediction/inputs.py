@@ -16,7 +16,7 @@ from custom_networks.errors import UserError, nearest
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageSource:
     """An image to predict.
 
     Attributes:
@@ -28,7 +28,7 @@ class Source:
     name: str
 
 
-def find_sources(inputs: Sequence[str], output: Path) -> list[Source]:
+def find_sources(inputs: Sequence[str], output: Path) -> list[ImageSource]:
     """Find the images that a command line names.
 
     Args:
@@ -45,7 +45,7 @@ def find_sources(inputs: Sequence[str], output: Path) -> list[Source]:
     """
     if not inputs:
         raise UserError("no image given; write `sgdnet predict IMAGE_OR_FOLDER ... --output DIR`")
-    found: dict[str, Source] = {}
+    found: dict[str, ImageSource] = {}
     for text in inputs:
         path = Path(os.path.expanduser(text))  # noqa: PTH111
         if path.is_dir():
@@ -53,7 +53,7 @@ def find_sources(inputs: Sequence[str], output: Path) -> list[Source]:
                 raise UserError(f"{text}: is the output folder, which is not searched; give another --output")
             images = list(_in_folder(path, output))
         elif path.exists():
-            images = [Source(path, stem(path))]
+            images = [ImageSource(path, stem(path))]
         else:
             images = list(_matching(str(path), output))
         if not images:
@@ -63,13 +63,13 @@ def find_sources(inputs: Sequence[str], output: Path) -> list[Source]:
     return list(found.values())
 
 
-def refuse_same_names(paths: Iterable[tuple[Source, str]]) -> None:
+def refuse_same_names(paths: Iterable[tuple[ImageSource, str]]) -> None:
     """Raise UserError where two images would write the same file.
 
     Args:
         paths: each image with a file that it will write, below the output folder.
     """
-    taken: dict[str, Source] = {}
+    taken: dict[str, ImageSource] = {}
     for source, file in paths:
         key = unicodedata.normalize("NFC", file).casefold()  # on some disks a.png and A.PNG are one file
         if key in taken and taken[key] != source:
@@ -80,7 +80,7 @@ def refuse_same_names(paths: Iterable[tuple[Source, str]]) -> None:
         taken[key] = source
 
 
-def refuse_sources_as_targets(sources: Iterable[Source], targets: Iterable[Path]) -> None:
+def refuse_sources_as_targets(sources: Iterable[ImageSource], targets: Iterable[Path]) -> None:
     """Raise UserError where a result would replace an image, whichever link or other name leads to it.
 
     Args:
@@ -139,7 +139,7 @@ def _is_segmentation(path: Path) -> bool:
         return False
 
 
-def _in_folder(folder: Path, output: Path) -> Iterator[Source]:
+def _in_folder(folder: Path, output: Path) -> Iterator[ImageSource]:
     """Images of a folder and those below; one seen already, as links can lead back, is left out."""
     seen: set[str] = {os.path.realpath(output)}
     for place, below, files in os.walk(folder, followlinks=True, onerror=_refuse):
@@ -155,7 +155,7 @@ def _in_folder(folder: Path, output: Path) -> Iterator[Source]:
         for name in sorted(files):
             path = Path(place, name)
             if _is_image(path) and not _is_mask_of(stem(name), stems):
-                yield Source(path, _below(path, folder))
+                yield ImageSource(path, _below(path, folder))
 
 
 def _is_mask_of(name: str, others: set[str]) -> bool:
@@ -167,7 +167,7 @@ def _refuse(error: OSError) -> None:
     raise UserError(f"{error.filename}: cannot be listed ({error.strerror}); check its permissions") from None
 
 
-def _matching(pattern: str, output: Path) -> Iterator[Source]:
+def _matching(pattern: str, output: Path) -> Iterator[ImageSource]:
     if not glob.has_magic(pattern):
         parent = Path(pattern).parent
         siblings = [path.name for path in parent.iterdir()] if parent.is_dir() else []
@@ -182,7 +182,7 @@ def _matching(pattern: str, output: Path) -> Iterator[Source]:
     for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207
         path = Path(match)
         if path.is_file() and _is_image(path) and not Path(os.path.realpath(path)).is_relative_to(root):
-            yield Source(path, _below(path, start))
+            yield ImageSource(path, _below(path, start))
 
 
 def _below(path: Path, folder: Path) -> str:

@@ -18,7 +18,7 @@ from pydantic import JsonValue, RootModel
 
 from custom_networks.errors import UserError
 from custom_networks.files import printable, sha256, write_bytes
-from custom_networks.prediction.inputs import Source, inside
+from custom_networks.prediction.inputs import ImageSource, inside
 from custom_networks.prediction.outputs import follows_objects
 from custom_networks.prediction.parts import Part, refuse_other_division
 from custom_networks.prediction.reading import Stamp, stamp
@@ -136,7 +136,7 @@ def has_instances(folder: Path, part: Part) -> bool:
     return bool((Content.read(folder / part.journal).settings or {}).get(INSTANCES))
 
 
-class Journal:
+class PredictionJournal:
     """The record of an output folder, or of one part of its images.
 
     Args:
@@ -180,7 +180,7 @@ class Journal:
         """What the objects of this run are: instances or regions."""
         return "regions" if self.settings.get(INSTANCES) is None else "instances"
 
-    def done(self, source: Source, outputs: Sequence[str]) -> bool:
+    def done(self, source: ImageSource, outputs: Sequence[str]) -> bool:
         """Tell whether an image, as its file is now, has all of some outputs."""
         record = self.content.records.get(source.name)
         if record is None or self.missing(source.name, outputs):
@@ -202,7 +202,7 @@ class Journal:
         outdated = [kind for kind in (*record["tables"], *files) if follows_objects(kind)]
         return list(dict.fromkeys([*(kind for kind in outputs if kind not in made), *outdated]))
 
-    def refuse(self, source: Source, found: Stamp, files: Iterable[str]) -> None:
+    def refuse(self, source: ImageSource, found: Stamp, files: Iterable[str]) -> None:
         """Raise UserError where an image's files would replace others, unless that is asked for.
 
         Args:
@@ -239,7 +239,7 @@ class Journal:
                     "of them again, or give another --output"
                 )
 
-    def start(self, sources: Iterable[Source]) -> None:
+    def start(self, sources: Iterable[ImageSource]) -> None:
         """Write the journal anew: with the settings of this run, without what it is going to replace.
 
         Args:
@@ -297,7 +297,7 @@ class Journal:
             self.content.add_record(record)
         self._append(record)
 
-    def fail(self, source: Source, error: str) -> None:
+    def fail(self, source: ImageSource, error: str) -> None:
         """Record an image that failed."""
         image = printable(source.path)
         self.content.failures[source.name] = (image, error)
@@ -333,13 +333,13 @@ class Journal:
         return bool(digests) and path.is_file() and sha256(path) in digests
 
 
-def _is_current(record: Record, source: Source) -> bool:
+def _is_current(record: Record, source: ImageSource) -> bool:
     try:
         return _is_of(record, source, stamp(source.path))
     except UserError:
         return True  # told when it is read
 
 
-def _is_of(record: Record, source: Source, found: Stamp) -> bool:
+def _is_of(record: Record, source: ImageSource, found: Stamp) -> bool:
     """Tell whether a record is of a file as it is now."""
     return record["source"] == str(source.path.absolute()) and record["stamp"] == list(found)

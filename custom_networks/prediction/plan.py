@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_networks.errors import UserError
-from custom_networks.prediction.inputs import Source, find_sources, refuse_same_names, refuse_sources_as_targets
+from custom_networks.prediction.inputs import ImageSource, find_sources, refuse_same_names, refuse_sources_as_targets
 from custom_networks.prediction.journal import INSTANCES
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.outputs import TABLE_OUTPUTS, image_output
@@ -35,7 +35,7 @@ class Plan:
         part: which of the images this process predicts.
     """
 
-    sources: Sequence[Source]
+    sources: Sequence[ImageSource]
     output: Path
     outputs: tuple[str, ...]
     settings: dict[str, Any]
@@ -47,11 +47,11 @@ class Plan:
     part: Part = field(default_factory=Part)
 
     @property
-    def own(self) -> list[Source]:
+    def own(self) -> list[ImageSource]:
         """Images of this part."""
         return [source for source in self.sources if self.part.has(source.name)]
 
-    def files(self, source: Source, more: Sequence[str] = ()) -> dict[str, str]:
+    def files(self, source: ImageSource, more: Sequence[str] = ()) -> dict[str, str]:
         """Files that an image gets, by output, below the output folder; `more` outputs beside those of the plan."""
         found = ((name, image_output(name)) for name in dict.fromkeys([*self.outputs, *more]))
         return {name: source.name + output.ending(source.path) for name, output in found if output is not None}

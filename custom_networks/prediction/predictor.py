@@ -18,7 +18,7 @@ from custom_networks.prediction.engine import Engine
 from custom_networks.prediction.ensemble import Ensemble, refuse_unlike
 from custom_networks.prediction.geometry import Placement, place
 from custom_networks.prediction.options import Options
-from custom_networks.prediction.reading import Picture, from_array, is_volume, read_file, read_slices
+from custom_networks.prediction.reading import ReadImage, from_array, is_volume, read_file, read_slices
 from custom_networks.prediction.result import Prediction, conclude
 from custom_networks.prediction.window import predict_windows
 from custom_networks.weights.normalization import Normalization
@@ -159,7 +159,7 @@ class SGDNetPredictor:
             found += map(self.finish, batch, maps)
         return found
 
-    def prepare(self, picture: Picture) -> Prepared:
+    def prepare(self, picture: ReadImage) -> Prepared:
         """Make of an image what the network sees; nothing to do where windows are cut from it."""
         if self.options.mode == "window":
             return picture
@@ -170,17 +170,17 @@ class SGDNetPredictor:
         if self.options.mode == "window":
             options = self.options
             size = (options.image_size, options.overlap, options.scale, self.batch_size)
-            return [predict_windows(self.engine, one.pixels, *size) for one in prepared if isinstance(one, Picture)]
+            return [predict_windows(self.engine, one.pixels, *size) for one in prepared if isinstance(one, ReadImage)]
         return list(self.engine(torch.stack([one for one in prepared if isinstance(one, Tensor)])))
 
-    def finish(self, picture: Picture, maps: Tensor) -> Prediction:
+    def finish(self, picture: ReadImage, maps: Tensor) -> Prediction:
         """Bring the maps of an image to its size, and conclude."""
         if self.options.mode != "window":
             maps = self._placement(picture).to_image(maps)
         return conclude(picture, dict(zip(self.engine.channels, maps, strict=True)), self.options)
 
-    def _placement(self, picture: Picture) -> Placement:
+    def _placement(self, picture: ReadImage) -> Placement:
         return place(picture.size, self.options.image_size, keep_aspect=self.options.mode == "pad")
 
 
-Prepared = Picture | Tensor
+Prepared = ReadImage | Tensor

@@ -23,7 +23,7 @@ Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Picture:
+class ReadImage:
     """A decoded image.
 
     Attributes:
@@ -54,7 +54,7 @@ def is_volume(path: Path) -> bool:
         return False
 
 
-def read_file(path: Path, depth: int | None = None) -> Picture:
+def read_file(path: Path, depth: int | None = None) -> ReadImage:
     """Read a file of one image.
 
     Args:
@@ -70,7 +70,7 @@ def read_file(path: Path, depth: int | None = None) -> Picture:
     return _read(path, [None], depth)[0]
 
 
-def read_slices(path: Path, axis: int = 2, depth: int | None = None) -> list[Picture]:
+def read_slices(path: Path, axis: int = 2, depth: int | None = None) -> list[ReadImage]:
     """Read the slices of a NIfTI volume, or the one image of any other file.
 
     Args:
@@ -89,12 +89,12 @@ def read_slices(path: Path, axis: int = 2, depth: int | None = None) -> list[Pic
     return _read(path, [Slice(axis, index) for index in range(nifti.volume_shape(path)[axis])], depth)
 
 
-def _read(path: Path, places: Sequence[Slice | None], depth: int | None) -> list[Picture]:
+def _read(path: Path, places: Sequence[Slice | None], depth: int | None) -> list[ReadImage]:
     before = stamp(path)
     opened = [stored_image(path, at=place) for place in places]
     if depth is None and opened[0].depth is not None:
         _tell_unknown_depth()
-    pictures = [Picture(np.asarray(one.rgb(path, depth)), one.spacing) for one in opened]
+    pictures = [ReadImage(np.asarray(one.rgb(path, depth)), one.spacing) for one in opened]
     if stamp(path) != before:
         raise UserError(f"{path}: changed while it was read; predict it again when it is complete")
     return pictures
@@ -108,7 +108,7 @@ def _tell_unknown_depth() -> None:
     )
 
 
-def from_array(array: NDArray) -> Picture:
+def from_array(array: NDArray) -> ReadImage:
     """Take an array as an image.
 
     Args:
@@ -121,7 +121,7 @@ def from_array(array: NDArray) -> Picture:
         UserError: for an array of another shape or type.
     """
     try:
-        return Picture(np.asarray(to_rgb(Image.fromarray(np.ascontiguousarray(array)))))
+        return ReadImage(np.asarray(to_rgb(Image.fromarray(np.ascontiguousarray(array)))))
     except (TypeError, AttributeError, ValueError) as error:
         if isinstance(error, UserError):
             raise

@@ -13,7 +13,7 @@ from torch import Tensor
 from custom_networks.prediction.cleaning import clean
 from custom_networks.prediction.engine import CLASS
 from custom_networks.prediction.options import Options
-from custom_networks.prediction.reading import Picture
+from custom_networks.prediction.reading import ReadImage
 
 Map = NDArray[np.float32]
 
@@ -34,7 +34,7 @@ class Prediction:
         class_probability: (H, W) of each class from 1 up; empty for weights of one class.
     """
 
-    image: Picture
+    image: ReadImage
     mask: NDArray[np.bool_]
     probability: Map
     edge: Map | None
@@ -62,7 +62,7 @@ def confidence(probability: NDArray[np.floating], mask: NDArray[np.bool_]) -> fl
     return float(2 * inside / (np.sum(probability, dtype=np.float64) + pixels))
 
 
-def conclude(image: Picture, maps: Mapping[str, Tensor], options: Options) -> Prediction:
+def conclude(image: ReadImage, maps: Mapping[str, Tensor], options: Options) -> Prediction:
     """Make the prediction of an image's maps.
 
     Args:

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from custom_networks.errors import UserError
 from custom_networks.files import lock_file, remove_unfinished, write_bytes
-from custom_networks.prediction.journal import Content, Journal
+from custom_networks.prediction.journal import Content, PredictionJournal
 from custom_networks.prediction.outputs import TABLE_OUTPUTS
 from custom_networks.prediction.outputs.tables import csv_file
 from custom_networks.prediction.parts import WHOLE_LOCK
@@ -24,7 +24,7 @@ PATIENCE = 10.0
 
 
 @contextmanager
-def claimed(plan: Plan) -> Iterator[Journal]:
+def claimed(plan: Plan) -> Iterator[PredictionJournal]:
     """Hold an output folder, or the share of one part, against other processes.
 
     Args:
@@ -34,7 +34,7 @@ def claimed(plan: Plan) -> Iterator[Journal]:
         The journal, started where there is something to predict.
 
     Raises:
-        UserError: while another process works on it, and as `Journal`.
+        UserError: while another process works on it, and as `PredictionJournal`.
     """
     folder, part = plan.output, plan.part
     with ExitStack() as held:
@@ -44,7 +44,7 @@ def claimed(plan: Plan) -> Iterator[Journal]:
             elif gate is not None:  # once more, until the end of the run
                 gate.acquire()
                 _keep(held, gate)
-            journal = Journal(folder, plan.settings, plan.overwrite, part)
+            journal = PredictionJournal(folder, plan.settings, plan.overwrite, part)
             held.callback(journal.close)
             to_do = [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs)]
             if to_do or journal.had_failures or part.count > 1:
@@ -54,7 +54,7 @@ def claimed(plan: Plan) -> Iterator[Journal]:
         yield journal
 
 
-def join(plan: Plan, journal: Journal) -> int:
+def join(plan: Plan, journal: PredictionJournal) -> int:
     """Write the tables of all parts, as far as they are: a row for each image of the folder and each failure.
 
     Args:

@@ -7,13 +7,13 @@ from typing import Any
 
 from custom_networks.errors import UserError
 from custom_networks.files import printable
-from custom_networks.prediction.inputs import Source
-from custom_networks.prediction.journal import Journal, Record
+from custom_networks.prediction.inputs import ImageSource
+from custom_networks.prediction.journal import PredictionJournal, Record
 from custom_networks.prediction.options import Options
-from custom_networks.prediction.outputs import TABLE_OUTPUTS, Case, Volume, image_output
+from custom_networks.prediction.outputs import TABLE_OUTPUTS, PredictedCase, Volume, image_output
 from custom_networks.prediction.plan import Plan
 from custom_networks.prediction.predictor import Prepared, SGDNetPredictor
-from custom_networks.prediction.reading import Picture, Stamp, is_volume, read_slices, stamp
+from custom_networks.prediction.reading import ReadImage, Stamp, is_volume, read_slices, stamp
 
 
 @dataclass
@@ -27,7 +27,7 @@ class ReadFile:
         volume: whether it is one, of a single slice too.
     """
 
-    pictures: list[Picture]
+    pictures: list[ReadImage]
     stamp: Stamp
     prepared: list[Prepared]
     volume: bool
@@ -46,10 +46,10 @@ class Worker:
 
     plan: Plan
     predictor: SGDNetPredictor
-    journal: Journal
+    journal: PredictionJournal
     batch_size: int
 
-    def read(self, source: Source) -> ReadFile:
+    def read(self, source: ImageSource) -> ReadFile:
         """Read and prepare a file, after a look at what would be overwritten."""
         if printable(source.path) != str(source.path):
             raise UserError(f"{printable(source.path)}: its name is no UTF-8, which tables and journal need; rename it")
@@ -72,15 +72,15 @@ class Worker:
         rest = iter(maps)
         return [[next(rest) for _ in item.prepared] for item in items]
 
-    def write(self, source: Source, item: ReadFile, maps: list[Any]) -> Record:
+    def write(self, source: ImageSource, item: ReadFile, maps: list[Any]) -> Record:
         """Write the files of an image or a volume that are not there; returns its line of the journal."""
         plan, options = self.plan, self.predictor.options
         watershed = replace(options.watershed, threshold=options.threshold) if "instances" in plan.outputs else None
-        cases: list[Case] = []
+        cases: list[PredictedCase] = []
         for pair in zip(item.pictures, maps, strict=True):
             above = cases[-1] if cases else None
             prediction = self.predictor.finish(*pair)
-            cases.append(Case(source.path, source.name, prediction, watershed, plan.names, plan.codes, above))
+            cases.append(PredictedCase(source.path, source.name, prediction, watershed, plan.names, plan.codes, above))
         volume = Volume(source.path, source.name, cases, plan.axis)
         missing = self._missing(source)
         files = self._files(source, missing)
@@ -100,12 +100,12 @@ class Worker:
             "objects": self.journal.objects,
         }
 
-    def _missing(self, source: Source) -> list[str]:
+    def _missing(self, source: ImageSource) -> list[str]:
         """Outputs that are to be made."""
         missing = self.journal.missing(source.name, self.plan.outputs)
         return list(dict.fromkeys([*self.plan.outputs, *missing])) if self.plan.overwrite else missing
 
-    def _files(self, source: Source, outputs: list[str]) -> dict[str, str]:
+    def _files(self, source: ImageSource, outputs: list[str]) -> dict[str, str]:
         """Files of some outputs."""
         return {kind: file for kind, file in self.plan.files(source, outputs).items() if kind in outputs}
 
@@ -119,7 +119,7 @@ def _table_rows(name: str, volume: Volume, several: bool) -> list[dict[str, Any]
     ]
 
 
-def _row(case: Case, mask: str) -> dict[str, Any]:
+def _row(case: PredictedCase, mask: str) -> dict[str, Any]:
     """Row of `predictions.csv`."""
     prediction = case.prediction
     width, height = prediction.image.size

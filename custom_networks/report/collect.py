@@ -31,7 +31,7 @@ PATIENT = ("patient", "patient_id", "PatientID")
 """Columns of a datalist that number the patients."""
 
 
-class Settings(RootModel[dict[str, Json]]):
+class RunSettings(RootModel[dict[str, Json]]):
     """`settings.json`: every knob and its value."""
 
 
@@ -165,7 +165,7 @@ def _training(folder: Path, record: TrainingFacts | None) -> Training:
     known = {name: value for name, value in stored.items() if value is not None and math.isfinite(value)}
     images = (record.data or {}).get("images") if record else None
     return Training(
-        settings=read_model(settings, Settings).root if settings else (record.settings if record else {}),
+        settings=read_model(settings, RunSettings).root if settings else (record.settings if record else {}),
         rows=rows,
         best=known or max(rows, key=lambda row: row.get("val_mean_dice", -1), default={}),
         images=images if isinstance(images, int) else None,

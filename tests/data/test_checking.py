@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from custom_networks.data.checking.findings import Kind
+from custom_networks.data.checking.findings import FindingKind
 from custom_networks.data.checking.read import read_data_set
 from custom_networks.data.checking.run import Report, run_check
 from custom_networks.data.splitting import load_datalist
@@ -76,7 +76,7 @@ def folder(tmp_path: Path) -> Folder:
     return made
 
 
-def kinds(report: Report) -> list[Kind]:
+def kinds(report: Report) -> list[FindingKind]:
     return [finding.kind for finding in report.findings]
 
 
@@ -107,7 +107,7 @@ def test_unreadable_files(folder: Folder, name: str, damage: Callable[[Path], An
     folder.add("bad", mask=np.asarray(picture(5).convert("L").point(lambda level: 255 * (level > 128))))
     damage(folder.path / name)
     finding = only_finding(folder)
-    assert finding.kind is Kind.FILE
+    assert finding.kind is FindingKind.FILE
     assert words in finding.sentence
     assert finding.sentence.startswith(str(folder.path / name))
 
@@ -119,7 +119,7 @@ def test_unreadable_files(folder: Folder, name: str, damage: Callable[[Path], An
 def test_size(folder: Folder, shape: tuple[int, int], words: str) -> None:
     folder.add("bad", mask=np.eye(*shape, dtype=np.uint8) * 255)
     finding = only_finding(folder)
-    assert finding.kind is Kind.SIZE
+    assert finding.kind is FindingKind.SIZE
     assert words in finding.sentence
 
 
@@ -141,7 +141,7 @@ def test_undeclared_class(folder: Folder) -> None:
     bad = bad.copy()
     bad[0, 0] = 7
     folder.add("bad", mask=bad)
-    finding = next(finding for finding in folder.check().findings if finding.kind is Kind.VALUES)
+    finding = next(finding for finding in folder.check().findings if finding.kind is FindingKind.VALUES)
     assert finding.sentence.startswith(f"{folder.path / 'bad_mask.png'}: holds 7, which is no declared class (2, 255)")
 
 
@@ -153,7 +153,7 @@ def test_instances_and_their_types(folder: Folder) -> None:
         types[30:32, 30:32] = 2
         Image.fromarray(types).save(folder.path / f"{name}_types.png")
     report = folder.check()
-    assert kinds(report)[0] is Kind.VALUES
+    assert kinds(report)[0] is FindingKind.VALUES
     assert "bad_types.png: holds 4" in report.findings[0].sentence
     assert [finding.detail for finding in report.findings[1:]] == ["class 1 has 399 times the pixels of class 2"]
 
@@ -161,14 +161,14 @@ def test_instances_and_their_types(folder: Folder) -> None:
 def test_repeated_id(folder: Folder) -> None:
     folder.add("third")["id"] = "good one"
     finding = only_finding(folder)
-    assert finding.kind is Kind.SAME_ID
+    assert finding.kind is FindingKind.SAME_ID
     assert "its id 'good one'" in finding.sentence
     assert "good one.png" in finding.sentence
 
 
 def test_item_without_label_or_file_name(folder: Folder) -> None:
     folder.add("third", fold=1).pop("label")
-    assert [finding.kind for finding in folder.check().errors] == [Kind.LIST]
+    assert [finding.kind for finding in folder.check().errors] == [FindingKind.LIST]
     assert '"training[2]" has no "label"; add' in folder.check().errors[0].sentence
     folder.content["training"] += ["text"]
     with pytest.raises(UserError, match=r'datalist\.json: "training\[3\]": input should be an object'):
@@ -185,8 +185,8 @@ def test_the_check_refuses_what_training_refuses(folder: Folder) -> None:
     ):
         (folder.path / "datalist.json").write_text(json.dumps(folder.content | wrong))
         report = run_check([read_data_set(folder.path / "datalist.json")])
-        assert Kind.LIST in [finding.kind for finding in report.errors]
-        assert sentence in next(finding.sentence for finding in report.errors if finding.kind is Kind.LIST)
+        assert FindingKind.LIST in [finding.kind for finding in report.errors]
+        assert sentence in next(finding.sentence for finding in report.errors if finding.kind is FindingKind.LIST)
         with pytest.raises(UserError, match=sentence):
             load_datalist(folder.path, folder.path / "datalist.json")
 
@@ -201,12 +201,12 @@ def test_test_images_may_lack_labels_and_a_test_list_may_stand_alone(folder: Fol
 @pytest.mark.parametrize(
     ("split", "columns", "kind"),
     [
-        ("test", {}, Kind.LEAK),
-        ("training", {"fold": 0}, Kind.SAME_PICTURE),
-        ("training", {"fold": 1}, Kind.SAME_FOLDS),
+        ("test", {}, FindingKind.LEAK),
+        ("training", {"fold": 0}, FindingKind.SAME_PICTURE),
+        ("training", {"fold": 1}, FindingKind.SAME_FOLDS),
     ],
 )
-def test_the_same_pixels_twice(folder: Folder, split: str, columns: dict[str, int], kind: Kind) -> None:
+def test_the_same_pixels_twice(folder: Folder, split: str, columns: dict[str, int], kind: FindingKind) -> None:
     folder.add("copy", Image.open(folder.path / "good one.png"), split=split, **columns)
     finding = only_finding(folder)
     assert finding.kind is kind
@@ -216,12 +216,12 @@ def test_the_same_pixels_twice(folder: Folder, split: str, columns: dict[str, in
 @pytest.mark.parametrize(
     ("split", "columns", "kind"),
     [
-        ("test", {}, Kind.NEAR_SPLITS),
-        ("training", {"fold": 0}, Kind.NEAR),
-        ("training", {"fold": 1}, Kind.NEAR_FOLDS),
+        ("test", {}, FindingKind.NEAR_SPLITS),
+        ("training", {"fold": 0}, FindingKind.NEAR),
+        ("training", {"fold": 1}, FindingKind.NEAR_FOLDS),
     ],
 )
-def test_near_duplicates(folder: Folder, split: str, columns: dict[str, int], kind: Kind) -> None:
+def test_near_duplicates(folder: Folder, split: str, columns: dict[str, int], kind: FindingKind) -> None:
     darker = Image.open(folder.path / "good one.png").point([int(level * 0.8) for level in range(256)] * 3)
     folder.add("copy", darker, split=split, **columns)
     assert only_finding(folder).kind is kind
@@ -233,7 +233,7 @@ def test_near_duplicates_across_data_sets(folder: Folder, tmp_path: Path) -> Non
     other.add("mirrored", Image.open(folder.path / "good two.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT))
     other.add("copied", Image.open(folder.path / "good one.png"), fold=1)
     report = run_check([read_data_set(folder.write()), read_data_set(other.write())])
-    assert kinds(report) == [Kind.NEAR_SETS] * 2
+    assert kinds(report) == [FindingKind.NEAR_SETS] * 2
 
 
 def jpeg_like() -> np.ndarray:
@@ -245,15 +245,15 @@ def jpeg_like() -> np.ndarray:
 @pytest.mark.parametrize(
     ("mask", "kind"),
     [
-        (square(0), Kind.EMPTY),
-        (square(255, 0, SIDE), Kind.FULL),
-        (square(255, 40, 42), Kind.TINY),
-        (square(255, 0, 40), Kind.CUT),
-        (square(180), Kind.GREY),
-        (jpeg_like(), Kind.JPEG),
+        (square(0), FindingKind.EMPTY),
+        (square(255, 0, SIDE), FindingKind.FULL),
+        (square(255, 40, 42), FindingKind.TINY),
+        (square(255, 0, 40), FindingKind.CUT),
+        (square(180), FindingKind.GREY),
+        (jpeg_like(), FindingKind.JPEG),
     ],
 )
-def test_masks_worth_a_warning(folder: Folder, mask: np.ndarray, kind: Kind) -> None:
+def test_masks_worth_a_warning(folder: Folder, mask: np.ndarray, kind: FindingKind) -> None:
     folder.add("odd", mask=mask)
     finding = only_finding(folder)
     assert finding.kind is kind
@@ -269,7 +269,7 @@ def test_masks_of_numbers_are_refused_with_the_kind_to_set(
         mask[20:40, 8 * place + 8 : 8 * place + 16] = value
     folder.add("odd", mask=mask, fold=0)
     finding = only_finding(folder)
-    assert finding.kind is Kind.NUMBERS
+    assert finding.kind is FindingKind.NUMBERS
     assert finding.kind.is_error
     assert '"label_kind" of the datalist, or --label_kind, to classes or instances' in finding.sentence
     words = "--dataset_dir", folder.path, "--datalist", folder.write(), "--image_size", 64, "--tracking", "false"
@@ -287,7 +287,7 @@ def test_sha256(folder: Folder) -> None:
     folder.content["training"][0]["sha256"] = digest
     assert folder.check().findings == []
     folder.content["training"][0]["sha256"] = "0" * 64
-    assert only_finding(folder).kind is Kind.HASH
+    assert only_finding(folder).kind is FindingKind.HASH
 
 
 def test_missing_class(folder: Folder) -> None:
@@ -306,7 +306,7 @@ def test_files_may_lie_in_another_folder(folder: Folder, tmp_path: Path) -> None
     moved = tmp_path / "list.json"
     folder.write().rename(moved)
     assert run_check([read_data_set(moved, folder.path)]).findings == []
-    assert kinds(run_check([read_data_set(moved)])) == [Kind.FILE] * 2
+    assert kinds(run_check([read_data_set(moved)])) == [FindingKind.FILE] * 2
 
 
 def test_command(sgdnet: Run, folder: Folder, tmp_path: Path) -> None:

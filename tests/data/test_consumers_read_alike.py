@@ -19,7 +19,7 @@ from trees import nifti
 from annotate.labels import read_label
 from custom_networks.data.checking import sheet
 from custom_networks.data.checking.examine import Labels, examine
-from custom_networks.data.prepare.cache import Job, read_case
+from custom_networks.data.prepare.cache import CaseJob, read_case
 from custom_networks.data.prepare.cases import Case, Stored
 from custom_networks.evaluation.handler import Evaluation
 from custom_networks.prediction.reading import read_file
@@ -98,7 +98,7 @@ def labels_in_preparation(path: Path, kind: str) -> NDArray:
 
 def labels_in_copies(path: Path, kind: str) -> NDArray:
     case = Case("copy", Stored(str(image_beside(path))), Stored(str(path)))
-    facts = read_case(Job(case, path.parent / "out", kind, image_size=SIDE))
+    facts = read_case(CaseJob(case, path.parent / "out", kind, image_size=SIDE))
     values = np.asarray(Image.open(path.parent / "out" / facts["label"]))
     return values // 255 if kind == "mask" else values
 
@@ -180,7 +180,7 @@ def images_in_training(path: Path) -> NDArray:
 
 def images_in_copies(path: Path) -> NDArray:
     case = Case("copy", Stored(str(path)), Stored(str(label_beside(path))))
-    facts = read_case(Job(case, path.parent / "out", "mask", image_size=SIDE))
+    facts = read_case(CaseJob(case, path.parent / "out", "mask", image_size=SIDE))
     assert facts.get("bit_depth") in (None, 12)
     return read_file(path.parent / "out" / facts["image"], 12).pixels
 

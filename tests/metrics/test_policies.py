@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from custom_networks.metrics import FLAGS, METRICS, Case, measure, policy_table
+from custom_networks.metrics import FLAGS, METRICS, Presence, measure, policy_table
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "evaluation.md"
 LESION = np.zeros((30, 40), bool)
@@ -14,20 +14,20 @@ LESION[5:15, 8:20] = True
 EMPTY = np.zeros((30, 40), bool)
 DIAGONAL = 50.0
 PAIRS = {
-    Case.PRESENT: (LESION, LESION),
-    Case.MISSED: (EMPTY, LESION),
-    Case.FALSE_ALARM: (LESION, EMPTY),
-    Case.BOTH_EMPTY: (EMPTY, EMPTY),
+    Presence.PRESENT: (LESION, LESION),
+    Presence.MISSED: (EMPTY, LESION),
+    Presence.FALSE_ALARM: (LESION, EMPTY),
+    Presence.BOTH_EMPTY: (EMPTY, EMPTY),
 }
 
 
-def row_of(case: Case, spacing: tuple[float, float] | None = None) -> dict[str, float]:
+def row_of(case: Presence, spacing: tuple[float, float] | None = None) -> dict[str, float]:
     prediction, truth = PAIRS[case]
     edge = np.zeros(truth.shape, np.float32)
     return measure(prediction.astype(np.float32) * 0.8 + 0.1, truth.astype(int), spacing, edge)
 
 
-@pytest.mark.parametrize("case", [Case.MISSED, Case.FALSE_ALARM, Case.BOTH_EMPTY])
+@pytest.mark.parametrize("case", [Presence.MISSED, Presence.FALSE_ALARM, Presence.BOTH_EMPTY])
 @pytest.mark.parametrize("name", METRICS)
 def test_rows_follow_the_table(case, name):
     worth = getattr(METRICS[name], case.name.lower())
@@ -41,20 +41,20 @@ def test_rows_follow_the_table(case, name):
 
 
 def test_the_penalty_is_in_millimetres_where_the_spacing_is_known():
-    assert row_of(Case.MISSED, (0.1, 0.1))["hd95"] == pytest.approx(5.0)
+    assert row_of(Presence.MISSED, (0.1, 0.1))["hd95"] == pytest.approx(5.0)
 
 
-@pytest.mark.parametrize("case", list(Case))
+@pytest.mark.parametrize("case", list(Presence))
 def test_flags_name_the_case(case):
     row = row_of(case)
     assert {name: bool(row[name]) for name in FLAGS} == {name: flagged is case for name, flagged in FLAGS.items()}
 
 
 def test_nothing_but_the_undefined_is_nan():
-    for case in Case:
+    for case in Presence:
         row = row_of(case)
         undefined = {name for name, value in row.items() if math.isnan(value)}
-        if case is Case.PRESENT or case is Case.MISSED:
+        if case is Presence.PRESENT or case is Presence.MISSED:
             assert not undefined
         else:
             table = {name for name in METRICS if isinstance(getattr(METRICS[name], case.name.lower()), float)}

@@ -30,7 +30,7 @@ from custom_networks.data.formats import read
 from custom_networks.export import FORMATS, export_model, write_archive
 from custom_networks.metrics import WatershedParameters
 from custom_networks.prediction import Prediction, SGDNetPredictor
-from custom_networks.prediction.outputs import IMAGE_OUTPUTS, Case, chosen_outputs
+from custom_networks.prediction.outputs import IMAGE_OUTPUTS, PredictedCase, chosen_outputs
 from custom_networks.prediction.result import decide
 from custom_networks.weights import trained_classes
 
@@ -108,11 +108,11 @@ def test_the_verb_writes_classes_everywhere(
     assert float(row["foreground_long"]) == pytest.approx((mask == 2).mean(), rel=1e-4)
 
 
-def of_classes(classes: NDArray[np.uint8]) -> Case:
+def of_classes(classes: NDArray[np.uint8]) -> PredictedCase:
     """A case of these classes."""
     plain = drawn(classes > 0)
     given = {**vars(plain), "classes": classes, "class_probability": {}}
-    return Case(Path("a.png"), "a", Prediction(**given), names=NAMES)
+    return PredictedCase(Path("a.png"), "a", Prediction(**given), names=NAMES)
 
 
 def test_regions_of_two_classes_that_touch_are_two_objects() -> None:

@@ -10,7 +10,7 @@ from dicoms import write_dicom, write_segmentation
 from PIL import Image
 
 from custom_networks.errors import UserError
-from custom_networks.prediction.inputs import Source, find_sources, inside, refuse_same_names
+from custom_networks.prediction.inputs import ImageSource, find_sources, inside, refuse_same_names
 
 
 def picture(path: Path) -> Path:
@@ -77,7 +77,7 @@ def test_nothing_found_is_said(tmp_path: Path, given: str, sentence: str) -> Non
 
 
 def test_two_images_with_one_result_are_refused() -> None:
-    first, second = Source(Path("a.png"), "a"), Source(Path("A.jpg"), "A")
+    first, second = ImageSource(Path("a.png"), "a"), ImageSource(Path("A.jpg"), "A")
     with pytest.raises(UserError, match=r"A\.jpg: a\.png would be written as A\.png too"):
         refuse_same_names([(first, "a.png"), (second, "A.png")])
     refuse_same_names([(first, "a.png"), (first, "a.png"), (second, "b.png")])

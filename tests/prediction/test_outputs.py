@@ -20,7 +20,7 @@ from custom_networks.data.formats.dicom import references
 from custom_networks.errors import UserError
 from custom_networks.metrics import WatershedParameters
 from custom_networks.prediction.objects import Object
-from custom_networks.prediction.outputs import IMAGE_OUTPUTS, TABLE_OUTPUTS, Case, chosen_outputs
+from custom_networks.prediction.outputs import IMAGE_OUTPUTS, TABLE_OUTPUTS, PredictedCase, chosen_outputs
 from custom_networks.prediction.outputs.coco import run_lengths
 from custom_networks.prediction.polygons import area
 
@@ -34,11 +34,11 @@ def mask() -> NDArray[np.bool_]:
     return ring | disc((60, 44), (52, 36), 5)
 
 
-def case(path: Path, mask: NDArray[np.bool_], spacing: tuple[float, float] | None = None) -> Case:
-    return Case(path, path.name.split(".")[0], drawn(mask, spacing))
+def case(path: Path, mask: NDArray[np.bool_], spacing: tuple[float, float] | None = None) -> PredictedCase:
+    return PredictedCase(path, path.name.split(".")[0], drawn(mask, spacing))
 
 
-def write(one: Case, name: str, folder: Path) -> Path:
+def write(one: PredictedCase, name: str, folder: Path) -> Path:
     path = folder / (one.name + "_result" + IMAGE_OUTPUTS[name].ending(one.source))
     path.write_bytes(IMAGE_OUTPUTS[name].encode(one))
     return path
@@ -172,7 +172,7 @@ def test_instances_are_cut_by_the_watershed(tmp_path: Path) -> None:
     touching = disc((40, 60), (20, 18), 12) | disc((40, 60), (20, 40), 12)
     one = case(tmp_path / "a.png", touching)
     assert len(one.objects) == 1
-    cut = Case(one.source, one.name, one.prediction, WatershedParameters())
+    cut = PredictedCase(one.source, one.name, one.prediction, WatershedParameters())
     edge = disc((40, 60), (20, 29), 6)
     object.__setattr__(cut.prediction, "edge", edge.astype(np.float32))
     assert len(cut.objects) == 2

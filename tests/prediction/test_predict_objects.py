@@ -20,7 +20,7 @@ from prediction_fixtures import disc, drawn
 from pydicom import dcmread
 
 from custom_networks.data import segment_codes
-from custom_networks.prediction.outputs import Case, Volume, image_output
+from custom_networks.prediction.outputs import PredictedCase, Volume, image_output
 from custom_networks.prediction.outputs.coco import coco_rows
 from custom_networks.weights import About, segments
 from custom_networks.weights.reading import record_of
@@ -110,9 +110,9 @@ def test_numbers_go_on_from_slice_to_slice(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(np.zeros((40, 50, 4), np.uint8), np.eye(4)), path)
     two = disc((50, 40), (10, 10), 5) | disc((50, 40), (35, 20), 5)
     masks = [two, np.zeros_like(two), disc((50, 40), (25, 20), 9), two]
-    slices: list[Case] = []
+    slices: list[PredictedCase] = []
     for mask in masks:
-        slices.append(Case(path, "v", drawn(mask), above=slices[-1] if slices else None))
+        slices.append(PredictedCase(path, "v", drawn(mask), above=slices[-1] if slices else None))
     volume = Volume(path, "v", slices, 2)
     assert [[found.number for found in one.objects] for one in slices] == [[1, 2], [], [3], [4, 5]]
     output = image_output("instances")
@@ -132,7 +132,7 @@ def test_scores_are_those_of_the_objects() -> None:
     prediction = drawn(left | right)
     prediction.probability[left], prediction.probability[right] = 0.75, 0.625
     prediction.probability[20, 15] = 1.0
-    first, second = coco_rows(Case(Path("a.png"), "a", prediction))
+    first, second = coco_rows(PredictedCase(Path("a.png"), "a", prediction))
     assert first["score"] == pytest.approx(0.75 + 0.25 / left.sum(), abs=1e-4)
     assert second["score"] == 0.625
 

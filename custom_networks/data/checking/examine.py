@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from custom_networks.data.checking.findings import TINY_PIXELS, TINY_SHARE, Finding, Kind
+from custom_networks.data.checking.findings import TINY_PIXELS, TINY_SHARE, Finding, FindingKind
 from custom_networks.data.duplicates import thumbnail
 from custom_networks.data.formats import Opened, read, stored_image
 from custom_networks.data.images import MASK_THRESHOLD
@@ -78,11 +78,11 @@ def examine(item: Mapping[str, Any], labels: Labels | None = None, with_thumbnai
     try:
         size = _examine_image(path, examined, with_thumbnail)
     except UserError as error:
-        examined.findings.append(Finding(Kind.FILE, path, str(error)))
+        examined.findings.append(Finding(FindingKind.FILE, path, str(error)))
         return examined
     expected = item.get("sha256")
     if expected and sha256(path) != expected:
-        examined.findings.append(Finding(Kind.HASH, path))
+        examined.findings.append(Finding(FindingKind.HASH, path))
     try:
         _examine_labels(item, size, labels or Labels(), examined)
     except _BadLabel as error:
@@ -91,7 +91,7 @@ def examine(item: Mapping[str, Any], labels: Labels | None = None, with_thumbnai
 
 
 class _BadLabel(Exception):
-    def __init__(self, kind: Kind, path: str, sentence: str) -> None:
+    def __init__(self, kind: FindingKind, path: str, sentence: str) -> None:
         super().__init__(sentence)
         self.kind, self.path = kind, path
 
@@ -101,12 +101,12 @@ def _examine_image(path: str, examined: Examined, with_thumbnail: bool) -> tuple
     opened = stored_image(path)
     if opened.transparent:
         text = f"{opened.mode} images with transparency (composited on white)"
-        examined.findings.append(Finding(Kind.READ_AS, path, text))
+        examined.findings.append(Finding(FindingKind.READ_AS, path, text))
     elif opened.mode != "RGB" and opened.depth is None:
         text = _READ_AS.get(opened.mode, f"{opened.mode} images (converted to RGB)")
-        examined.findings.append(Finding(Kind.READ_AS, path, text))
+        examined.findings.append(Finding(FindingKind.READ_AS, path, text))
     if opened.turned:
-        examined.findings.append(Finding(Kind.TURNED, path))
+        examined.findings.append(Finding(FindingKind.TURNED, path))
     if opened.depth is not None:
         examined.largest = int(np.asarray(opened.image).max())
     rgb = opened.rgb(path)
@@ -143,7 +143,7 @@ def _open(path: str, kind: str) -> Opened:
     try:
         return read(path, kind)
     except UserError as error:
-        raise _BadLabel(Kind.FILE, path, str(error)) from None
+        raise _BadLabel(FindingKind.FILE, path, str(error)) from None
 
 
 def _refuse_numbers(path: str, levels: NDArray[np.uint8], foreground: NDArray[np.bool_]) -> None:
@@ -153,7 +153,7 @@ def _refuse_numbers(path: str, levels: NDArray[np.uint8], foreground: NDArray[np
     present = np.unique(levels).tolist()
     shown = ", ".join(map(str, present[:5])) + (", ..." if len(present) > 5 else "")
     raise _BadLabel(
-        Kind.NUMBERS,
+        FindingKind.NUMBERS,
         path,
         f"{path}: a mask of the values {shown}, of which none is above {MASK_THRESHOLD}, would be read as empty; set "
         '"label_kind" of the datalist, or --label_kind, to classes or instances, or save foreground as 255',
@@ -169,7 +169,7 @@ def _check_size(path: str, mask: tuple[int, ...], image_path: str, image: tuple[
     elif abs(mask[0] * image[1] / (mask[1] * image[0]) - 1) > 0.02:
         fix += "; the aspect ratio differs too, so it was squeezed or cropped"
     raise _BadLabel(
-        Kind.SIZE,
+        FindingKind.SIZE,
         path,
         f"{path}: the mask is {mask[0]} x {mask[1]} pixels (width x height), but its image {image_path} is "
         f"{image[0]} x {image[1]}; {fix}",
@@ -181,7 +181,7 @@ def _count_classes(path: str, values: NDArray[np.int64], classes: frozenset[int]
     unknown = [] if classes is None else [int(value) for value in present if value and int(value) not in classes]
     if unknown:
         raise _BadLabel(
-            Kind.VALUES,
+            FindingKind.VALUES,
             path,
             f"{path}: holds {', '.join(map(str, unknown[:5]))}, which is no declared class "
             f'({", ".join(map(str, sorted(classes or ())))}); correct them or add it to "classes" of the datalist',
@@ -189,24 +189,24 @@ def _count_classes(path: str, values: NDArray[np.int64], classes: frozenset[int]
     examined.class_pixels = {int(value): int(count) for value, count in zip(present, counts, strict=True)}
 
 
-def _mask_kinds(values: NDArray[np.uint8]) -> list[Kind]:
+def _mask_kinds(values: NDArray[np.uint8]) -> list[FindingKind]:
     """Name what is unusual about the values of a mask of 0..255 levels."""
     between = np.flatnonzero(np.bincount(values.ravel(), minlength=256)[1:255]) + 1
     if not len(between):
         return []
     ripples = bool(np.all((between <= _JPEG_REACH) | (between >= 255 - _JPEG_REACH)))
-    return [Kind.JPEG if ripples and len(between) >= _JPEG_VALUES else Kind.GREY]
+    return [FindingKind.JPEG if ripples and len(between) >= _JPEG_VALUES else FindingKind.GREY]
 
 
-def _shape_kinds(foreground: NDArray[np.bool_], label_kind: str) -> list[Kind]:
+def _shape_kinds(foreground: NDArray[np.bool_], label_kind: str) -> list[FindingKind]:
     """Name what is unusual about the extent of the foreground."""
     count = int(foreground.sum())
     if count == 0:
-        return [Kind.EMPTY]
+        return [FindingKind.EMPTY]
     if count == foreground.size:
-        return [Kind.FULL]
+        return [FindingKind.FULL]
     if label_kind == "instances":  # nuclei are small, and cut by every patch
         return []
     tiny = count < TINY_PIXELS and count < TINY_SHARE * foreground.size
     edges = foreground[0].any() or foreground[-1].any() or foreground[:, 0].any() or foreground[:, -1].any()
-    return [kind for kind, there in ((Kind.TINY, tiny), (Kind.CUT, edges)) if there]
+    return [kind for kind, there in ((FindingKind.TINY, tiny), (FindingKind.CUT, edges)) if there]

@@ -11,7 +11,7 @@ TINY_SHARE, TINY_PIXELS = 0.001, 64  # a lesion is tiny below both
 IMBALANCE = 50  # times the commonest class (or background) exceeds the rarest
 
 
-class Kind(Enum):
+class FindingKind(Enum):
     """A kind of finding: whether it is an error, what it is, and what to do about it."""
 
     FILE = (True, "unreadable files, or mask values that cannot be read", "replace or correct each file named")
@@ -77,7 +77,7 @@ class Finding:
         correlation: of near-duplicates, 0 to 1; None for other kinds.
     """
 
-    kind: Kind
+    kind: FindingKind
     path: str
     detail: str = ""
     other: str = ""

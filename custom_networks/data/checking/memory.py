@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_networks.data.checking.examine import Examined, Labels
-from custom_networks.data.checking.findings import Finding, Kind
+from custom_networks.data.checking.findings import Finding, FindingKind
 from custom_networks.data.decoders import decoders
 from custom_networks.data.user_cache import user_cache
 
@@ -130,7 +130,7 @@ def _read(content: str) -> Examined | None:
     try:
         known = json.loads(content)
         return Examined(
-            findings=[Finding(**{**each, "kind": Kind[each["kind"]]}) for each in known["findings"]],
+            findings=[Finding(**{**each, "kind": FindingKind[each["kind"]]}) for each in known["findings"]],
             pixels_digest=bytes.fromhex(known["pixels_digest"]),
             foreground=(known["foreground"][0], known["foreground"][1]),
             class_pixels={int(value): count for value, count in known["class_pixels"].items()},

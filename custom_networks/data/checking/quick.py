@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from custom_networks.data.checking.examine import Labels
-from custom_networks.data.checking.findings import Kind
+from custom_networks.data.checking.findings import FindingKind
 from custom_networks.data.checking.read import DataSet
 from custom_networks.data.checking.run import run_check
 from custom_networks.errors import UserError
@@ -56,7 +56,7 @@ def check_items(
         bit_depth=bit_depth,
     )
     report = run_check([data_set], near_duplicates=False, num_workers=num_workers, remembered=True)
-    errors = [finding for finding in report.errors if leaks_are_errors or finding.kind is not Kind.LEAK]
+    errors = [finding for finding in report.errors if leaks_are_errors or finding.kind is not FindingKind.LEAK]
     if errors:
         count = len(errors) - 1
         raise UserError(f"{errors[0].sentence}{f' (and {count} more with errors)' if count else ''}")
@@ -65,6 +65,6 @@ def check_items(
     for finding in report.findings:
         what = finding.detail if finding.detail and not finding.other else finding.kind.what
         counts[what] = counts.get(what, 0) + 1
-        examples.setdefault(what, Path(finding.path).name if finding.kind is not Kind.IMBALANCE else "")
+        examples.setdefault(what, Path(finding.path).name if finding.kind is not FindingKind.IMBALANCE else "")
     notices = [f"{what}: {count}, e.g. {examples[what]}" if examples[what] else what for what, count in counts.items()]
     return Checked(notices, report.bit_depth[0])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from custom_networks.data.checking.examine import Labels
-from custom_networks.data.checking.findings import Finding, Kind
+from custom_networks.data.checking.findings import Finding, FindingKind
 from custom_networks.data.datalist import SPLITS, Datalist, Split
 from custom_networks.data.labels import with_classes
 from custom_networks.data.pairing import Item, find_pairs
@@ -56,7 +56,7 @@ def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> Data
         except UserError as error:
             if not path.is_dir():
                 raise
-            return DataSet(path.resolve().name, {}, findings=[Finding(Kind.FILE, str(path), str(error))])
+            return DataSet(path.resolve().name, {}, findings=[Finding(FindingKind.FILE, str(path), str(error))])
     datalist = Datalist.read(path)
     classes = frozenset(datalist.class_names()) if datalist.classes is not None else None
     data_set = DataSet(
@@ -70,7 +70,7 @@ def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> Data
     try:
         _try_to_train(datalist, dataset_dir)
     except UserError as error:
-        data_set.findings.append(Finding(Kind.LIST, str(path), str(error)))
+        data_set.findings.append(Finding(FindingKind.LIST, str(path), str(error)))
     data_set.findings += _repeated_ids(data_set, path)
     return data_set
 
@@ -101,6 +101,6 @@ def _repeated_ids(data_set: DataSet, path: Path) -> list[Finding]:
                     f"{item['image']}: its id {name!r} in {path} is also that of {seen[name]}; give every item an id "
                     "of its own"
                 )
-                findings.append(Finding(Kind.SAME_ID, item["image"], sentence, seen[name]))
+                findings.append(Finding(FindingKind.SAME_ID, item["image"], sentence, seen[name]))
             seen.setdefault(name, item["image"])
     return findings

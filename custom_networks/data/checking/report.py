@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable
 from typing import Any
 
-from custom_networks.data.checking.findings import Finding, Kind
+from custom_networks.data.checking.findings import Finding, FindingKind
 from custom_networks.data.checking.run import Report
 
 EXAMPLES = 3  # files named for each kind; the JSON names all
@@ -70,11 +70,11 @@ def as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _groups(findings: Iterable[Finding]) -> list[tuple[Kind, list[Finding]]]:
-    groups: dict[Kind, list[Finding]] = {}
+def _groups(findings: Iterable[Finding]) -> list[tuple[FindingKind, list[Finding]]]:
+    groups: dict[FindingKind, list[Finding]] = {}
     for finding in findings:
         groups.setdefault(finding.kind, []).append(finding)
-    return [(kind, groups[kind]) for kind in Kind if kind in groups]
+    return [(kind, groups[kind]) for kind in FindingKind if kind in groups]
 
 
 def _example(finding: Finding) -> str:

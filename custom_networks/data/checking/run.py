@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from custom_networks.data.checking.examine import Examined, Labels, examine
-from custom_networks.data.checking.findings import IMBALANCE, Finding, Kind
+from custom_networks.data.checking.findings import IMBALANCE, Finding, FindingKind
 from custom_networks.data.checking.memory import CheckMemory, key_of
 from custom_networks.data.checking.read import DataSet
 from custom_networks.data.cluster import cluster_pool
@@ -161,12 +161,12 @@ def _depth_findings(largest: dict[str, int], depth: int | None) -> list[Finding]
         return []
     white = 2**depth - 1
     text = f"grey images stored in 16 bits (read as {depth}-bit: {white} is white)"
-    findings = [Finding(Kind.READ_AS, path, text) for path in largest]
+    findings = [Finding(FindingKind.READ_AS, path, text) for path in largest]
     for path, value in largest.items():
         if value > white:
-            findings.append(Finding(Kind.FILE, path, above_white(path, value, depth)))
+            findings.append(Finding(FindingKind.FILE, path, above_white(path, value, depth)))
         elif value < 256 <= white:
-            findings.append(Finding(Kind.DARK, path))
+            findings.append(Finding(FindingKind.DARK, path))
     return findings
 
 
@@ -180,26 +180,26 @@ def _same_pictures(places: Sequence[Place], digests: Sequence[bytes]) -> list[Fi
         if other is place:
             continue
         if other.data_set != place.data_set:
-            findings.append(Finding(Kind.NEAR_SETS, place.path, "identical pixels", other.path))
+            findings.append(Finding(FindingKind.NEAR_SETS, place.path, "identical pixels", other.path))
         elif other.split != place.split:
             sentence = (
                 f"{place.path}: in the {place.split} split, but its pixels are those of {other.path} in the "
                 f"{other.split} split; keep the picture in one of them"
             )
-            findings.append(Finding(Kind.LEAK, place.path, sentence, other.path))
+            findings.append(Finding(FindingKind.LEAK, place.path, sentence, other.path))
         else:
-            kind = Kind.SAME_PICTURE if other.fold == place.fold else Kind.SAME_FOLDS
+            kind = FindingKind.SAME_PICTURE if other.fold == place.fold else FindingKind.SAME_FOLDS
             findings.append(Finding(kind, place.path, "identical pixels", other.path))
     return findings
 
 
 def _near(one: Place, other: Place, correlated: float) -> Finding:
     if one.data_set != other.data_set:
-        kind = Kind.NEAR_SETS
+        kind = FindingKind.NEAR_SETS
     elif one.split != other.split:
-        kind = Kind.NEAR_SPLITS
+        kind = FindingKind.NEAR_SPLITS
     else:
-        kind = Kind.NEAR if one.fold == other.fold else Kind.NEAR_FOLDS
+        kind = FindingKind.NEAR if one.fold == other.fold else FindingKind.NEAR_FOLDS
     return Finding(kind, one.path, f"correlation {correlated:.2f}", other.path, correlated)
 
 
@@ -209,10 +209,10 @@ def _imbalance(data_set: DataSet, pixels: Counter[int]) -> list[Finding]:
         return []
     absent = [value for value in classes if not pixels[value]]
     if absent:
-        return [Finding(Kind.IMBALANCE, data_set.name, f"class {absent[0]} has no pixel")]
+        return [Finding(FindingKind.IMBALANCE, data_set.name, f"class {absent[0]} has no pixel")]
     rarest, commonest = min(classes, key=pixels.__getitem__), max(classes, key=pixels.__getitem__)
     ratio = pixels[commonest] / pixels[rarest]
     if ratio < IMBALANCE:
         return []
     text = f"class {commonest} has {ratio:.0f} times the pixels of class {rarest}"
-    return [Finding(Kind.IMBALANCE, data_set.name, text)]
+    return [Finding(FindingKind.IMBALANCE, data_set.name, text)]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
 
-from custom_networks.data.checking.findings import Finding, Kind
+from custom_networks.data.checking.findings import Finding, FindingKind
 from custom_networks.data.checking.run import Place, Report
 from custom_networks.data.formats import read
 from custom_networks.errors import UserError
@@ -63,7 +63,7 @@ def _choose(report: Report) -> list[tuple[Place, list[str]]]:
     place_of = {name: place for place in report.places for name in (place.path, place.label) if name}
     chosen: list[tuple[Place, list[str]]] = []
     shown: set[Place] = set()
-    drawn: dict[Kind, int] = {}
+    drawn: dict[FindingKind, int] = {}
     ordered = sorted(report.findings, key=lambda finding: (not finding.kind.is_error, not finding.other))
     for finding in ordered:
         places = [place_of[name] for name in (finding.path, finding.other) if name in place_of]

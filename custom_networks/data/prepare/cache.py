@@ -36,7 +36,7 @@ Facts = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Job:
+class CaseJob:
     """What a process does to one case.
 
     Args:
@@ -54,7 +54,9 @@ class Job:
     fit: str = "short"
 
 
-def read_all(jobs: Sequence[Job], num_workers: int = 0, cluster: str = "") -> Generator[Facts | UserError, None, None]:
+def read_all(
+    jobs: Sequence[CaseJob], num_workers: int = 0, cluster: str = ""
+) -> Generator[Facts | UserError, None, None]:
     """Do the jobs and give their results in order.
 
     Args:
@@ -113,7 +115,7 @@ def _end_after_the_parent() -> None:
         os._exit(1)
 
 
-def _grouped(jobs: Sequence[Job]) -> list[list[Job]]:
+def _grouped(jobs: Sequence[CaseJob]) -> list[list[CaseJob]]:
     """Divide jobs among processes: a volume's slices to one of them, which decodes it once; others by a few."""
     keys = (
         getattr(job.case.image, "path", "") if getattr(job.case.image, "at", None) else i // _AT_ONCE
@@ -124,11 +126,11 @@ def _grouped(jobs: Sequence[Job]) -> list[list[Job]]:
     ]
 
 
-def _attempt_all(jobs: Sequence[Job]) -> list[Facts | UserError]:
+def _attempt_all(jobs: Sequence[CaseJob]) -> list[Facts | UserError]:
     return [_attempt(job) for job in jobs]
 
 
-def _attempt(job: Job) -> Facts | UserError:
+def _attempt(job: CaseJob) -> Facts | UserError:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -137,7 +139,7 @@ def _attempt(job: Job) -> Facts | UserError:
         return error
 
 
-def read_case(job: Job) -> Facts:
+def read_case(job: CaseJob) -> Facts:
     """Read one case, check that its pictures fit, and copy them where a size is wanted or no datalist could name them.
 
     Args:
@@ -184,12 +186,12 @@ def read_case(job: Job) -> Facts:
     return facts | {"copied": copied, "stamps": stamps(case)}
 
 
-def needs_copy(job: Job) -> bool:
+def needs_copy(job: CaseJob) -> bool:
     """Tell whether the case's pictures are copied into the output folder."""
     return bool(job.image_size) or any(source.file is None for source in _sources(job.case).values())
 
 
-def copies(job: Job) -> dict[str, str]:
+def copies(job: CaseJob) -> dict[str, str]:
     """Names of the copies, relative to the output folder."""
     name = job.case.id
     if len(f"{name}.png".encode()) > _LONGEST_NAME:
@@ -230,7 +232,7 @@ def _sources(case: Case) -> dict[str, Any]:
     return {"image": case.image, "label": case.label} | ({"types": case.types} if case.types is not None else {})
 
 
-def _wanted_size(job: Job, size: tuple[int, int]) -> tuple[int, int]:
+def _wanted_size(job: CaseJob, size: tuple[int, int]) -> tuple[int, int]:
     if not job.image_size:
         return size
     if job.fit == "exact":
@@ -239,7 +241,7 @@ def _wanted_size(job: Job, size: tuple[int, int]) -> tuple[int, int]:
     return round(size[0] * scale), round(size[1] * scale)
 
 
-def _write_copies(job: Job, pictures: dict[str, Image.Image]) -> Facts:
+def _write_copies(job: CaseJob, pictures: dict[str, Image.Image]) -> Facts:
     facts: Facts = {}
     size = _wanted_size(job, pictures["image"].size)
     for part, name in copies(job).items():
@@ -265,7 +267,7 @@ def _narrowed(picture: Image.Image, most: int, name: str) -> Image.Image:
     return Image.fromarray(values.astype(np.uint8 if most == 255 else np.uint16))
 
 
-def _spacing_after(image: Opened, label: Opened, job: Job) -> list[float] | None:
+def _spacing_after(image: Opened, label: Opened, job: CaseJob) -> list[float] | None:
     """Millimetres between rows and columns of what the datalist names."""
     spacing = image.spacing or label.spacing
     if spacing is None:

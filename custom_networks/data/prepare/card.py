@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from custom_networks.data.datalist import SPLITS, Datalist, ListedImage, Split
-from custom_networks.data.prepare.kind import Kind
+from custom_networks.data.prepare.kind import DataSetKind
 
 
 def write_card(
-    kind: Kind,
+    kind: DataSetKind,
     datalist: Datalist,
     facts: Mapping[str, Mapping[str, Any]],
     settings: Mapping[str, Any],

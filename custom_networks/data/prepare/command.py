@@ -17,12 +17,12 @@ from custom_networks.data.checking import check_items
 from custom_networks.data.checking.examine import Labels
 from custom_networks.data.datalist import PARTS, SPLITS, Datalist, ListedImage, Split
 from custom_networks.data.depth import decided_depth
-from custom_networks.data.prepare.cache import Facts, Job, copies, needs_copy, read_all, stamps
+from custom_networks.data.prepare.cache import CaseJob, Facts, copies, needs_copy, read_all, stamps
 from custom_networks.data.prepare.card import write_card
 from custom_networks.data.prepare.cases import Case
 from custom_networks.data.prepare.folders import user_table
-from custom_networks.data.prepare.journal import Journal
-from custom_networks.data.prepare.kind import Kind
+from custom_networks.data.prepare.journal import PreparationJournal
+from custom_networks.data.prepare.kind import DataSetKind
 from custom_networks.data.prepare.kinds import kind_of
 from custom_networks.data.prepare.lists import Method, external_test, make_lists, relative
 from custom_networks.data.prepare.settings import Settings
@@ -66,11 +66,11 @@ def prepare_dataset(
     """
     kind, output = kind_of(settings.kind), Path(os.path.expanduser(output))  # noqa: PTH111  ~nouser stays as it is
     cases = _find(kind, settings)
-    jobs = [Job(case, output, settings.label_kind, settings.image_size, settings.fit) for case in cases]
+    jobs = [CaseJob(case, output, settings.label_kind, settings.image_size, settings.fit) for case in cases]
     inside = Path(settings.source).resolve() in (output.resolve(), *output.resolve().parents)
     if inside and any(map(needs_copy, jobs)):
         raise UserError(f"{output}: lies in the data set, whose pictures are to be copied; give a folder outside")
-    with closing(Journal(output, settings.as_dict(), overwrite)) as journal:
+    with closing(PreparationJournal(output, settings.as_dict(), overwrite)) as journal:
         datalist, notices = _prepare(kind, cases, jobs, settings, journal, num_workers, cluster)
     counts = [f"{len(datalist.listed(name))} {name}" for name in SPLITS if getattr(datalist, name) is not None]
     for line in (*notices, f"{datalist.source}: {', '.join(counts)}; {CARD} beside it"):
@@ -79,11 +79,11 @@ def prepare_dataset(
 
 
 def _prepare(
-    kind: Kind,
+    kind: DataSetKind,
     cases: Sequence[Case],
-    jobs: Sequence[Job],
+    jobs: Sequence[CaseJob],
     settings: Settings,
-    journal: Journal,
+    journal: PreparationJournal,
     num_workers: int,
     cluster: str,
 ) -> tuple[Datalist, list[str]]:
@@ -106,7 +106,7 @@ def _prepare(
     return datalist, notices
 
 
-def _find(kind: Kind, settings: Settings) -> list[Case]:
+def _find(kind: DataSetKind, settings: Settings) -> list[Case]:
     """List the cases, with the columns of a table, and check their ids."""
     cases = kind.find(Path(settings.source), settings.axis)
     if settings.label_kind == "mask":
@@ -130,7 +130,7 @@ def _find(kind: Kind, settings: Settings) -> list[Case]:
     return cases
 
 
-def _need_groups(kind: Kind, cases: Sequence[Case]) -> None:
+def _need_groups(kind: DataSetKind, cases: Sequence[Case]) -> None:
     """Raise UserError where the kind's own grouping is not known of every case: it would tear groups apart."""
     bare = [case.image.name for case in cases if not case.columns.get(kind.group_by)]
     if bare:
@@ -153,7 +153,7 @@ def _with_table(cases: Sequence[Case], settings: Settings) -> list[Case]:
     return [replace(case, columns={**case.columns, **facts[case.id]}) for case in cases]
 
 
-def _read(jobs: Sequence[Job], journal: Journal, num_workers: int, cluster: str) -> dict[str, Facts]:
+def _read(jobs: Sequence[CaseJob], journal: PreparationJournal, num_workers: int, cluster: str) -> dict[str, Facts]:
     """Facts of every case by its id; those that an earlier run has read are not read again."""
     wanted = {job.case.id for job in jobs}
     journal.cases = {name: facts for name, facts in journal.cases.items() if name in wanted}
@@ -177,7 +177,7 @@ def _read(jobs: Sequence[Job], journal: Journal, num_workers: int, cluster: str)
     return journal.cases
 
 
-def _is_done(job: Job, journal: Journal) -> bool:
+def _is_done(job: CaseJob, journal: PreparationJournal) -> bool:
     facts = journal.cases.get(job.case.id)
     if facts is None or facts["stamps"] != stamps(job.case) or facts["copied"] != needs_copy(job):
         return False

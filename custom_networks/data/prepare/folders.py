@@ -9,7 +9,7 @@ from custom_networks.data.datalist import SPLITS
 from custom_networks.data.formats import stem
 from custom_networks.data.pairing import EXTENSIONS, IMAGE_FOLDER, MASK_FOLDERS, find_pairs
 from custom_networks.data.prepare.cases import Case, Stored
-from custom_networks.data.prepare.kind import Kind
+from custom_networks.data.prepare.kind import DataSetKind
 from custom_networks.data.prepare.tree import key_of
 from custom_networks.data.remote import as_url, is_remote
 from custom_networks.errors import UserError
@@ -99,5 +99,7 @@ def _is_file(source: Path, name: str) -> bool:
         return False
 
 
-FOLDER = Kind("folder", "images/ and masks/ with files of the same name, or NAME.jpg beside NAME_mask.png", find_folder)
-CSV = Kind("csv", "a CSV file with the columns image and label, and any others to keep", find_listed)
+FOLDER = DataSetKind(
+    "folder", "images/ and masks/ with files of the same name, or NAME.jpg beside NAME_mask.png", find_folder
+)
+CSV = DataSetKind("csv", "a CSV file with the columns image and label, and any others to keep", find_listed)

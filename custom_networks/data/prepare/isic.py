@@ -7,7 +7,7 @@ from pathlib import Path
 
 from custom_networks.data.prepare.cases import Case
 from custom_networks.data.prepare.folders import find_folder, has_pairs_layout
-from custom_networks.data.prepare.kind import Kind
+from custom_networks.data.prepare.kind import DataSetKind
 from custom_networks.data.prepare.tree import join_pictures, list_pictures
 from custom_networks.errors import UserError
 
@@ -61,7 +61,7 @@ def _place(source: Path, name: str) -> Path | None:
     return next((path for path in (source / name, source / f"{name}.zip") if path.exists()), None)
 
 
-ISIC2016 = Kind(
+ISIC2016 = DataSetKind(
     name="isic2016",
     layout="ISBI2016_ISIC_Part1_Training_Data and _GroundTruth, the same for Test; folders or .zip",
     find=partial(find_challenge, parts=PARTS_2016),
@@ -73,7 +73,7 @@ ISIC2016 = Kind(
         "on Biomedical Imaging (ISBI) 2016, arXiv:1605.01397"
     ),
 )
-ISIC2018 = Kind(
+ISIC2018 = DataSetKind(
     name="isic2018",
     layout="ISIC2018_Task1-2_Training_Input and ISIC2018_Task1_Training_GroundTruth, the same for Validation and Test; "
     "folders or .zip",

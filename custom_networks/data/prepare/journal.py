@@ -50,7 +50,7 @@ class _Line(RootModel[_Settings | _Written | _Planned | _Case]):
     pass
 
 
-class Journal:
+class PreparationJournal:
     """The record of an output folder.
 
     Args:

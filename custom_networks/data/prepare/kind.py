@@ -10,7 +10,7 @@ from custom_networks.data.prepare.cases import Case
 
 
 @dataclass(frozen=True)
-class Kind:
+class DataSetKind:
     """A kind of data set that `sgdnet prepare` knows.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 
 from custom_networks.data.prepare.cases import ArrayEntry, Case
 from custom_networks.data.prepare.folders import user_table
-from custom_networks.data.prepare.kind import Kind
+from custom_networks.data.prepare.kind import DataSetKind
 from custom_networks.data.prepare.tree import join_pictures, list_pictures
 from custom_networks.errors import UserError
 
@@ -109,7 +109,7 @@ def _numbered(names: tuple[str, ...]) -> dict[str, str]:
     return {str(number): name for number, name in enumerate(names, start=1)}
 
 
-CONIC = Kind(
+CONIC = DataSetKind(
     name="conic",
     layout="images.npy, labels.npy and patch_info.csv, and counts.csv where there",
     find=find_conic,
@@ -125,7 +125,7 @@ CONIC = Kind(
     ),
     classes=_numbered(CONIC_CLASSES),
 )
-CONSEP = Kind(
+CONSEP = DataSetKind(
     name="consep",
     layout="train/ and test/, each with images/, labels/ (16-bit instance maps) and types/ (class maps)",
     find=find_consep,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from custom_networks.data.prepare.cases import Case
 from custom_networks.data.prepare.folders import find_folder, has_pairs_layout, user_table
-from custom_networks.data.prepare.kind import Kind
+from custom_networks.data.prepare.kind import DataSetKind
 from custom_networks.data.prepare.tree import join_pictures, list_pictures
 from custom_networks.errors import UserError
 
@@ -66,7 +66,7 @@ def _read_text_table(path: Path) -> list[dict[str, str]]:
     return [dict(zip(header, row, strict=True)) for row in found]
 
 
-PH2 = Kind(
+PH2 = DataSetKind(
     name="ph2",
     layout="PH2 Dataset images/IMD003/IMD003_Dermoscopic_Image/IMD003.bmp and IMD003_lesion/IMD003_lesion.bmp",
     find=find_ph2,

@@ -10,7 +10,7 @@ from custom_networks.data.formats import Slice, dicom, nifti, stem
 from custom_networks.data.pairing import EXTENSIONS as PICTURES
 from custom_networks.data.pairing import IMAGE_FOLDER, MASK_FOLDERS, MASK_SUFFIXES, base_of
 from custom_networks.data.prepare.cases import Case, Stored
-from custom_networks.data.prepare.kind import Kind
+from custom_networks.data.prepare.kind import DataSetKind
 from custom_networks.data.prepare.tree import join_pictures, key_of, list_pictures
 from custom_networks.errors import UserError
 
@@ -127,13 +127,13 @@ def _unique_names(paths: Sequence[Path]) -> list[str]:
     ]
 
 
-NIFTI = Kind(
+NIFTI = DataSetKind(
     name="nifti",
     layout="images/ and masks/ with .nii or .nii.gz files, or NAME.nii.gz beside NAME_mask.nii.gz",
     find=find_nifti,
     group_by="volume",
 )
-DICOM = Kind(
+DICOM = DataSetKind(
     name="dicom",
     layout="DICOM images of one frame, with DICOM SEG objects or masks/ of the same names",
     find=find_dicom,

@@ -1,4 +1,4 @@
-from .case import Case as Case
+from .case import PredictedCase as PredictedCase
 from .case import Volume as Volume
 from .registry import IMAGE_OUTPUTS as IMAGE_OUTPUTS
 from .registry import TABLE_OUTPUTS as TABLE_OUTPUTS

@@ -17,7 +17,7 @@ from custom_networks.weights.segments import SegmentCode
 
 
 @dataclass
-class Case:
+class PredictedCase:
     """A predicted image.
 
     Args:
@@ -36,7 +36,7 @@ class Case:
     watershed: WatershedParameters | None = None
     names: Mapping[int, str] = field(default_factory=dict)
     codes: Mapping[int, SegmentCode] = field(default_factory=dict)
-    above: Case | None = None
+    above: PredictedCase | None = None
 
     @cached_property
     def last(self) -> int:
@@ -87,7 +87,7 @@ class Volume:
 
     source: Path
     name: str
-    slices: list[Case]
+    slices: list[PredictedCase]
     axis: int
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from custom_networks.prediction.objects import Object
-from custom_networks.prediction.outputs.case import Case
+from custom_networks.prediction.outputs.case import PredictedCase
 from custom_networks.prediction.polygons import rings
 from custom_networks.prediction.result import Prediction
 
@@ -18,7 +18,7 @@ Row = dict[str, Any]
 LESION = {1: "lesion"}  # where weights have no names of classes
 
 
-def coco_rows(case: Case) -> list[Row]:
+def coco_rows(case: PredictedCase) -> list[Row]:
     """Annotate the objects of an image: a polygon, or run lengths where it has holes, which polygons cannot hold."""
     shape = case.prediction.mask.shape
     rows = []

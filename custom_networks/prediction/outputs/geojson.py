@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from custom_networks.prediction.objects import Object
-from custom_networks.prediction.outputs.case import Case, Volume
+from custom_networks.prediction.outputs.case import PredictedCase, Volume
 from custom_networks.prediction.polygons import rings
 
 
-def geojson_file(case: Case) -> bytes:
+def geojson_file(case: PredictedCase) -> bytes:
     """Encode the objects as a FeatureCollection of polygons, in pixels from the image's left upper corner."""
     return _collection(_features(case))
 
@@ -25,7 +25,7 @@ def _collection(features: list[dict[str, Any]]) -> bytes:
     return json.dumps({"type": "FeatureCollection", "features": numbered}).encode()
 
 
-def _features(case: Case, **more: Any) -> list[dict[str, Any]]:
+def _features(case: PredictedCase, **more: Any) -> list[dict[str, Any]]:
     return [
         {
             "geometry": {"type": "Polygon", "coordinates": [ring.tolist() for ring in rings(found)]},
@@ -40,7 +40,7 @@ def _features(case: Case, **more: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _class(found: Object, case: Case) -> dict[str, Any]:
+def _class(found: Object, case: PredictedCase) -> dict[str, Any]:
     """Class of an object, its name where QuPath looks for it; nothing where there is one class."""
     if not case.names:
         return {}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
-from custom_networks.prediction.outputs.case import Case, Volume
+from custom_networks.prediction.outputs.case import PredictedCase, Volume
 
 # distinct for colour-blind eyes too (Okabe and Ito); the first stands out from skin and from stained tissue
 COLOURS = ((255, 140, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (204, 121, 167))
@@ -35,7 +35,7 @@ def draw_outlines(pixels: NDArray[np.uint8], classes: NDArray[np.uint8]) -> Imag
     return picture
 
 
-def overlay_file(case: Case) -> bytes:
+def overlay_file(case: PredictedCase) -> bytes:
     """Encode the overlay as a JPEG."""
     buffer = io.BytesIO()
     _drawn(case).save(buffer, "JPEG", quality=90, subsampling=0)
@@ -50,5 +50,5 @@ def overlay_volume(volume: Volume) -> bytes:
     return buffer.getvalue()
 
 
-def _drawn(case: Case) -> Image.Image:
+def _drawn(case: PredictedCase) -> Image.Image:
     return draw_outlines(case.prediction.image.pixels, case.classes)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from custom_networks.errors import UserError, nearest
-from custom_networks.prediction.outputs.case import Case, Volume
+from custom_networks.prediction.outputs.case import PredictedCase, Volume
 from custom_networks.prediction.outputs.coco import coco_file, coco_rows
 from custom_networks.prediction.outputs.families import (
     DICOM,
@@ -44,7 +44,7 @@ class ImageOutput:
     """
 
     ending: Callable[[Path], str]
-    encode: Callable[[Case], bytes]
+    encode: Callable[[PredictedCase], bytes]
     encode_volume: Callable[[Volume], bytes]
     of_objects: bool = False
 
@@ -60,11 +60,11 @@ class TableOutput:
     """
 
     file: str
-    rows: Callable[[Case], list[Row]]
+    rows: Callable[[PredictedCase], list[Row]]
     encode: Callable[[Sequence[tuple[Row, Sequence[Row]]], Mapping[int, str]], bytes]
 
 
-def encode_mask(case: Case) -> bytes:
+def encode_mask(case: PredictedCase) -> bytes:
     """Encode the mask in the family of its image.
 
     DICOM SEG with a segment for each class, NIfTI with the classes (0 and 1 of one), PNG with the classes or, of one, 0
@@ -78,7 +78,7 @@ def encode_mask(case: Case) -> bytes:
     return png(case.classes if case.names else np.where(case.prediction.mask, np.uint8(255), np.uint8(0)))
 
 
-def _volume_of(values: Callable[[Case], NDArray]) -> Callable[[Volume], bytes]:
+def _volume_of(values: Callable[[PredictedCase], NDArray]) -> Callable[[Volume], bytes]:
     """Encode a map of all slices as one NIfTI volume."""
     return lambda volume: nifti_like(volume.source, np.stack([values(one) for one in volume.slices]), volume.axis)
 
@@ -87,7 +87,7 @@ def _mask_ending(path: Path) -> str:
     return {DICOM: ".dcm", NIFTI: ".nii.gz"}.get(family(path), ".png")
 
 
-def _grid(what: str, values: Callable[[Case], NDArray]) -> ImageOutput:
+def _grid(what: str, values: Callable[[PredictedCase], NDArray]) -> ImageOutput:
     """Describe the output of a map (H, W) on the image's own grid."""
     return ImageOutput(
         lambda path: f"_{what}.nii.gz" if family(path) == NIFTI else f"_{what}.png",
@@ -96,7 +96,7 @@ def _grid(what: str, values: Callable[[Case], NDArray]) -> ImageOutput:
     )
 
 
-def _given(values: NDArray[np.float32] | None, case: Case, what: str) -> NDArray[np.float32]:
+def _given(values: NDArray[np.float32] | None, case: PredictedCase, what: str) -> NDArray[np.float32]:
     if values is None:
         raise UserError(f"{case.source}: this network has no {what} map; leave {what} out of --outputs")
     return values

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from custom_networks.prediction.measurements import measure
-from custom_networks.prediction.outputs.case import Case
+from custom_networks.prediction.outputs.case import PredictedCase
 
 Row = dict[str, Any]
 
 
-def measurement_rows(case: Case) -> list[Row]:
+def measurement_rows(case: PredictedCase) -> list[Row]:
     """Measure the objects of an image, a row for each, with its class where there are several."""
     spacing = case.prediction.image.spacing
     return [

@@ -99,7 +99,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     original = cache.read_case
     done: list[str] = []
 
-    def stop_after_three(job: cache.Job) -> cache.Facts:
+    def stop_after_three(job: cache.CaseJob) -> cache.Facts:
         if len(done) == 3:
             raise KeyboardInterrupt
         done.append(job.case.id)
