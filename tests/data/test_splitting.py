@@ -4,32 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from empty_files import error_of, names, touch
 from PIL import Image
 
 from custom_networks.data.datalist import Datalist
 from custom_networks.data.pairing import find_pairs
 from custom_networks.data.splitting import load_datalist, load_test_list
-from custom_networks.errors import UserError
-
-
-def touch(root, *names):
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return root
-
-
-def names(pairs):
-    return [(Path(pair["image"]).name, Path(pair["label"]).name) for pair in pairs]
-
-
-def error_of(function, *args, **kwargs):
-    with pytest.raises(UserError) as caught:
-        function(*args, **kwargs)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 def many(tmp_path, count):
