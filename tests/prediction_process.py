@@ -46,4 +46,12 @@ def results(folder: Path) -> dict[str, bytes]:
 
 def request_of(images: Path, output: Path, checkpoint: Path, bundle: Path, **more: Any) -> Request:
     """What a command line would ask for, on the processor."""
-    return Request([str(images)], output, bundle, checkpoint=str(checkpoint), device="cpu", num_workers=2, **more)
+    return Request(
+        inputs=[str(images)],
+        output=str(output),
+        bundle_root=str(bundle),
+        checkpoint=str(checkpoint),
+        device="cpu",
+        num_workers=2,
+        **more,
+    )

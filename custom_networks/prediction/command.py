@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from custom_networks.bundle_files import config_file
+from custom_networks.bundle_files import config_file, default_bundle
 from custom_networks.configuration.merged import read_config
 from custom_networks.errors import UserError
 from custom_networks.files import sha256
@@ -43,7 +43,7 @@ def predict_images(request: Request) -> tuple[int, dict[str, Any]]:
     """
     readable_errors()
     part = Part.parse(request.part)
-    root = Path(request.bundle_root or ".")
+    root = Path(request.bundle_root or default_bundle())
     config = read_config([config_file(root, "inference.json")])
     checkpoints = _checkpoints(request.checkpoint or str(root / "models" / "model.pt"))
     checkpoint, *others = checkpoints

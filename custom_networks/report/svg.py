@@ -60,7 +60,7 @@ class Frame:
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
     """Round numbers within a range, about `count` of them."""
     span = high - low
-    if not span > 0:
+    if span < 1e-9:  # no room for numbers of ten digits
         return [low]
     rough = span / count
     magnitude = 10 ** math.floor(math.log10(rough))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from custom_networks.arguments import arguments_of
-from custom_networks.bundle_files import default_bundle
 from custom_networks.verbs.result import Result
 
 
@@ -17,5 +16,4 @@ def predict(**values: Any) -> Result:
     names = {each.name for each in arguments_of(Options)}
     options = {name: value for name, value in values.items() if name in names}
     more = {name: value for name, value in values.items() if name not in names}
-    more["bundle_root"] = more.get("bundle_root") or str(default_bundle())
     return Result(*predict_images(Request(**more, options=options)))
