@@ -30,7 +30,7 @@ def _predict(request: Request, errors: Path) -> None:
     torch.set_num_threads(1)
     with errors.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         try:
-            code = predict_images(request)
+            code, _ = predict_images(request)
         except UserError as error:
             print(f"Error: {error}", file=file, flush=True)
             code = 1

@@ -38,7 +38,7 @@ class Scene:
 
 def complete(request: Request, expected: int = 2) -> str:
     """Run to the end; returns what was printed."""
-    errors = request.output.with_suffix(".txt")
+    errors = Path(request.output).with_suffix(".txt")
     process = start(request, errors)
     process.join(LIMIT)
     assert process.exitcode == expected, errors.read_text()
@@ -81,11 +81,11 @@ def scene(pictures: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFac
 
 def kill_at_random(request: Request, chance: random.Random, seconds: float) -> bool:
     """Start a run and kill it, mostly within the time that it works; returns whether it was still running."""
-    journal = request.output / "predict.jsonl"
+    journal = Path(request.output) / "predict.jsonl"
     before = journal.stat().st_ino if journal.exists() else 0
-    process = start(request, request.output.with_suffix(".txt"))
+    process = start(request, Path(request.output).with_suffix(".txt"))
     if chance.random() < 0.85:  # else it may be killed before it begins
-        await_journal(request.output, before, process)
+        await_journal(Path(request.output), before, process)
     time.sleep(chance.uniform(0, seconds))
     running = process.is_alive()
     process.kill()

@@ -1,4 +1,4 @@
-"""The kinds of data set that `sgdnet prepare` knows; a new one is a `DataSetKind` in a file of its own and a name here."""
+"""The kinds of data set that `sgdnet prepare` knows; a new one is a `DataSetKind` in its own file and a name here."""
 
 from __future__ import annotations
 
