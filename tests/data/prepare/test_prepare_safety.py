@@ -37,8 +37,8 @@ def settings(source: Path, **more: object) -> Settings:
 def test_a_second_one_at_the_same_time_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "PATIENCE", 0.1)
     code = (
-        "import sys; from pathlib import Path; from custom_networks.data.prepare.journal import Journal\n"
-        "journal = Journal(Path(sys.argv[1]), {}); print('locked', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from custom_networks.data.prepare.journal import PreparationJournal\n"
+        "journal = PreparationJournal(Path(sys.argv[1]), {}); print('locked', flush=True); sys.stdin.read()"
     )
     source, output = pairs(tmp_path / "in"), tmp_path / "out"
     command = [sys.executable, "-c", code, str(output)]
