@@ -51,7 +51,7 @@ import numpy as np
 from pathlib import Path
 from PIL import Image
 from custom_networks.prediction.options import Options
-from custom_networks.prediction.outputs.case import Case
+from custom_networks.prediction.outputs.case import PredictedCase
 from custom_networks.prediction.outputs.registry import IMAGE_OUTPUTS
 from custom_networks.prediction.reading import read_file
 from custom_networks.prediction.result import conclude
@@ -65,7 +65,7 @@ del pixels
 picture = read_file(folder / "large.tif")
 maps = predict_windows(lambda images: images[:, :1].float() / 255, picture.pixels, 256, batch_size=4)
 prediction = conclude(picture, {"probability": maps[0]}, Options(mode="window"))
-case = Case(folder / "large.tif", "large", prediction)
+case = PredictedCase(folder / "large.tif", "large", prediction)
 for name in ("mask", "probability", "overlay"):
     (folder / f"{name}.bin").write_bytes(IMAGE_OUTPUTS[name].encode(case))
 assert prediction.mask.sum() == (height // 4) * (width // 4), prediction.mask.sum()
