@@ -88,6 +88,11 @@ def test_the_place_of_the_data_has_one_name(flag: str) -> None:
         (("phantoms", "-x", "3"), "-x: no such flag"),
         (("predict", "a.png", "--threshold", "half"), "--threshold half: must be a number"),
         (("predict", "--dry_run", "a.png"), "--dry_run a.png: must be true or false; files and folders come before"),
+        (
+            ("evaluate", "--predictons", "a", "--labels", "b"),
+            "--predictons: no such setting; did you mean 'predictions'?",
+        ),
+        (("evaluate", "--labels", "b"), "--labels: goes with --predictions"),
         (("predict", "a.png", "--treshold", "1"), "--treshold: no such setting; did you mean 'threshold'?"),
         (("annotate",), "--studies is missing; write `sgdnet annotate --studies STUDIES`"),
         (("report", "a", "b"), "b: give a name before the value"),

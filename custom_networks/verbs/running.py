@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from custom_networks.arguments import FILES, Help
 from custom_networks.bundle_run import run_config
@@ -52,15 +53,27 @@ def evaluate(
     knobs |= {name: value for name, value in interactive.items() if value is not None}
     if predictions is not None:
         folder = _evaluate_masks(masks | ({"config_file": config_file} if config_file else {}) | knobs)
+    elif masks:
+        _need_predictions(next(iter(masks)), knobs)
     else:
         overlay = ("evaluate_interactive.json",) if {"clicks", "scribbles"} & set(knobs) else ()
         files = ("train.json", "evaluate.json", *overlay)
-        folder = Path(run_config(files, "train", masks | knobs, _paths(config_file))("output_dir"))
+        folder = Path(run_config(files, "train", knobs, _paths(config_file))("output_dir"))
     return Result(found=found_in(folder, "summary.json", "interactive.json"))
 
 
 def _paths(config_file: str | None) -> list[str]:
     return config_file.split(",") if config_file else []
+
+
+def _need_predictions(name: str, knobs: Iterable[str]) -> NoReturn:
+    """Say that a flag goes with `--predictions`, which may be among the knobs in another spelling."""
+    from custom_networks.errors import UserError, nearest
+
+    misspelt = next((knob for knob in knobs if nearest(knob, ["predictions"])), None)
+    if misspelt:
+        raise UserError(f"--{misspelt}: no such setting; did you mean 'predictions'?")
+    raise UserError(f"--{name}: goes with --predictions, the folder of the masks that are measured; give it, too")
 
 
 def _evaluate_masks(knobs: dict[str, Any]) -> Path:
