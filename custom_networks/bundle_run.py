@@ -33,7 +33,7 @@ def run_config(
 
     from custom_networks.configuration import Configuration, check_overrides
     from custom_networks.messages import readable_errors
-    from custom_networks.run.resume import own_configuration, run_own
+    from custom_networks.run.resume import own_configuration, run_own, run_workflow
 
     readable_errors()
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)  # it warns of overlays in other folders
@@ -52,10 +52,7 @@ def run_config(
     if own is not None:
         return run_own(own, **arguments).parser.get_parsed_content
     workflow = ConfigWorkflow(paths, **arguments, **{**knobs, "configuration": configuration})
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
-    return workflow.parser.get_parsed_content
+    return run_workflow(workflow).parser.get_parsed_content
 
 
 def _overlay(root: Path, name: str) -> str:

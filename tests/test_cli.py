@@ -13,6 +13,8 @@ import torch
 from networks import TOY_OVERRIDES, toy_network
 from PIL import Image
 
+from custom_networks.run.folder import is_locked
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -204,6 +206,7 @@ def test_a_run_is_never_overwritten(sgdnet: Run, trained: Path, dataset: Path, t
     code, _, err = sgdnet("train", *words(tmp_path, dataset, output_dir=trained / "run"))
     assert code == 1
     assert "already holds a run" in err
+    assert not is_locked(trained / "run")  # what failed in this process holds nothing
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*") if path.is_file()} == before
 
 

@@ -96,6 +96,12 @@ class RunRecord:
             remove_unfinished(folder, (LAST, BEST, DESCRIPTION, METRICS, SETTINGS, CONFIG))
         return folder
 
+    def close(self) -> None:
+        """Let others work in the folder."""
+        if self.lock is not None:
+            self.lock.release()
+            self.lock = None
+
     def write_settings(self) -> None:
         """Write `settings.json`, every knob and its value, and `config.json`, the merged configuration."""
         if rank() > 0:

@@ -21,7 +21,7 @@ from custom_networks.errors import UserError
 from custom_networks.files import write_json
 from custom_networks.flags import flag
 from custom_networks.run.folder import SETTINGS, folder_to_resume
-from custom_networks.run.record import CONFIG
+from custom_networks.run.record import CONFIG, RunRecord
 
 FREE = frozenset(
     {
@@ -159,9 +159,19 @@ def run_own(own: Configuration, **arguments: Any) -> ConfigWorkflow:
         write_json(file, own.merged)
         given = {**arguments, **own.arguments}
         workflow = ConfigWorkflow(str(file), **given, configuration=own)
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
+    return run_workflow(workflow)
+
+
+def run_workflow(workflow: ConfigWorkflow) -> ConfigWorkflow:
+    """Run a workflow; its run's folder is free for others in this process afterwards, however it ends."""
+    try:
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+    finally:
+        record = workflow.parser.ref_resolver.resolved_content.get("record")
+        if isinstance(record, RunRecord):
+            record.close()
     return workflow
 
 
