@@ -8,8 +8,8 @@ import torch
 from monai.networks.nets import AttentionUnet, BasicUNet, SegResNet, SwinUNETR
 from torch import nn
 
-from benchmarks.cto import CTO
 from benchmarks.literal import literal
+from custom_networks.baselines.cto import CTO
 from custom_networks.network.sgdc import SGDC
 from custom_networks.network.sgdnet import SGDNet
 

@@ -3,8 +3,8 @@ from .losses.sgd_loss import SGDNetLoss as SGDNetLoss
 from .metrics.hausdorff import HausdorffDistance95 as HausdorffDistance95
 from .metrics.hausdorff import Misses as Misses
 from .network.interactive import InteractiveSGDNet as InteractiveSGDNet
+from .network.segmenter import SGDNetMaps as SGDNetMaps
 from .network.sgdnet import SGDNet as SGDNet
-from .network.sgdnet import SGDNetMaps as SGDNetMaps
 from .operators.boundary import MorphologicalGradient as MorphologicalGradient
 from .operators.boundary import MorphologicalGradientd as MorphologicalGradientd
 from .weights import load_checkpoint as load_checkpoint

@@ -63,10 +63,12 @@ def state(folder: Path) -> dict[Path, int]:
 
 def test_the_wheel_holds_configurations_templates_and_stubs(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder, pattern in (("bundle/configs", "*"), ("custom_networks/report/templates", "*")):
-        for path in (REPOSITORY / folder).glob(pattern):
-            inside = folder if folder.startswith("custom_networks") else f"custom_networks/{folder}"
-            assert f"{inside}/{path.name}" in names
+    for folder in ("bundle/configs", "custom_networks/report/templates"):
+        files = [path for path in (REPOSITORY / folder).rglob("*") if path.is_file()]
+        assert files
+        for path in files:
+            inside = path.relative_to(REPOSITORY).as_posix()
+            assert (inside if inside.startswith("custom_networks") else f"custom_networks/{inside}") in names
     assert {"custom_networks/__init__.pyi", "custom_networks/py.typed", "custom_networks/bundle/LICENSE"} <= names
     assert not [name for name in names if name.startswith(("tests/", "annotate/", "custom_networks/bundle/models"))]
 

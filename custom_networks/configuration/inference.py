@@ -15,7 +15,7 @@ from custom_networks.bundle_files import config_file
 from custom_networks.configuration.merged import read_config
 from custom_networks.data.sources import checked_size
 from custom_networks.messages import hush_absent_decoder
-from custom_networks.network.sgdnet import SGDNet
+from custom_networks.network.segmenter import Segmenter
 from custom_networks.weights.network import load_checkpoint
 from custom_networks.weights.normalization import Normalization
 from custom_networks.weights.reading import trained_classes, trained_depth, trained_size
@@ -37,7 +37,7 @@ class TrainedSource:
         classes: names of the foreground classes by number; empty where there is one, without a name.
     """
 
-    network: SGDNet
+    network: Segmenter
     checkpoint: Path
     image_size: int
     normalization: Normalization

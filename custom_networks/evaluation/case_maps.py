@@ -21,7 +21,7 @@ from scipy.ndimage import distance_transform_edt
 from custom_networks.errors import UserError
 from custom_networks.evaluation.pictures import Mask, resize_mask, resize_picture, small_size
 from custom_networks.files import write_atomically
-from custom_networks.network.sgdnet import SGDNetMaps
+from custom_networks.network.segmenter import SGDNetMaps
 
 CASES = "cases"
 VERSION = 2

@@ -38,7 +38,7 @@ from custom_networks.evaluation.measuring import Measurement, Sample
 from custom_networks.evaluation.pictures import ShownCase, choose_cases, resize_picture, small_size
 from custom_networks.flags import flag
 from custom_networks.metrics.watershed import split_instances, watershed_parameters
-from custom_networks.network.sgdnet import SGDNet
+from custom_networks.network.segmenter import Segmenter
 from custom_networks.weights.normalization import Normalization
 
 
@@ -67,7 +67,7 @@ class Evaluation(Measurement):
     def __init__(
         self,
         evaluation_set: EvaluationSet,
-        network: SGDNet,
+        network: Segmenter,
         inferer: MapsInferer,
         dataset: Dataset,
         normalization: Normalization,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from custom_networks.network.sgdnet import SGDNetMaps
+from custom_networks.network.segmenter import SGDNetMaps
 from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.weights.normalization import Normalization
 

@@ -26,7 +26,7 @@ def describe(source: TrainedSource, name: str, precision: str, sizes: str) -> Me
         What JSON can hold: licence, input, preprocessing, output, versions.
     """
     data_format: dict[str, Any] = source.about["network_data_format"]
-    channels = source.network.heads[0].out_channels
+    channels = source.network.out_channels
     activation = "sigmoid" if channels == 1 else "softmax"
     side = source.image_size
     named = {"0": "background", **{str(number): name for number, name in source.classes.items()}}

@@ -16,6 +16,7 @@ from custom_networks.export.description import describe
 from custom_networks.export.images import listed_images, spread
 from custom_networks.export.registry import FORMATS
 from custom_networks.export.verify import Agreement, check, compare
+from custom_networks.network.sgdnet import SGDNet
 
 VERIFIED_IMAGES = 3
 
@@ -122,6 +123,10 @@ def export_model(
     if precision == "int8" and calibration is None:
         raise UserError("--precision int8: needs --calibration, a folder or datalist with some 32 images like yours")
     source = load_source(bundle_root, checkpoint, image_size)
+    if not isinstance(source.network, SGDNet):
+        raise UserError(
+            f"{source.checkpoint}: weights of a {source.network.arguments['architecture']}; SGD-Net alone is exported"
+        )
     paths = listed_images(calibration) if calibration is not None else []
     images = images_to_verify(source, paths)
     samples = tuple(source.prepare(name) for name in spread(paths)) if precision == "int8" else ()

@@ -10,7 +10,7 @@ import torch
 
 from custom_networks.errors import UserError
 from custom_networks.export.common import Images, Run
-from custom_networks.network.sgdnet import SGDNet
+from custom_networks.network.segmenter import Segmenter
 
 LARGEST = {"float32": 1e-3}
 """Largest difference of a pixel's probability that passes; other precisions round single pixels further."""
@@ -60,7 +60,7 @@ def inputs_of(images: Sequence[Images], any_size: bool) -> list[Images]:
     return inputs
 
 
-def compare(run: Run, network: SGDNet, images: Sequence[Images], any_size: bool) -> Agreement:
+def compare(run: Run, network: Segmenter, images: Sequence[Images], any_size: bool) -> Agreement:
     """Compare a file with the network.
 
     Args:

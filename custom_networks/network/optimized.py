@@ -1,7 +1,7 @@
 """The network for inference alone: batch normalisation folded into convolutions, channels-last, in one type.
 
-`FoldedSGDNet` consists of layers that exporters know; `OptimizedSGDNet` also packs the weights for the processor it
-runs on, which no exporter can write down.
+`InferenceCopy` takes any network and folds nothing. `FoldedSGDNet` consists of layers that exporters know;
+`OptimizedSGDNet` also packs the weights for the processor it runs on, which no exporter can write down.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from custom_networks.network.fold import fold
 from custom_networks.network.packed import pack
 
 
-class FoldedSGDNet(nn.Module):
-    """A copy of an `SGDNet` that can only predict.
+class InferenceCopy(nn.Module):
+    """A copy of a network that can only predict.
 
     Args:
         network: to copy; it stays as it is.
@@ -26,12 +26,26 @@ class FoldedSGDNet(nn.Module):
     def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
         self.dtype = dtype
-        folded = fold(copy.deepcopy(network).eval()).requires_grad_(False).to(dtype=dtype)
-        self.network = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        copied = self.prepare(copy.deepcopy(network).eval()).requires_grad_(False).to(dtype=dtype)
+        self.network = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @staticmethod
+    def prepare(network: nn.Module) -> nn.Module:
+        """Change the copy, still in the type of the network, for the better."""
+        return network
 
     def forward(self, image: Tensor) -> Tensor:
         """Segment (B, 3, H, W) into final logits (B, classes, H, W), float32."""
         return self.network(image.to(dtype=self.dtype, memory_format=torch.channels_last)).float()
+
+
+class FoldedSGDNet(InferenceCopy):
+    """The same of an `SGDNet`, batch normalisation folded into the convolutions."""
+
+    @staticmethod
+    def prepare(network: nn.Module) -> nn.Module:
+        """Fold."""
+        return fold(network)
 
 
 class OptimizedSGDNet(FoldedSGDNet):

@@ -13,7 +13,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +21,11 @@ from torch.utils.checkpoint import checkpoint
 from custom_networks.errors import nearest
 from custom_networks.network.decoder import ReverseAttentionDecoder
 from custom_networks.network.dual_attention import DualAttention
-from custom_networks.network.layers import ConvBNReLU, pad_to_multiple, resize_to
+from custom_networks.network.layers import ConvBNReLU, pad_to_multiple
 from custom_networks.network.optimized import OptimizedSGDNet
 from custom_networks.network.refinements import REFINEMENTS, RefinementOptions
 from custom_networks.network.res2net import DEPTHS, PLANES, Res2Net
+from custom_networks.network.segmenter import Segmenter, SGDNetMaps, restore
 from custom_networks.network.sge import StructureGuidanceExtractor
 from custom_networks.network.stitch_vit import StitchViT
 from custom_networks.network.weights import load_encoder
@@ -37,22 +37,7 @@ TRAINING_ARGUMENTS = ("pretrained_encoder", "checkpointing")
 """Arguments that are no part of the architecture."""
 
 
-class SGDNetMaps(NamedTuple):
-    """Every map of one forward pass, at the input's size unless said otherwise.
-
-    Attributes:
-        segmentation: logits (B, classes, H, W) of the three scales, fine to coarse.
-        edge: edge logits, (B, 1, H, W).
-        guidance: what SGDC reads, (B, 16, H/4, W/4) of the padded input; for `guidance="self"`, which reads none,
-            the structure map of the SGE, (B, 4P, H/4, W/4).
-    """
-
-    segmentation: list[Tensor]
-    edge: Tensor
-    guidance: Tensor
-
-
-class SGDNet(nn.Module):
+class SGDNet(Segmenter):
     """SGD-Net for 2D images.
 
     In `train()` the result is the list of logits that eq. (5) takes: three segmentation maps, fine to coarse, then
@@ -112,10 +97,8 @@ class SGDNet(nn.Module):
     ) -> None:
         encoder_depths = list(encoder_depths)
         given = dict(locals())
-        super().__init__()
-        self.arguments = {
-            name: given[name] for name in inspect.signature(SGDNet).parameters if name not in TRAINING_ARGUMENTS
-        }
+        names = [name for name in inspect.signature(SGDNet).parameters if name not in TRAINING_ARGUMENTS]
+        super().__init__(SIZE_FACTOR, out_channels, refinement != "none", {name: given[name] for name in names})
         self.checkpointing = checkpointing
         for what, got, known in (("refinement", refinement, REFINEMENTS), ("guidance", guidance, GUIDANCES)):
             if got not in known:
@@ -127,7 +110,6 @@ class SGDNet(nn.Module):
         if encoder_width < 4 or encoder_width % 4:
             raise ValueError(f"encoder_width must be a multiple of 4 above 0, got {encoder_width}")
 
-        self.size_factor = SIZE_FACTOR
         self.encoder = Res2Net(in_channels, encoder_depths, encoder_width)
         x1, x2, x3, x4 = self.encoder.out_channels
         self.stitch_vit = StitchViT(x1, placement=stitch_placement)
@@ -218,9 +200,14 @@ class SGDNet(nn.Module):
             if self.training:
                 maps = self.maps(image)
                 return [*maps.segmentation, maps.edge] if self.sge is not None else maps.segmentation  # type: ignore
+        return self.logits(image)
+
+    def logits(self, image: Tensor, edge: bool = False) -> Tensor:
+        """Compute final logits alone, without the coarser scales; see `Segmenter`."""
         padded = pad_to_multiple(image, self.size_factor)
-        decoded = self.decode(padded)[0]
-        return restore(self.heads[0](decoded[0]), padded, image)
+        decoded, edges, _ = self.decode(padded)
+        logits = restore(self.heads[0](decoded[0]), padded, image)
+        return torch.cat([logits, restore(edges, padded, image)], 1) if edge else logits
 
     def optimize_for_inference(self, dtype: torch.dtype = torch.float32) -> OptimizedSGDNet:
         """Return a copy for inference: batch normalisation folded into convolutions, channels-last, in `dtype`.
@@ -233,8 +220,3 @@ class SGDNet(nn.Module):
             A module that takes and gives float32, as this network does in `eval()`.
         """
         return OptimizedSGDNet(self, dtype)
-
-
-def restore(logits: Tensor, padded: Tensor, image: Tensor) -> Tensor:
-    """Upsample logits (B, n, h, w) to the padded input's size and crop them to the image's."""
-    return resize_to(logits, padded)[:, :, : image.shape[2], : image.shape[3]]

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from custom_networks.network.layers import pad_to_multiple
-from custom_networks.network.sgdnet import SGDNet, restore
+from custom_networks.network.segmenter import Segmenter
 from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.prediction.cuda_graph import CudaGraph
 from custom_networks.prediction.views import VIEWS
@@ -24,7 +23,7 @@ CLASS = "class_"  # with its number, the map of a class
 class Engine:
     """Compute probabilities, and on demand edges and the spread of the views.
 
-    On a CPU this is `SGDNet.optimize_for_inference`; on a GPU the network itself, channels-last, images going there
+    On a CPU this is `Segmenter.optimize_for_inference`; on a GPU the network itself, channels-last, images going there
     from pinned memory.
 
     Args:
@@ -42,7 +41,7 @@ class Engine:
 
     def __init__(
         self,
-        network: SGDNet,
+        network: Segmenter,
         normalization: Normalization,
         device: torch.device | str = "cpu",
         amp: bool = False,
@@ -52,8 +51,8 @@ class Engine:
     ) -> None:
         self.device = torch.device(device)
         self.views = VIEWS[tta]
-        self.edge = edge and network.sge is not None
-        self.outputs = cast(nn.Conv2d, network.heads[0]).out_channels
+        self.edge = edge and network.has_edge
+        self.outputs = network.out_channels
         self.mean, self.std = (
             torch.tensor(values, dtype=torch.float32, device=self.device)[:, None, None]
             for values in (normalization.mean, normalization.std)
@@ -63,7 +62,7 @@ class Engine:
         self.network = network.eval()
         if self.device.type == "cpu":
             self.dtype = torch.bfloat16 if self.inferer.amp else torch.float32
-            self.network = cast(SGDNet, network.optimize_for_inference(self.dtype).network)
+            self.network = cast(Segmenter, network.optimize_for_inference(self.dtype).network)
             self.inferer = MixedPrecisionInferer(False, self.device)  # the weights are in bfloat16 already
         else:
             self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -101,14 +100,8 @@ class Engine:
     def _maps(self, normalised: Tensor) -> Tensor:
         """Probabilities, and edges, of one view."""
         image = normalised.to(dtype=self.dtype, memory_format=torch.channels_last)
-        logits = self.inferer(image, self._logits)
+        logits = self.inferer(image, self.network.logits, edge=self.edge)
         if self.outputs == 1:
             return torch.sigmoid(logits)
         classes = torch.softmax(logits[:, : self.outputs], 1)
         return torch.cat([1 - classes[:, :1], classes[:, 1:], torch.sigmoid(logits[:, self.outputs :])], 1)
-
-    def _logits(self, image: Tensor) -> Tensor:
-        padded = pad_to_multiple(image, self.network.size_factor)
-        decoded, edge, _ = self.network.decode(padded)
-        logits = restore(self.network.heads[0](decoded[0]), padded, image)
-        return torch.cat([logits, restore(edge, padded, image)], 1) if self.edge else logits

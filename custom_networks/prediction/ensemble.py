@@ -49,7 +49,7 @@ def refuse_unlike(sources: Sequence[TrainedSource]) -> None:
             ("classes", other.classes, first.classes),
             ("image_size", other.image_size, first.image_size),
             ("bit_depth", other.bit_depth, first.bit_depth),
-            ("an edge map", other.network.sge is not None, first.network.sge is not None),
+            ("an edge map", other.network.has_edge, first.network.has_edge),
         ):
             if fact != wanted:
                 raise UserError(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from custom_networks.configuration.inference import load_source
 from custom_networks.errors import UserError
-from custom_networks.network.sgdnet import SGDNet
+from custom_networks.network.segmenter import Segmenter
 from custom_networks.prediction.engine import Engine
 from custom_networks.prediction.ensemble import Ensemble, refuse_unlike
 from custom_networks.prediction.geometry import Placement, place
@@ -46,7 +46,7 @@ class SGDNetPredictor:
 
     def __init__(
         self,
-        network: SGDNet,
+        network: Segmenter,
         normalization: Normalization,
         options: Options | None = None,
         device: torch.device | str | None = None,
@@ -54,7 +54,7 @@ class SGDNetPredictor:
         batch_size: int = 1,
         names: Mapping[int, str] | None = None,
         cuda_graphs: bool = False,
-        others: Sequence[tuple[SGDNet, Normalization]] = (),
+        others: Sequence[tuple[Segmenter, Normalization]] = (),
     ) -> None:
         self.options = options or Options()
         self.names = dict(names or {})

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from custom_networks.colours import PREDICTION_COLOUR, TRUTH_COLOUR
 from custom_networks.files import write_atomically
-from custom_networks.network.sgdnet import SGDNet
+from custom_networks.network.segmenter import Segmenter
 from custom_networks.operators.boundary import morphological_gradient
 
 COLUMNS = ("image", "truth", "prediction", "edge map")
@@ -81,7 +81,7 @@ def draw_sheet(rows: Iterable[SheetRow]) -> Image.Image:
     return sheet
 
 
-def sheet_rows(network: SGDNet, dataset: Dataset, mean: Tensor, std: Tensor, count: int = 8) -> list[SheetRow]:
+def sheet_rows(network: Segmenter, dataset: Dataset, mean: Tensor, std: Tensor, count: int = 8) -> list[SheetRow]:
     """Predict some images of a validation set, evenly spread over it.
 
     Args:

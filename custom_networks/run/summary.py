@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from monai.data.dataset import Dataset
 
-from custom_networks.network.sgdnet import SGDNet
+from custom_networks.network.segmenter import Segmenter
 from custom_networks.processes import rank
 from custom_networks.run.record import METRICS, RunRecord
 from custom_networks.run.sheet import sheet_rows, write_sheet
@@ -51,7 +51,7 @@ def places(folder: Path, model_path: str | Path, uri: str | None) -> list[str]:
 
 
 def summarise_run(
-    record: RunRecord, network: SGDNet, dataset: Dataset, normalization: Normalization, uri: str | None = None
+    record: RunRecord, network: Segmenter, dataset: Dataset, normalization: Normalization, uri: str | None = None
 ) -> None:
     """Draw the sheet with the best weights, add it to the tracked run, print the summary.
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from custom_networks.errors import UserError, nearest
 from custom_networks.network.interactive import InteractiveSGDNet, with_fusion
+from custom_networks.network.segmenter import Segmenter
 from custom_networks.network.sgdnet import TRAINING_ARGUMENTS, SGDNet
 from custom_networks.network.weights import load_strictly, read_state_dict
 from custom_networks.weights.reading import check_content, record_of, takes_clicks, trained_outputs
@@ -22,18 +23,21 @@ logger = logging.getLogger(__name__)
 
 FREE = (*TRAINING_ARGUMENTS, "dropout")
 """Arguments that may differ from the training's: they change neither the weights nor what `eval()` computes."""
+BASELINE = "architecture"
+"""The argument that a `Baseline` has, and `SGDNet` does not."""
 DEFAULTS = "defaults are assumed; add them there where it was built with others"
 
 
-def trained_network(checkpoint: str | Path, **arguments: Any) -> SGDNet:
+def trained_network(checkpoint: str | Path, **arguments: Any) -> Segmenter:
     """Build the network that weights were trained with; its own are random until `load_checkpoint` loads them.
 
-    It is an `InteractiveSGDNet`, which segments automatically too, where the weights take clicks.
+    It is an `InteractiveSGDNet`, which segments automatically too, where the weights take clicks, and a `Baseline`
+    where the record names its architecture.
 
     Args:
         checkpoint: the weights; where there are none the network has its default arguments, so that a bundle can be
             looked at before it has been trained.
-        arguments: of `SGDNet`, for those that the record does not have, or `FREE` ones.
+        arguments: of `SGDNet`, for those that the record does not have, or `FREE` ones; of `Baseline` for one.
 
     Returns:
         The network.
@@ -45,6 +49,8 @@ def trained_network(checkpoint: str | Path, **arguments: Any) -> SGDNet:
     path = Path(checkpoint)
     record = record_of(path)
     recorded = dict(record.network or {})
+    if BASELINE in recorded:
+        return _baseline(path, recorded, arguments)
     if path.is_file():
         recorded.setdefault("out_channels", trained_outputs(path))
         if record.network is None:
@@ -55,6 +61,22 @@ def trained_network(checkpoint: str | Path, **arguments: Any) -> SGDNet:
     try:
         architecture = InteractiveSGDNet if takes_clicks(path) else SGDNet
         return architecture(**{**recorded, **arguments})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: no network can be built of its record and what was given: {error}") from None
+
+
+def _baseline(path: Path, recorded: Mapping[str, Any], arguments: Mapping[str, Any]) -> Segmenter:
+    """Build the `Baseline` of a record, which is data: it may neither name a file nor fetch one."""
+    from custom_networks.baselines.architectures import check_recorded
+    from custom_networks.baselines.baseline import Baseline
+
+    arguments = {name: value for name, value in arguments.items() if name not in FREE}
+    _refuse_unknown(arguments, "--network_def#", "correct its name", Baseline)
+    _refuse_unknown(recorded, f"{path}: network.", "a newer sgdnet trained it, so update the package", Baseline)
+    _refuse_conflict(path, recorded, arguments)
+    try:
+        check_recorded(recorded)
+        return Baseline(**{**recorded, **arguments})
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: no network can be built of its record and what was given: {error}") from None
 
@@ -150,11 +172,11 @@ def _refuse_conflict(source: str | Path, recorded: Mapping[str, Any], given: Map
             )
 
 
-def _refuse_unknown(arguments: Mapping[str, Any], where: str, fix: str) -> None:
-    known = inspect.signature(SGDNet).parameters
+def _refuse_unknown(arguments: Mapping[str, Any], where: str, fix: str, network: type[Segmenter] = SGDNet) -> None:
+    known = inspect.signature(network).parameters
     unknown = next((name for name in arguments if name not in known), None)
     if unknown is not None:
-        raise UserError(f"{where}{unknown}: SGDNet has no such argument; {fix}{nearest(unknown, known)}")
+        raise UserError(f"{where}{unknown}: {network.__name__} has no such argument; {fix}{nearest(unknown, known)}")
 
 
 @functools.lru_cache(maxsize=32)

@@ -61,7 +61,8 @@ class WeightsRecord(FileModel):
 
     Attributes:
         version: of this form.
-        network: arguments of `SGDNet`, all of them; None where they are not known (version 1).
+        network: arguments of `SGDNet`, all of them, or of a `Baseline`, `architecture` among them; None where they are
+            not known (version 1).
         software: that trained; None where it is not known.
         normalization: of the images; None where it is not known.
         bit_depth: of grey images stored in 16 bits; None where none was trained on.

@@ -11,8 +11,8 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))  # benchmarks/ is not 
 import oracles
 
 from benchmarks import literal, networks
-from benchmarks.cto import CTO
 from benchmarks.macs import count_macs, count_parameters
+from custom_networks.baselines.cto import CTO
 from custom_networks.operators.dynamic_convolution import dynamic_convolution
 
 

@@ -23,11 +23,13 @@ KNOBS = {
     *("bundle_root", "dataset_dir", "datalist", "fold", "image_size", "batch_size", "max_epochs", "learning_rate"),
     *("num_workers", "device", "amp", "seed", "pretrained_encoder", "output_dir", "resume"),
 }
+BASELINES = sorted(f"baselines/{path.name}" for path in (CONFIGS / "baselines").glob("*.json"))
 COMBINATIONS = {
     "train": ("train.json",),
     "evaluate": ("train.json", "evaluate.json"),
     "multi_class": ("train.json", "multi_class.json"),
     "multi_gpu": ("train.json", "multi_gpu_train.json"),
+    "baseline": ("train.json", BASELINES[0]),
     "inference": ("inference.json",),
     "train_interactive": ("train.json", "train_interactive.json"),
     "evaluate_interactive": ("train.json", "evaluate.json", "evaluate_interactive.json"),
@@ -36,6 +38,7 @@ COMBINATIONS = {
 DATA_SETS = sorted(path.name for path in CONFIGS.glob("data_*.json"))
 OVERLAYS = [
     *(("train.json", name) for name in ("evaluate.json", "multi_class.json", "multi_gpu_train.json", *DATA_SETS)),
+    *(("train.json", name) for name in BASELINES),
     ("inference.json", "inference_trt.json"),
     *((f"{name}.json", f"{name}_interactive.json") for name in ("train", "evaluate", "inference")),
 ]

@@ -21,7 +21,7 @@ from custom_networks.evaluation.case_maps import (
     signed_distance,
     write_case_maps,
 )
-from custom_networks.network.sgdnet import SGDNetMaps
+from custom_networks.network.segmenter import SGDNetMaps
 
 MASKS = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 

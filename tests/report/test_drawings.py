@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from custom_networks.evaluation.case_maps import case_maps
-from custom_networks.network.sgdnet import SGDNetMaps
+from custom_networks.network.segmenter import SGDNetMaps
 from custom_networks.report import svg
 from custom_networks.report.panels import boundary_error, case_panels, contours, outlines
 

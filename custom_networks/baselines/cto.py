@@ -2,12 +2,14 @@
 
 Source: Lin et al., "Rethinking Boundary Detection in Deep Learning-Based Medical Image Segmentation", Medical Image
 Analysis 2025, the version with StitchViT. 59,773,653 trainable parameters and 22.8 GMACs at 256 x 256 (published:
-22.70; see `benchmarks/macs.py`); the authors' code also builds a classifier that it never calls.
+22.70, and 62.22 M parameters); the authors' code also builds a classifier that it never calls.
 
 Symbols: B batch, C channels, H and W height and width, /4 a quarter of both.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -17,13 +19,17 @@ from custom_networks.network.decoder import ReverseAttentionDecoder
 from custom_networks.network.dual_attention import DualAttention
 from custom_networks.network.layers import ConvBNReLU, pad_to_multiple, resize_to
 from custom_networks.network.res2net import PLANES, Res2Net
-from custom_networks.network.sgdnet import SIZE_FACTOR, restore
+from custom_networks.network.segmenter import restore
+from custom_networks.network.sgdnet import SIZE_FACTOR
 from custom_networks.network.stitch_vit import StitchViT
+from custom_networks.network.weights import load_encoder
 from custom_networks.operators.edges import edge_kernels
 
 
 class NormalizedEdgeModulation(nn.Module):
     """`x * sigmoid(|Sobel gradient of x|)` over the channel sum; each of the two responses is batch-normalised."""
+
+    kernels: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,9 +69,21 @@ class CTO(nn.Module):
         in_channels: channels of the image.
         out_channels: 1 for a binary mask, else the number of classes.
         dropout: probability in the dual attention.
+        pretrained_encoder: file of the published ImageNet weights; None or "" starts from random numbers.
+
+    Raises:
+        UserError: for weights that are missing or do not fit.
     """
 
-    def __init__(self, in_channels: int = 3, out_channels: int = 1, dropout: float = 0.1) -> None:
+    has_edge = True
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 1,
+        dropout: float = 0.1,
+        pretrained_encoder: str | Path | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = Res2Net(in_channels)
         x1, x2, x3, x4 = self.encoder.out_channels
@@ -75,17 +93,28 @@ class CTO(nn.Module):
         self.boundary = BoundaryExtractor(x1, x4)
         self.decoder = ReverseAttentionDecoder((x1, x2, x3), PLANES)
         self.heads = nn.ModuleList(nn.Conv2d(PLANES, out_channels, 1) for _ in range(3))
+        if pretrained_encoder:
+            load_encoder(self.encoder, pretrained_encoder)
 
-    def forward(self, image: Tensor) -> Tensor | list[Tensor]:
-        """Final logits (B, classes, H, W) in `eval()`; in `train()` [fine, middle, coarse, edge]."""
-        padded = pad_to_multiple(image, SIZE_FACTOR)
-        x1, x2, x3, x4 = self.encoder(padded)
+    def decode(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Run it up to the heads: decoded maps, fine to coarse, and edge logits, of (B, 3, H, W) in multiples of 64."""
+        x1, x2, x3, x4 = self.encoder(x)
         context = resize_to(self.stitch_vit(x1), x4)
         deep = self.reduce(self.dual_attention(torch.cat([context, x4], dim=1)))
         edge = self.boundary(x1, x4)
         attention = torch.sigmoid(edge)
-        decoded = self.decoder(deep, [x * resize_to(attention, x) for x in (x1, x2, x3)])
-        if not self.training:
-            return restore(self.heads[0](decoded[0]), padded, image)
+        return self.decoder(deep, [x * resize_to(attention, x) for x in (x1, x2, x3)]), edge
+
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """Compute [fine, middle, coarse, edge] logits, whatever the mode."""
+        padded = pad_to_multiple(image, SIZE_FACTOR)
+        decoded, edge = self.decode(padded)
         maps = [head(one) for head, one in zip(self.heads, decoded, strict=True)]
         return [restore(logits, padded, image) for logits in (*maps, edge)]
+
+    def forward(self, image: Tensor) -> Tensor | list[Tensor]:
+        """Final logits (B, classes, H, W) in `eval()`; in `train()` [fine, middle, coarse, edge]."""
+        if self.training:
+            return self.maps(image)
+        padded = pad_to_multiple(image, SIZE_FACTOR)
+        return restore(self.heads[0](self.decode(padded)[0][0]), padded, image)
