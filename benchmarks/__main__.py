@@ -1,4 +1,4 @@
-"""Command line: `python -m benchmarks [operator|network|training|input|all] [--quick] [--output FOLDER]`."""
+"""Command line: `python -m benchmarks [operator|network|complexity|training|input|all] [--quick] [--output FOLDER]`."""
 
 from __future__ import annotations
 

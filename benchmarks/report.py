@@ -19,6 +19,10 @@ Same weights (untrained, `benchmarks/networks.py`) and same noise for all of SGD
 logits to the literal network's; max error: to the literal network's in float64, which the literal network has too;
 largest logit: for scale. Multiply-adds: `benchmarks/macs.py`. Call MiB: peak during the call beyond weights and input;
 total MiB: beyond the bare process.""",
+    "complexity": """
+One image, untrained, float32, batch normalisation not folded. Multiply-adds: `benchmarks/macs.py`. Published: Table 2
+of the paper, whose counters differ. Call MiB: peak during the call beyond weights and input; total MiB: beyond the bare
+process.""",
     "training": """
 A step is zero_grad, forward, loss, backward, Adam. First loss: same weights and data for all of SGD-Net's lines; CTO's
 is its segmentation loss alone. Call MiB: peak during a step beyond weights, gradients and Adam's averages; total MiB:
@@ -112,6 +116,22 @@ TABLES: dict[str, list[tuple[str, str, list[Column]]]] = {
             ],
         ),
         ("sweep", "Growth", [*SHAPE, Column("network", "name"), *TIME, RATE, *MEMORY, DIFFERENCE]),
+    ],
+    "complexity": [
+        (
+            "rows",
+            "Every network",
+            [
+                Column("network", "name"),
+                Column("side", "size"),
+                Column("M parameters", "parameters", lambda number: f"{number / 1e6:.2f}"),
+                Column("published", "published_mparameters", digits(2)),
+                Column("GMACs", "gmacs", digits(2)),
+                Column("published GFLOPs", "published_gmacs", digits(2)),
+                *TIME,
+                *MEMORY,
+            ],
+        )
     ],
     "training": [
         (

@@ -17,7 +17,7 @@ import torch
 from benchmarks import environment, report
 from benchmarks.measure import Row, Settings
 
-ROOMS = ("operator", "network", "training", "input")
+ROOMS = ("operator", "network", "complexity", "training", "input")
 
 
 def run_room(room: str, keywords: dict[str, Any], settings: Settings) -> Row:
