@@ -7,4 +7,4 @@ from .recorder import EpochRecorder as EpochRecorder
 from .resume import continue_run as continue_run
 from .summary import summarise_run as summarise_run
 from .tracking import MLflowTracking as MLflowTracking
-from .tracking import tracking_store as tracking_store
+from .store import tracking_store as tracking_store
