@@ -1,4 +1,4 @@
-"""`sgdnet completion SHELL`: what completes verbs, flags and files in a shell, written by shtab from the help's lines."""
+"""`sgdnet completion SHELL`: completion of verbs, flags and files, written by shtab from the help's lines."""
 
 from __future__ import annotations
 

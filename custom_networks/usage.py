@@ -34,7 +34,6 @@ class Line:
     default: str = ""
 
 
-
 def general_help() -> str:
     """Write what `sgdnet` and `sgdnet --help` print."""
     lines = ["sgdnet VERB [--NAME VALUE ...]", "", "SGD-Net: segmentation where the boundary matters.", ""]

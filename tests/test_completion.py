@@ -48,7 +48,7 @@ def test_bash_completes_verbs_flags_values_and_files(bash: Callable[..., list[st
     assert bash("predict", "sc") == ["scan.png"]
     assert bash("predict", "--checkpoint", "my") == ["my scan.png"]
     assert bash("predict", "--overwrite", "") == ["true", "false"]
-    assert bash("predict", "--threshold", "s") == [""], "a number is no file"
+    assert bash("phantoms", "--count", "s") == [""], "a number is no file"
     assert bash("completion", "") == list(SHELLS)
     assert bash("help", "exp") == ["export"]
 
