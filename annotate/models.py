@@ -185,7 +185,9 @@ class Models:
             known = trained_codes(found.checkpoint)
         except UserError:
             return {}
-        return {number: code for number, code in known.items() if number in classes and classes[number] == named[number]}
+        return {
+            number: code for number, code in known.items() if number in classes and classes[number] == named[number]
+        }
 
     def _hash(self, path: Path) -> str:
         status = path.stat()

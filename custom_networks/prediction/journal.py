@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import JsonValue, RootModel
+from pydantic import Field, JsonValue, RootModel
 
 from custom_networks.errors import UserError
 from custom_networks.files import printable, sha256, write_bytes
@@ -24,6 +24,7 @@ from custom_networks.prediction.parts import Part, refuse_other_division
 from custom_networks.prediction.reading import Stamp, stamp
 from custom_networks.prediction.storage import StorageError, of_storage
 from custom_networks.typed_files import FileModel, Inside, JournalWriter, read_lines
+from custom_networks.weights.record import Software
 
 Record = dict[str, Any]
 Settings = dict[str, Any]
@@ -32,6 +33,7 @@ INSTANCES = "instances"  # setting: how instances are cut out, None where object
 
 class _Settings(FileModel):
     settings: dict[str, JsonValue]
+    software: list[Software] = Field(default_factory=list)
 
 
 class _Tables(FileModel):
@@ -70,6 +72,7 @@ class Content:
 
     Attributes:
         settings: of the run; None where there is no journal.
+        software: all that predicted with them.
         tables: files for all images that were written.
         writes: for each image by name, its files and the hashes of what was written there, the last one last.
         failures: for each image that failed, its path and why.
@@ -77,6 +80,7 @@ class Content:
     """
 
     settings: Settings | None = None
+    software: list[Software] = field(default_factory=list)
     tables: set[str] = field(default_factory=set)
     writes: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     failures: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -88,7 +92,7 @@ class Content:
         content = cls()
         for line in (each.root for each in read_lines(path, _Line)):
             if isinstance(line, _Settings):
-                content.settings = dict(line.settings)
+                content.settings, content.software = dict(line.settings), list(line.software)
             elif isinstance(line, _Tables):
                 content.tables |= set(line.tables_written)
             elif isinstance(line, _Write):
@@ -119,7 +123,8 @@ class Content:
             for digest in digests
         ]
         failures = [{"failed": name, "image": image, "error": error} for name, (image, error) in self.failures.items()]
-        first = ({"settings": self.settings}, {"tables_written": sorted(self.tables)})
+        software = [one.as_dict() for one in self.software]
+        first = ({"settings": self.settings, "software": software}, {"tables_written": sorted(self.tables)})
         return [*first, *writes, *failures, *self.records.values()]
 
 
@@ -169,6 +174,7 @@ class PredictionJournal:
                 )
         if changes(self.content.settings, self.settings):
             self.content.records.clear()
+            self.content.software.clear()
         self.had_failures = bool(self.content.failures)
         self.content.failures.clear()  # they are tried again
         self.content.settings = self.settings
@@ -249,6 +255,8 @@ class PredictionJournal:
             record = self.content.records.get(source.name)
             if record is not None and not _is_current(record, source):
                 del self.content.records[source.name]
+        if Software.at_work() not in self.content.software:
+            self.content.software.append(Software.at_work())
         try:
             self._writer.start(self.content.lines())
         except UserError as error:
