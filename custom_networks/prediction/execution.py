@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from custom_networks.data.formats.slides import is_slide
 from custom_networks.data.threads import available_cores
 from custom_networks.errors import UserError
 from custom_networks.files import printable
@@ -37,6 +38,8 @@ class Outcome:
         review: images flagged among those predicted.
         clock: where the time went.
         waiting: images of other parts that are still to be predicted.
+        windows: of slides.
+        glass: of them left out, as they show nothing but glass.
     """
 
     done: int
@@ -45,12 +48,15 @@ class Outcome:
     review: int
     clock: Clock
     waiting: int = 0
+    windows: int = 0
+    glass: int = 0
 
     def __str__(self) -> str:
         parts = [f"{self.done} predicted"]
         parts += [f"{self.skipped} done before"] if self.skipped else []
         parts += [f"{len(self.failures)} failed"] if self.failures else []
         parts += [f"{self.review} to review"] if self.review else []
+        parts += [f"{self.glass} of {self.windows} windows of slides left out as glass"] if self.glass else []
         parts += [f"{self.waiting} left to other parts"] if self.waiting else []
         if self.done:
             rate = self.done / max(self.clock.total, 1e-9)
@@ -64,7 +70,7 @@ def describe(plan: Plan) -> list[str]:
     journal = PredictionJournal(plan.output, plan.settings, plan.overwrite, plan.part)
     lines, done = [], 0
     for source in plan.own:
-        if not plan.overwrite and journal.done(source, plan.outputs):
+        if not plan.overwrite and journal.done(source, plan.outputs_of(source)):
             done += 1
             continue
         files = plan.files(source).values()
@@ -125,7 +131,7 @@ def _check(plan: Plan, journal: PredictionJournal) -> None:
 
 
 def _to_do(plan: Plan, journal: PredictionJournal) -> list[ImageSource]:
-    return [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs)]
+    return [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs_of(one))]
 
 
 def _predict(
@@ -133,7 +139,7 @@ def _predict(
 ) -> None:
     """Predict images, record each and count it."""
     batch_size, journal = worker.batch_size, worker.journal
-    large = worker.predictor.options.mode == "window" or any(is_volume(one.path) for one in to_do)
+    large = worker.predictor.options.mode == "window" or any(is_volume(one.path) or is_slide(one.path) for one in to_do)
     ahead, size = (1, 1) if large else (max(READ_AHEAD, batch_size), batch_size)
     workers = 1 if large else num_workers or available_cores(most=4)
     stages: Stages[ImageSource] = Stages(worker.read, worker.compute, worker.write)
@@ -149,6 +155,8 @@ def _predict(
             journal.add(result)
             outcome.done += 1
             outcome.review += result["row"]["review"]
+            outcome.windows += result["row"].get("windows", 0)
+            outcome.glass += result["row"].get("windows_of_glass", 0)
 
 
 def sentence(source: ImageSource, error: Exception) -> str:

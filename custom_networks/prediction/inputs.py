@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from custom_networks.data.formats import dicom, nifti, stem
+from custom_networks.data.formats import dicom, nifti, slides, stem
 from custom_networks.data.pairing import EXTENSIONS, IMAGE_FOLDER, MASK_FOLDERS, MASK_SUFFIXES
 from custom_networks.errors import UserError, nearest
 
@@ -57,7 +57,8 @@ def find_sources(inputs: Sequence[str], output: Path) -> list[ImageSource]:
         else:
             images = list(_matching(str(path), output))
         if not images:
-            raise UserError(f"{text}: no images in it; known are {', '.join((*EXTENSIONS, '.dcm', *nifti.EXTENSIONS))}")
+            known = ", ".join((*EXTENSIONS, ".dcm", *nifti.EXTENSIONS, *slides.EXTENSIONS))
+            raise UserError(f"{text}: no images in it; known are {known}")
         for image in images:
             found.setdefault(os.path.realpath(image.path), image)
     return list(found.values())
@@ -127,7 +128,7 @@ def _is_image(path: Path) -> bool:
     name = path.name.lower()
     if name.startswith("."):
         return False
-    if name.endswith((*EXTENSIONS, *nifti.EXTENSIONS)):
+    if name.endswith((*EXTENSIONS, *nifti.EXTENSIONS, *slides.EXTENSIONS)):
         return True
     return dicom.is_dicom(path) and not _is_segmentation(path)
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pydantic import Field, JsonValue, RootModel
 
 from custom_networks.errors import UserError
-from custom_networks.files import printable, sha256, write_bytes
+from custom_networks.files import printable, sha256, write_atomically
 from custom_networks.prediction.inputs import ImageSource, inside
 from custom_networks.prediction.outputs import follows_objects
 from custom_networks.prediction.parts import Part, refuse_other_division
@@ -274,17 +274,38 @@ class PredictionJournal:
             StorageError: where the disk is full, read-only or gone.
             UserError: where the file would replace one that is not a result, leave the folder or cannot be written.
         """
+        digest = hashlib.sha256(data).hexdigest()
+        self._write(name, file, lambda opened: opened.write(data), lambda _: digest)
+
+    def write_large(self, name: str, file: str, write: Callable[[Path], Any]) -> None:
+        """Write a file that is not held in memory, recorded before it gets its name.
+
+        Args:
+            name: of the image.
+            file: below the folder.
+            write: called with a temporary file, which it fills.
+
+        Raises:
+            StorageError: as `write`.
+            UserError: as `write`.
+        """
+        self._write(name, file, lambda opened: write(Path(opened.name)), sha256)
+
+    def _write(self, name: str, file: str, write: Callable[[IO[bytes]], Any], digest_of: Callable[[Path], str]) -> None:
         path = inside(self.folder, file)
         if not self.overwrite:
             self._refuse_file(name, file)
-        digest = hashlib.sha256(data).hexdigest()
-        if not self.path.is_file():
-            raise StorageError(f"{self.folder}: is gone, or its {self.path.name}; bring it back and start again")
-        with self._mutex:
-            self.content.add_write(name, file, digest)
-        self._append({"write": file, "image": name, "sha256": digest}, durable=True)
+
+        def record(made: Path) -> None:
+            digest = digest_of(made)
+            if not self.path.is_file():
+                raise StorageError(f"{self.folder}: is gone, or its {self.path.name}; bring it back and start again")
+            with self._mutex:
+                self.content.add_write(name, file, digest)
+            self._append({"write": file, "image": name, "sha256": digest}, durable=True)
+
         try:
-            write_bytes(path, data)
+            write_atomically(path, write, record)
         except UserError as error:
             raise StorageError(str(error)) if of_storage(error) else error from error
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from custom_networks.data.formats import Slice, Spacing, nifti, stored_image
+from custom_networks.data.formats.slides import is_slide
 from custom_networks.data.images import to_rgb
 from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
@@ -90,6 +91,8 @@ def read_slices(path: Path, axis: int = 2, depth: int | None = None) -> list[Rea
 
 
 def _read(path: Path, places: Sequence[Slice | None], depth: int | None) -> list[ReadImage]:
+    if is_slide(path):
+        raise UserError(f"{path}: a slide, which does not fit in memory; predict it with `sgdnet predict`")
     before = stamp(path)
     opened = [stored_image(path, at=place) for place in places]
     if depth is None and opened[0].depth is not None:

@@ -46,7 +46,7 @@ def claimed(plan: Plan) -> Iterator[PredictionJournal]:
                 _keep(held, gate)
             journal = PredictionJournal(folder, plan.settings, plan.overwrite, part)
             held.callback(journal.close)
-            to_do = [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs)]
+            to_do = [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs_of(one))]
             if to_do or journal.had_failures or part.count > 1:
                 journal.start(to_do)
             if part.count == 1:

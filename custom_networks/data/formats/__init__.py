@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from custom_networks.data.datalist import LABEL_KINDS
-from custom_networks.data.formats import dicom, nifti
+from custom_networks.data.formats import dicom, nifti, slides
 from custom_networks.data.images import (
     WIDE_MODES,
     binary,
@@ -38,7 +38,7 @@ __all__ = ["KINDS", "Opened", "Slice", "Spacing", "read", "stem", "stored_image"
 KINDS = ("image", *LABEL_KINDS)
 Spacing = tuple[float, float]  # millimetres between rows and between columns
 Slice = nifti.Slice
-_EXTENSIONS = (*nifti.EXTENSIONS[::-1], *dicom.EXTENSIONS, *EXTENSIONS)
+_EXTENSIONS = (*nifti.EXTENSIONS[::-1], *dicom.EXTENSIONS, *slides.EXTENSIONS, *EXTENSIONS)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from custom_networks.data.formats import dicom, nifti
+from custom_networks.data.formats import dicom, nifti, slides
 from custom_networks.errors import UserError
 
-PICTURE, NIFTI, DICOM = "picture", "nifti", "dicom"
+PICTURE, NIFTI, DICOM, SLIDE = "picture", "nifti", "dicom", "slide"
 LARGEST = 65535
 
 
@@ -22,7 +22,9 @@ def family(path: Path) -> str:
     """Tell the family of an image file."""
     if nifti.is_nifti(path):
         return NIFTI
-    return DICOM if dicom.is_dicom(path) else PICTURE
+    if dicom.is_dicom(path):
+        return DICOM
+    return SLIDE if slides.is_slide(path) else PICTURE
 
 
 def png(values: NDArray) -> bytes:

@@ -16,6 +16,7 @@ from custom_networks.prediction.outputs.coco import coco_file, coco_rows
 from custom_networks.prediction.outputs.families import (
     DICOM,
     NIFTI,
+    SLIDE,
     family,
     grid_file,
     nifti_like,
@@ -84,13 +85,13 @@ def _volume_of(values: Callable[[PredictedCase], NDArray]) -> Callable[[Volume],
 
 
 def _mask_ending(path: Path) -> str:
-    return {DICOM: ".dcm", NIFTI: ".nii.gz"}.get(family(path), ".png")
+    return {DICOM: ".dcm", NIFTI: ".nii.gz", SLIDE: ".tif"}.get(family(path), ".png")
 
 
 def _grid(what: str, values: Callable[[PredictedCase], NDArray]) -> ImageOutput:
     """Describe the output of a map (H, W) on the image's own grid."""
     return ImageOutput(
-        lambda path: f"_{what}.nii.gz" if family(path) == NIFTI else f"_{what}.png",
+        lambda path: f"_{what}{ {NIFTI: '.nii.gz', SLIDE: '.tif'}.get(family(path), '.png') }",
         lambda case: grid_file(case.source, values(case)),
         _volume_of(values),
     )
@@ -113,6 +114,7 @@ IMAGE_OUTPUTS: dict[str, ImageOutput] = {
     ),
     "geojson": ImageOutput(lambda path: ".geojson", geojson_file, geojson_volume, of_objects=True),
 }
+SLIDE_OUTPUTS = ("mask", "probability", "geojson")
 TABLE_OUTPUTS: dict[str, TableOutput] = {
     "coco": TableOutput("coco.json", coco_rows, coco_file),
     "measurements": TableOutput("measurements.csv", measurement_rows, measurements_file),
