@@ -75,7 +75,7 @@ def describe(plan: Plan) -> list[str]:
             continue
         files = plan.files(source).values()
         try:
-            journal.refuse(source, stamp(source.path), files)
+            journal.refuse(source, stamp(*source.files), files)
         except UserError as error:
             lines.append(f"would fail: {error}")
             continue
@@ -139,7 +139,9 @@ def _predict(
 ) -> None:
     """Predict images, record each and count it."""
     batch_size, journal = worker.batch_size, worker.journal
-    large = worker.predictor.options.mode == "window" or any(is_volume(one.path) or is_slide(one.path) for one in to_do)
+    large = worker.predictor.options.mode == "window" or any(
+        one.series or is_volume(one.path) or is_slide(one.path) for one in to_do
+    )
     ahead, size = (1, 1) if large else (max(READ_AHEAD, batch_size), batch_size)
     workers = 1 if large else num_workers or available_cores(most=4)
     stages: Stages[ImageSource] = Stages(worker.read, worker.compute, worker.write)

@@ -192,7 +192,7 @@ class PredictionJournal:
         if record is None or self.missing(source.name, outputs):
             return False
         try:
-            return _is_of(record, source, stamp(source.path))
+            return _is_of(record, source, stamp(*source.files))
         except UserError:  # told when it is read
             return False
 
@@ -364,7 +364,7 @@ class PredictionJournal:
 
 def _is_current(record: Record, source: ImageSource) -> bool:
     try:
-        return _is_of(record, source, stamp(source.path))
+        return _is_of(record, source, stamp(*source.files))
     except UserError:
         return True  # told when it is read
 

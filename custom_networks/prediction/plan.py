@@ -14,6 +14,7 @@ from custom_networks.prediction.journal import INSTANCES
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.outputs import SLIDE_OUTPUTS, TABLE_OUTPUTS, image_output
 from custom_networks.prediction.parts import Part
+from custom_networks.prediction.reading import is_volume
 from custom_networks.weights.segments import SegmentCode
 
 TABLE = "predictions.csv"
@@ -59,7 +60,8 @@ class Plan:
     def files(self, source: ImageSource, more: Sequence[str] = ()) -> dict[str, str]:
         """Files that an image gets, by output, below the output folder; `more` outputs beside those of the plan."""
         found = ((name, image_output(name)) for name in dict.fromkeys([*self.outputs_of(source), *more]))
-        return {name: source.name + output.ending(source.path) for name, output in found if output is not None}
+        volume = bool(source.series) or is_volume(source.path)
+        return {name: source.name + output.ending(source.path, volume) for name, output in found if output is not None}
 
     @property
     def tables(self) -> dict[str, str]:

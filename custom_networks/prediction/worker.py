@@ -56,15 +56,16 @@ class Worker:
         """Read and prepare a file, after a look at what would be overwritten."""
         if printable(source.path) != str(source.path):
             raise UserError(f"{printable(source.path)}: its name is no UTF-8, which tables and journal need; rename it")
-        found = stamp(source.path)
+        found = stamp(*source.files)
         missing = self._missing(source)
         self.journal.refuse(source, found, self._files(source, missing).values())
         if is_slide(source.path):
             return self._slides.read(source, found, missing)
-        pictures = read_slices(source.path, self.plan.axis, self.predictor.options.bit_depth)
+        pictures = read_slices(source.path, self.plan.axis, self.predictor.options.bit_depth, source.series)
         if pictures[0].spacing is None and self.plan.spacing:
             pictures = [replace(one, spacing=(self.plan.spacing, self.plan.spacing)) for one in pictures]
-        return ReadFile(pictures, found, [self.predictor.prepare(one) for one in pictures], is_volume(source.path))
+        volume = bool(source.series) or is_volume(source.path)
+        return ReadFile(pictures, found, [self.predictor.prepare(one) for one in pictures], volume)
 
     def compute(self, items: list[ReadFile | ReadSlide]) -> list[Any]:
         """Run the network on a batch; returns the maps of each slice of each file, or the rows of each slide."""
@@ -93,7 +94,7 @@ class Worker:
             above = cases[-1] if cases else None
             prediction = self.predictor.finish(*pair)
             cases.append(PredictedCase(source.path, source.name, prediction, watershed, plan.names, plan.codes, above))
-        volume = Volume(source.path, source.name, cases, plan.axis)
+        volume = Volume(source.path, source.name, cases, plan.axis, source.series)
         missing = self._missing(source)
         files = self._files(source, missing)
         for name, file in files.items():
