@@ -295,11 +295,11 @@ class PredictionJournal:
         path = inside(self.folder, file)
         if not self.overwrite:
             self._refuse_file(name, file)
+        if not self.path.is_file():
+            raise StorageError(f"{self.folder}: is gone, or its {self.path.name}; bring it back and start again")
 
         def record(made: Path) -> None:
             digest = digest_of(made)
-            if not self.path.is_file():
-                raise StorageError(f"{self.folder}: is gone, or its {self.path.name}; bring it back and start again")
             with self._mutex:
                 self.content.add_write(name, file, digest)
             self._append({"write": file, "image": name, "sha256": digest}, durable=True)
