@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
+import random
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +23,14 @@ from export_fixtures import BUNDLE
 from numpy.typing import NDArray
 from PIL import Image
 from prediction_fixtures import variant
+from prediction_process import request_of, results, start
 from slide_files import write_slide
 
 pytest.importorskip("openslide", reason="needs the packages of the extra `slides`")
 
 from custom_networks.data.formats.slides import Slide, is_slide
 from custom_networks.errors import UserError
-from custom_networks.prediction import SGDNetPredictor
+from custom_networks.prediction import SGDNetPredictor, slide_rows
 from custom_networks.prediction.execution import Outcome, execute
 from custom_networks.prediction.objects import components, objects
 from custom_networks.prediction.options import Options
@@ -205,7 +211,7 @@ class Dying:
         return self.engine(images)
 
 
-@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.6])
+@pytest.mark.parametrize("overlap", [0.25, 0.6])
 def test_interrupted_it_resumes_with_the_next_row(
     predictor: SGDNetPredictor, slide: Path, tmp_path: Path, overlap: float
 ) -> None:
@@ -233,6 +239,35 @@ def test_interrupted_it_resumes_with_the_next_row(
     assert not list((tmp_path / "out").glob(".slide-*"))
 
 
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_the_same(tissue: NDArray[np.uint8], checkpoint: Path, tmp_path: Path) -> None:
+    """While it predicts, and while it writes the pyramid and the polygons."""
+    write_slide(tmp_path / "in" / "s.svs", np.tile(tissue, (2, 2, 1)))
+
+    def begin(output: str) -> BaseProcess:
+        request = request_of(tmp_path / "in", tmp_path / output, checkpoint, BUNDLE, outputs="mask,probability,geojson")
+        return start(request, tmp_path / f"{output}.txt")
+
+    began = time.monotonic()
+    process = begin("whole")
+    process.join(100)
+    seconds = time.monotonic() - began
+    assert process.exitcode == 0, (tmp_path / "whole.txt").read_text()
+    chance = random.Random(4)
+    killed = 0
+    for _ in range(4):
+        process = begin("out")
+        process.join(chance.uniform(0.3, 1.0) * seconds)
+        killed += process.is_alive()
+        process.kill()
+        process.join()
+    assert killed
+    process = begin("out")
+    process.join(100)
+    assert process.exitcode == 0, (tmp_path / "out.txt").read_text()
+    assert results(tmp_path / "out") == results(tmp_path / "whole")
+
+
 def test_rows_of_other_settings_are_not_taken(predictor: SGDNetPredictor, slide: Path, tmp_path: Path) -> None:
     high = variant(predictor, threshold=0.7)
     run(high, slide, tmp_path / "whole")
@@ -242,6 +277,43 @@ def test_rows_of_other_settings_are_not_taken(predictor: SGDNetPredictor, slide:
         run(dying, slide, tmp_path / "out")
     run(high, slide, tmp_path / "out", overwrite=True)
     assert (tmp_path / "out" / "s.tif").read_bytes() == (tmp_path / "whole" / "s.tif").read_bytes()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_full_disk_ends_the_run_and_the_next_one_resumes(
+    predictor: SGDNetPredictor, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    run(predictor, slide, tmp_path / "whole")
+    left = iter(range(3))
+
+    def full(_: int) -> None:
+        if next(left, None) is None:
+            raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(slide_rows.os, "fsync", full)
+        with pytest.raises(UserError, match=rf"cannot be written \({os.strerror(number)}\)"):
+            run(predictor, slide, tmp_path / "out")
+    assert run(predictor, slide, tmp_path / "out").failures == []
+    for name in ("s.tif", "s_probability.tif", "s.geojson", "predictions.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_slide_that_is_cut_short_fails_alone(predictor: SGDNetPredictor, slide: Path, tmp_path: Path) -> None:
+    """Its header is whole, and its last tiles are missing, or one of them is no JPEG."""
+    data = slide.read_bytes()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "good.svs").write_bytes(data)
+    with tifffile.TiffFile(slide) as file:
+        place, length = file.pages[0].dataoffsets[2], file.pages[0].databytecounts[2]
+    (tmp_path / "in" / "tile.svs").write_bytes(data[:place] + bytes(length) + data[place + length :])
+    (tmp_path / "in" / "cut.svs").write_bytes(data[: len(data) // 2])
+    outcome = run(predictor, tmp_path / "in", tmp_path / "out")
+    assert outcome.done == 1
+    assert sorted(one.path.name for one, _ in outcome.failures) == ["cut.svs", "tile.svs"]
+    for source, told in outcome.failures:
+        assert told.startswith(f"{source.path}: ")
+        assert "\n" not in told
 
 
 @pytest.mark.parametrize("size", [(40, 30), (64, 64), (300, 20), (65, 130)])
