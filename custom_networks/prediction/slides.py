@@ -135,14 +135,13 @@ def predict_rows(
         UserError: where the slide is damaged, or nothing can be written.
     """
     options, tops = grid.options, grid.tops()
-    glass = dict.fromkeys(tops, 0)
-    seen = dict.fromkeys(tops, 0)
+    glass: dict[int, set[int]] = {top: set() for top in tops}
+    across = len(starts(grid.padded[0], options.image_size, options.overlap))
 
     def cut(left: int, top: int) -> NDArray[np.uint8] | None:
         window = grid.window(left, top)
-        seen[top] += 1
         if options.skip_glass and is_glass(window):
-            glass[top] += 1
+            glass[top].add(left)
             return None
         return window
 
@@ -157,7 +156,7 @@ def predict_rows(
         for number, maps in found:
             inner = maps[:, : grid.size[0], : max(0, grid.size[1] - tops[number])]
             classes, counted = _conclude(inner, engine.channels, options.threshold)
-            row = RowOfWindows(windows=seen[tops[number]], glass=glass[tops[number]], **counted)
+            row = RowOfWindows(windows=across, glass=len(glass[tops[number]]), **counted)
             stored = [np.where(classes > 0, np.uint8(FOREGROUND), np.uint8(0)) if len(row.pixels) == 1 else classes]
             if probability:
                 stored.append(np.rint(inner[0].T.numpy() * 255).astype(np.uint8))

@@ -8,7 +8,9 @@ results; that one holds the maps of the whole image.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
@@ -25,10 +27,11 @@ from custom_networks.prediction.ensemble import Ensemble
 
 MANY = 200  # windows, from which an image has a progress bar of its own
 SIGMA = 0.125  # of the weights, as a share of the side: the default of MONAI's inferer
+READERS = 2  # threads that cut windows while the network is at work
 LEAST_WEIGHT = 1e-3  # as there, so that corners count
 
 Cut = Callable[[int, int], NDArray[np.uint8] | None]
-"""Gives the window (side, side, 3) whose left upper corner is at a column and a row; None leaves it out."""
+"""Gives, in a thread, the window (side, side, 3) whose left upper corner is at a column and a row; None leaves it out."""
 
 
 def starts(length: int, side: int, overlap: float) -> list[int]:
@@ -74,26 +77,41 @@ def blended_rows(
     weights = torch.zeros(width, side)
     sums: Tensor | None = None
     earlier = next(number for number, top in enumerate(tops) if top + side > tops[first])
-    for number in range(earlier, len(tops)):
-        top = tops[number]
-        cuts = ((left, cut(left, top)) for left in lefts)
-        windows = ((left, window) for left, window in cuts if window is not None)
-        while batch := list(islice(windows, batch_size)):
-            stacked = np.stack([window.transpose(2, 1, 0) for _, window in batch])
-            for (left, _), maps in zip(batch, engine(torch.from_numpy(stacked)), strict=True):
-                if sums is None:
-                    sums = torch.zeros(len(maps), width, side)
-                sums[:, left : left + side] += maps * importance
-                weights[left : left + side] += importance
-        if sums is None:
-            sums = torch.zeros(len(engine.channels), width, side)
-        below = tops[number + 1] if number + 1 < len(tops) else height
-        done = below - top
-        if number >= first:
-            yield number, sums[..., :done] / weights[:, :done].clamp(min=LEAST_WEIGHT)
-        for held in (sums, weights):
-            held[..., : side - done] = held[..., done:].clone()
-            held[..., side - done :] = 0
+    with ThreadPoolExecutor(READERS, "cut") as readers:
+        for number in range(earlier, len(tops)):
+            top = tops[number]
+            cuts = _ahead(readers, cut, lefts, top, batch_size + READERS)
+            windows = ((left, window) for left, window in cuts if window is not None)
+            while batch := list(islice(windows, batch_size)):
+                stacked = np.stack([window.transpose(2, 1, 0) for _, window in batch])
+                for (left, _), maps in zip(batch, engine(torch.from_numpy(stacked)), strict=True):
+                    if sums is None:
+                        sums = torch.zeros(len(maps), width, side)
+                    sums[:, left : left + side] += maps * importance
+                    weights[left : left + side] += importance
+            if sums is None:
+                sums = torch.zeros(len(engine.channels), width, side)
+            below = tops[number + 1] if number + 1 < len(tops) else height
+            done = below - top
+            if number >= first:
+                yield number, sums[..., :done] / weights[:, :done].clamp(min=LEAST_WEIGHT)
+            for held in (sums, weights):
+                held[..., : side - done] = held[..., done:].clone()
+                held[..., side - done :] = 0
+
+
+def _ahead(
+    readers: ThreadPoolExecutor, cut: Cut, lefts: Sequence[int], top: int, count: int
+) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
+    """Cut the windows of a row in threads, some ahead of the network; yields them in order."""
+    waiting: deque[tuple[int, Future]] = deque()
+    for left in lefts:
+        waiting.append((left, readers.submit(cut, left, top)))
+        if len(waiting) > count:
+            place, future = waiting.popleft()
+            yield place, future.result()
+    for place, future in waiting:
+        yield place, future.result()
 
 
 def predict_windows(
