@@ -31,7 +31,7 @@ READERS = 2  # threads that cut windows while the network is at work
 LEAST_WEIGHT = 1e-3  # as there, so that corners count
 
 Cut = Callable[[int, int], NDArray[np.uint8] | None]
-"""Gives, in a thread, the window (side, side, 3) whose left upper corner is at a column and a row; None leaves it out."""
+"""Gives the window (side, side, 3) at a column and a row, its left upper corner, in a thread; None leaves it out."""
 
 
 def starts(length: int, side: int, overlap: float) -> list[int]:
