@@ -22,6 +22,7 @@ from custom_networks.prediction.plan import TABLE, Plan
 from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.prediction.reading import is_volume, stamp
 from custom_networks.prediction.sharing import claimed, join
+from custom_networks.prediction.slide_rows import rows_file
 from custom_networks.prediction.worker import Worker
 
 READ_AHEAD = 2  # images, beside a batch
@@ -155,6 +156,7 @@ def _predict(
                 say(f"Error: {text}")
                 continue
             journal.add(result)
+            rows_file(worker.plan.output, source.name).unlink(missing_ok=True)  # of a slide, until it is recorded
             outcome.done += 1
             outcome.review += result["row"]["review"]
             outcome.windows += result["row"].get("windows", 0)

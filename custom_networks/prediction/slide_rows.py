@@ -6,6 +6,7 @@ killed writer left unfinished is cut off when the file is opened again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zlib
@@ -22,6 +23,16 @@ from custom_networks.prediction.storage import StorageError
 from custom_networks.typed_files import FileModel
 
 _LEVEL = 1  # of deflation: fast, and a mask is small anyway
+
+
+def rows_file(output: Path, name: str) -> Path:
+    """File of the rows of a slide that is not complete.
+
+    Args:
+        output: folder of the results.
+        name: of the slide.
+    """
+    return output / f".slide-{hashlib.sha256(name.encode()).hexdigest()[:16]}.rows"
 
 
 class RowOfWindows(FileModel):
@@ -105,11 +116,9 @@ class SlideRows:
             values = np.frombuffer(zlib.decompress(self._file.read(row.bytes)), np.uint8)
             yield values.reshape(self.maps, row.rows, self.width)[number]
 
-    def close(self, remove: bool = False) -> None:
-        """Close the file, and remove it where it is no longer needed."""
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
-        if remove:
-            self.path.unlink(missing_ok=True)
 
     def _find(self) -> None:
         """Find the rows that are complete, and cut off what follows them."""

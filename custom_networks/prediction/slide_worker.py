@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from custom_networks.data.formats import Spacing
@@ -20,7 +18,7 @@ from custom_networks.prediction.outputs.pyramid import read_bands, write_pyramid
 from custom_networks.prediction.plan import Plan
 from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.prediction.reading import Stamp, stamp
-from custom_networks.prediction.slide_rows import SlideRows
+from custom_networks.prediction.slide_rows import SlideRows, rows_file
 from custom_networks.prediction.slides import SlideGrid, predict_rows
 from custom_networks.prediction.tracing import trace
 
@@ -77,7 +75,7 @@ class SlideWorker:
         with self._grid(item.source) as grid:
             about = {"source": str(item.source.path.absolute()), "stamp": list(item.stamp), "rows": grid.tops()}
             about |= {"settings": self.journal.settings}
-            rows = SlideRows(self._unfinished(item.source), about, grid.size[0], 1 + probability)
+            rows = SlideRows(rows_file(self.plan.output, item.source.name), about, grid.size[0], 1 + probability)
             try:
                 predict_rows(self.predictor.engine, grid, self.batch_size, rows, probability)
             except BaseException:
@@ -107,7 +105,7 @@ class SlideWorker:
                 )
             row = self._row(source, grid, rows)
         if rows is not None:
-            rows.close(remove=True)
+            rows.close()
         return {
             "name": source.name,
             "source": str(source.path.absolute()),
@@ -123,10 +121,6 @@ class SlideWorker:
         with Slide(source.path) as slide:
             given: Spacing | None = (self.plan.spacing, self.plan.spacing) if self.plan.spacing else None
             yield SlideGrid(slide, self.predictor.options, slide.spacing or given)
-
-    def _unfinished(self, source: ImageSource) -> Path:
-        """File of the rows that are predicted so far."""
-        return self.plan.output / f".slide-{hashlib.sha256(source.name.encode()).hexdigest()[:16]}.rows"
 
     def _row(self, source: ImageSource, grid: SlideGrid, rows: SlideRows | None) -> dict[str, Any]:
         """Row of `predictions.csv`."""

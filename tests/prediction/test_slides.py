@@ -32,6 +32,7 @@ from custom_networks.data.formats.slides import Slide, is_slide
 from custom_networks.errors import UserError
 from custom_networks.prediction import SGDNetPredictor, slide_rows
 from custom_networks.prediction.execution import Outcome, execute
+from custom_networks.prediction.journal import PredictionJournal
 from custom_networks.prediction.objects import components, objects
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.outputs import chosen_outputs
@@ -266,6 +267,31 @@ def test_killed_at_random_moments_it_ends_the_same(tissue: NDArray[np.uint8], ch
     process.join(100)
     assert process.exitcode == 0, (tmp_path / "out.txt").read_text()
     assert results(tmp_path / "out") == results(tmp_path / "whole")
+
+
+def test_killed_after_its_files_were_written(
+    predictor: SGDNetPredictor, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows stay until the journal has the slide, so that nothing is computed twice; then they go."""
+    run(predictor, slide, tmp_path / "whole")
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PredictionJournal, "add", die)
+        with pytest.raises(KeyboardInterrupt):
+            run(predictor, slide, tmp_path / "out")
+    lazy = variant(predictor)
+    lazy.engine = Dying(predictor.engine, 0)
+    (rows,) = (tmp_path / "out").glob(".slide-*.rows")
+    kept = rows.read_bytes()
+    assert run(lazy, slide, tmp_path / "out").failures == []
+    assert not rows.exists()
+    assert results(tmp_path / "out") == results(tmp_path / "whole")
+    rows.write_bytes(kept)  # killed once more, just before it was removed
+    run(predictor, slide.parent, tmp_path / "out", "mask,probability,geojson,measurements")
+    assert not rows.exists()
 
 
 def test_rows_of_other_settings_are_not_taken(predictor: SGDNetPredictor, slide: Path, tmp_path: Path) -> None:
