@@ -39,7 +39,7 @@ def case(path: Path, mask: NDArray[np.bool_], spacing: tuple[float, float] | Non
 
 
 def write(one: PredictedCase, name: str, folder: Path) -> Path:
-    path = folder / (one.name + "_result" + IMAGE_OUTPUTS[name].ending(one.source))
+    path = folder / (one.name + "_result" + IMAGE_OUTPUTS[name].ending(one.source, False))
     path.write_bytes(IMAGE_OUTPUTS[name].encode(one))
     return path
 
