@@ -21,7 +21,7 @@ def run_config(
         files: names in `configs/`, overlays after what they overlay.
         workflow_type: "train" or "infer", as MONAI's `ConfigWorkflow` takes it.
         knobs: names and values.
-        overlays: paths of further JSON files; those of the bundle by their names alone, too.
+        overlays: paths of further JSON files; those of the bundle by their names in `configs/`, too.
 
     Returns:
         Tells what the run took for an item, by its id.
@@ -56,6 +56,6 @@ def run_config(
 
 
 def _overlay(root: Path, name: str) -> str:
-    """The file of that name, or the bundle's own where there is none and it is a name alone."""
+    """The file of that name, or the bundle's own in `configs/` where there is none."""
     own = bundle_file(root, name)
-    return str(own) if not Path(name).exists() and Path(name).name == name and own.is_file() else name
+    return str(own) if not Path(name).exists() and own.is_file() else name
