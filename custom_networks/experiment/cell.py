@@ -127,9 +127,13 @@ def identity(cell: Cell) -> str:
     """Name a run by all of its configuration that can change its result.
 
     Raises:
-        UserError: for an overlay that is missing or no configuration.
+        UserError: for an overlay that is missing or no configuration, and for a flag that does not exist.
     """
-    return _hashed(configuration_of(("train.json",), cell.knobs, cell.row.overlays).merged)
+    from custom_networks.configuration import check_overrides
+
+    configuration = configuration_of(("train.json",), cell.knobs, cell.row.overlays)
+    check_overrides(configuration)
+    return _hashed(configuration.merged)
 
 
 def identity_in(folder: Path) -> str | None:
