@@ -34,6 +34,7 @@ VARIANTS = [
     {"local_input": "raw"},
     {"layer_scale_init": None},
     {"stitch_placement": "blocks"},
+    {"stitch_vit": False, "refinement": "none"},
 ]
 
 
