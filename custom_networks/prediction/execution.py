@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from custom_networks.data.formats.slides import is_slide
 from custom_networks.data.threads import available_cores
 from custom_networks.errors import UserError
 from custom_networks.files import printable
@@ -21,6 +22,7 @@ from custom_networks.prediction.plan import TABLE, Plan
 from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.prediction.reading import is_volume, stamp
 from custom_networks.prediction.sharing import claimed, join
+from custom_networks.prediction.slide_rows import rows_file
 from custom_networks.prediction.worker import Worker
 
 READ_AHEAD = 2  # images, beside a batch
@@ -37,6 +39,8 @@ class Outcome:
         review: images flagged among those predicted.
         clock: where the time went.
         waiting: images of other parts that are still to be predicted.
+        windows: of slides.
+        glass: of them left out, as they show nothing but glass.
     """
 
     done: int
@@ -45,12 +49,15 @@ class Outcome:
     review: int
     clock: Clock
     waiting: int = 0
+    windows: int = 0
+    glass: int = 0
 
     def __str__(self) -> str:
         parts = [f"{self.done} predicted"]
         parts += [f"{self.skipped} done before"] if self.skipped else []
         parts += [f"{len(self.failures)} failed"] if self.failures else []
         parts += [f"{self.review} to review"] if self.review else []
+        parts += [f"{self.glass} of {self.windows} windows of slides left out as glass"] if self.glass else []
         parts += [f"{self.waiting} left to other parts"] if self.waiting else []
         if self.done:
             rate = self.done / max(self.clock.total, 1e-9)
@@ -64,12 +71,12 @@ def describe(plan: Plan) -> list[str]:
     journal = PredictionJournal(plan.output, plan.settings, plan.overwrite, plan.part)
     lines, done = [], 0
     for source in plan.own:
-        if not plan.overwrite and journal.done(source, plan.outputs):
+        if not plan.overwrite and journal.done(source, plan.outputs_of(source)):
             done += 1
             continue
         files = plan.files(source).values()
         try:
-            journal.refuse(source, stamp(source.path), files)
+            journal.refuse(source, stamp(*source.files), files)
         except UserError as error:
             lines.append(f"would fail: {error}")
             continue
@@ -125,7 +132,7 @@ def _check(plan: Plan, journal: PredictionJournal) -> None:
 
 
 def _to_do(plan: Plan, journal: PredictionJournal) -> list[ImageSource]:
-    return [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs)]
+    return [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs_of(one))]
 
 
 def _predict(
@@ -133,7 +140,9 @@ def _predict(
 ) -> None:
     """Predict images, record each and count it."""
     batch_size, journal = worker.batch_size, worker.journal
-    large = worker.predictor.options.mode == "window" or any(is_volume(one.path) for one in to_do)
+    large = worker.predictor.options.mode == "window" or any(
+        one.series or is_volume(one.path) or is_slide(one.path) for one in to_do
+    )
     ahead, size = (1, 1) if large else (max(READ_AHEAD, batch_size), batch_size)
     workers = 1 if large else num_workers or available_cores(most=4)
     stages: Stages[ImageSource] = Stages(worker.read, worker.compute, worker.write)
@@ -147,8 +156,11 @@ def _predict(
                 say(f"Error: {text}")
                 continue
             journal.add(result)
+            rows_file(worker.plan.output, source.name).unlink(missing_ok=True)  # of a slide, until it is recorded
             outcome.done += 1
             outcome.review += result["row"]["review"]
+            outcome.windows += result["row"].get("windows", 0)
+            outcome.glass += result["row"].get("windows_of_glass", 0)
 
 
 def sentence(source: ImageSource, error: Exception) -> str:

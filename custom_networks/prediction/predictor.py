@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from custom_networks.configuration.inference import load_source
-from custom_networks.errors import UserError
 from custom_networks.network.segmenter import Segmenter
 from custom_networks.prediction.engine import Engine
 from custom_networks.prediction.ensemble import Ensemble, refuse_unlike
 from custom_networks.prediction.geometry import Placement, place
 from custom_networks.prediction.options import Options
-from custom_networks.prediction.reading import ReadImage, from_array, is_volume, read_file, read_slices
+from custom_networks.prediction.reading import ReadImage, from_array, read_file, read_slices
 from custom_networks.prediction.result import Prediction, conclude
 from custom_networks.prediction.window import predict_windows
 from custom_networks.weights.normalization import Normalization
@@ -129,8 +128,6 @@ class SGDNetPredictor:
         Raises:
             UserError: for a file or an array that is no image.
         """
-        if isinstance(image, str | Path) and is_volume(Path(image)):
-            raise UserError(f"{image}: a volume; predict it with `slices`")
         picture = (
             read_file(Path(image), self.options.bit_depth)
             if isinstance(image, str | Path)
@@ -139,11 +136,11 @@ class SGDNetPredictor:
         return self.finish(picture, *self.compute([self.prepare(picture)]))
 
     def slices(self, volume: str | Path, axis: int = 2) -> list[Prediction]:
-        """Predict the slices of a NIfTI volume, one by one or in batches.
+        """Predict the slices of a NIfTI volume, or the frames of a DICOM file, one by one or in batches.
 
         Args:
             volume: its path.
-            axis: of its array, 0 to 2, along which the slices are counted.
+            axis: of the array of NIfTI, 0 to 2, along which the slices are counted.
 
         Returns:
             A prediction for each slice.
