@@ -66,7 +66,7 @@ class BiasedAttention(nn.Module):
 
     def biases(self, height: int, width: int) -> Tensor:
         """Bias of each query and key, (heads, N of the queries, N)."""
-        learned = self.bias
+        learned: Tensor = self.bias
         if learned.shape[1:] != (height, width):
             learned = F.interpolate(learned[None], (height, width), mode="bilinear", align_corners=False)[0]
         rows, columns = (torch.arange(side, device=learned.device) for side in (height, width))

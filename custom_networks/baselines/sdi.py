@@ -70,7 +70,7 @@ class Infusion(nn.Module):
         product = torch.ones_like(like)
         for x, smooth in zip(maps, self.smooth, strict=True):
             larger = x.shape[2] > like.shape[2] or x.shape[3] > like.shape[3]
-            resized = F.adaptive_avg_pool2d(x, like.shape[2:]) if larger else resize_to(x, like)
+            resized = F.adaptive_avg_pool2d(x, (like.shape[2], like.shape[3])) if larger else resize_to(x, like)
             product = product * smooth(resized)
         return product
 

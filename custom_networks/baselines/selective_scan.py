@@ -37,11 +37,12 @@ def selective_scan(u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, d:
     state = u.new_zeros(*u.shape[:3], a.shape[2])
     parts = []
     for place in range(0, u.shape[3], CHUNK):
-        inputs = [x[..., place : place + CHUNK] for x in (u, delta, b, c)]
+        part = slice(place, place + CHUNK)
+        inputs = (u[..., part], delta[..., part], b[..., part], c[..., part], a, state)
         if torch.is_grad_enabled() and u.requires_grad:
-            y, state = checkpoint(_scan_chunk, *inputs, a, state, use_reentrant=False)
+            y, state = checkpoint(_scan_chunk, *inputs, use_reentrant=False)
         else:
-            y, state = _scan_chunk(*inputs, a, state)
+            y, state = _scan_chunk(*inputs)
         parts.append(y)
     return (torch.cat(parts, 3) + d[..., None] * u).to(kind)
 

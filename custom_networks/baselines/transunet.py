@@ -106,7 +106,7 @@ class UpBlock(nn.Sequential):
             ConvBNReLU(in_channels + skip_channels, out_channels, 3), ConvBNReLU(out_channels, out_channels, 3)
         )
 
-    def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
         """Compute (B, out_channels, 2H, 2W) from (B, in_channels, H, W)."""
         x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=True)
         return super().forward(x if skip is None else torch.cat([x, skip], 1))
