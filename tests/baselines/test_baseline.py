@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ def test_train_evaluate_predict(sgdnet: Callable[..., tuple[int, str, str]], dat
     toy = ("--network_def#options#features", "[4,4,4,4,4,4]")
     (tmp_path / "bundle").mkdir()
     source = Path(__file__).resolve().parents[2] / "bundle"
-    (tmp_path / "bundle" / "configs").symlink_to(source / "configs")
+    for name in ("configs", "docs", "LICENSE"):
+        (tmp_path / "bundle" / name).symlink_to(source / name)
     code, _, error = sgdnet("train", "--config_file", "baselines/unet.json", *common, *words, *toy)
     assert code == 0, error
     weights = tmp_path / "bundle" / "models" / "model.pt"
@@ -60,6 +62,10 @@ def test_train_evaluate_predict(sgdnet: Callable[..., tuple[int, str, str]], dat
     code, _, error = sgdnet("predict", dataset / "images", "--checkpoint", weights, "-o", tmp_path / "masks")
     assert code == 0, error
     assert len(list((tmp_path / "masks").glob("*.png"))) == 10
+    archive = tmp_path / "a.zip"
+    code, _, error = sgdnet("package", "--bundle_root", tmp_path / "bundle", "-o", archive)
+    assert code == 0, error
+    assert any(name.endswith("configs/baselines/unet.json") for name in zipfile.ZipFile(archive).namelist())
     code, _, error = sgdnet("export", "--checkpoint", weights, "-o", tmp_path / "model.ts", "--format", "torchscript")
     assert code == 1
     assert "weights of a monai.networks.nets.BasicUNet; SGD-Net alone is exported" in error
