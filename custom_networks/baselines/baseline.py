@@ -19,6 +19,8 @@ from custom_networks.errors import UserError, nearest
 from custom_networks.network.layers import pad_to_multiple
 from custom_networks.network.segmenter import Segmenter, SGDNetMaps, restore
 
+LARGEST = 1024
+"""Of the channels of an image, the classes and the size factor; a record beyond it is damaged."""
 PRETRAINED = "pretrained"
 """How options begin that load weights: they are no part of the architecture."""
 
@@ -54,6 +56,10 @@ class Baseline(Segmenter):
         checkpointing: bool = False,
     ) -> None:
         found = find_architecture(architecture)
+        numbers = {"in_channels": in_channels, "out_channels": out_channels, "size_factor": size_factor}
+        for name, value in numbers.items():
+            if type(value) is not int or not 1 <= value <= LARGEST:
+                raise UserError(f"{architecture}: {name} must be a whole number from 1 to {LARGEST}, got {value!r}")
         options = copy.deepcopy(dict(options or {}))
         given = {"in_channels": in_channels, "out_channels": out_channels, **options}
         for name, value in (("pretrained_encoder", pretrained_encoder), ("checkpointing", checkpointing)):
@@ -74,8 +80,9 @@ class Baseline(Segmenter):
         }
         try:
             network = found(**given)
-        except (TypeError, ValueError, KeyError, NotImplementedError) as error:
-            raise UserError(f"{architecture}: cannot be built with these arguments: {error}") from None
+        except Exception as error:  # whatever the class makes of wrong arguments
+            said = str(error) or type(error).__name__
+            raise UserError(f"{architecture}: cannot be built with these arguments: {said}") from error
         super().__init__(size_factor, out_channels, getattr(network, "has_edge", False), recorded)
         self.network: nn.Module = network
 

@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from custom_networks.operators.float32 import widened
 
-CHUNK = 64
+CHUNK = 32
 
 
 def selective_scan(u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:

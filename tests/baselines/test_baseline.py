@@ -98,6 +98,11 @@ def test_padded_and_cropped_it_is_the_network_itself() -> None:
     [
         ({"options": {**SMALL, "featurs": [1]}}, "has no argument 'featurs'; did you mean 'features'"),
         ({"options": {**SMALL, "features": [4]}}, "cannot be built with these arguments"),
+        ({"options": {**SMALL, "features": 4}}, "cannot be built with these arguments"),
+        ({"options": {**SMALL, "norm": "batchh"}}, "cannot be built with these arguments"),
+        ({"size_factor": "16"}, "size_factor must be a whole number from 1 to 1024, got '16'"),
+        ({"size_factor": 10**9}, "size_factor must be a whole number from 1 to 1024, got 1000000000"),
+        ({"out_channels": True}, "out_channels must be a whole number from 1 to 1024, got True"),
         ({"pretrained_encoder": "a.pth"}, "has no argument 'pretrained_encoder'; leave --pretrained_encoder out"),
         ({"checkpointing": True}, "has no argument 'checkpointing'; leave --checkpointing out"),
         ({"architecture": "monai.networks.nets.BasicUnett"}, "no such network; did you mean 'BasicUnet'"),
