@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from PIL import Image
@@ -131,24 +132,35 @@ def _to_do(plan: Plan, journal: PredictionJournal) -> list[ImageSource]:
 def _predict(
     to_do: list[ImageSource], worker: Worker, num_workers: int, outcome: Outcome, say: Callable[[str], None]
 ) -> None:
-    """Predict images, record each and count it."""
-    batch_size, journal = worker.batch_size, worker.journal
-    large = worker.predictor.options.mode == "window" or any(is_volume(one.path) for one in to_do)
-    ahead, size = (1, 1) if large else (max(READ_AHEAD, batch_size), batch_size)
-    workers = 1 if large else num_workers or available_cores(most=4)
+    """Predict images, record each and count it; those that fill the memory one at a time, after the others."""
+    large = [one for one in to_do if worker.predictor.options.mode == "window" or is_volume(one.path)]
+    apart = set(large)
+    small = [one for one in to_do if one not in apart]
+    several = num_workers or available_cores(most=4)
     stages: Stages[ImageSource] = Stages(worker.read, worker.compute, worker.write)
     with tqdm(total=len(to_do), unit="images", disable=not sys.stderr.isatty()) as bar:
-        for source, result in run(to_do, stages, size, workers, ahead, outcome.clock):
-            bar.update()
-            if isinstance(result, Exception):
-                text = sentence(source, result)
-                journal.fail(source, text)
-                outcome.failures.append((source, text))
-                say(f"Error: {text}")
-                continue
-            journal.add(result)
-            outcome.done += 1
-            outcome.review += result["row"]["review"]
+        for sources, size, workers, ahead in (
+            (small, worker.batch_size, several, max(READ_AHEAD, worker.batch_size)),
+            (large, 1, 1, 1),
+        ):
+            for source, result in run(sources, stages, size, workers, ahead, outcome.clock):
+                bar.update()
+                _record(source, result, worker.journal, outcome, say)
+
+
+def _record(
+    source: ImageSource, result: Any, journal: PredictionJournal, outcome: Outcome, say: Callable[[str], None]
+) -> None:
+    """Record what came of an image, its line of the journal or what ended it."""
+    if isinstance(result, Exception):
+        text = sentence(source, result)
+        journal.fail(source, text)
+        outcome.failures.append((source, text))
+        say(f"Error: {text}")
+        return
+    journal.add(result)
+    outcome.done += 1
+    outcome.review += result["row"]["review"]
 
 
 def sentence(source: ImageSource, error: Exception) -> str:

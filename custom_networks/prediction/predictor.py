@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -129,17 +130,25 @@ class SGDNetPredictor:
         Raises:
             UserError: for a file or an array that is no image.
         """
-        if isinstance(image, str | Path) and is_volume(Path(image)):
-            raise UserError(f"{image}: a volume; predict it with `slices`")
-        picture = (
-            read_file(Path(image), self.options.bit_depth)
-            if isinstance(image, str | Path)
-            else from_array(np.asarray(image))
-        )
-        return self.finish(picture, *self.compute([self.prepare(picture)]))
+        return next(self.predict([image]))
+
+    def predict(self, images: Iterable[str | Path | NDArray]) -> Iterator[Prediction]:
+        """Predict many images, of whatever sizes, `batch_size` of them a step.
+
+        Args:
+            images: paths and arrays as for one image; each is read when its batch is due, so that they may be as many
+                as one likes.
+
+        Yields:
+            A prediction for each image, in order.
+
+        Raises:
+            UserError: for a file or an array that is no image, when its batch is due.
+        """
+        return self._batched(map(self._read, images))
 
     def slices(self, volume: str | Path, axis: int = 2) -> list[Prediction]:
-        """Predict the slices of a NIfTI volume, one by one or in batches.
+        """Predict the slices of a NIfTI volume, `batch_size` of them a step.
 
         Args:
             volume: its path.
@@ -151,13 +160,19 @@ class SGDNetPredictor:
         Raises:
             UserError: for a file that cannot be read.
         """
-        pictures = read_slices(Path(volume), axis, self.options.bit_depth)
-        found: list[Prediction] = []
-        for first in range(0, len(pictures), self.batch_size):
-            batch = pictures[first : first + self.batch_size]
-            maps = self.compute([self.prepare(picture) for picture in batch])
-            found += map(self.finish, batch, maps)
-        return found
+        return list(self._batched(read_slices(Path(volume), axis, self.options.bit_depth)))
+
+    def _read(self, image: str | Path | NDArray) -> ReadImage:
+        if not isinstance(image, str | Path):
+            return from_array(np.asarray(image))
+        if is_volume(Path(image)):
+            raise UserError(f"{image}: a volume; predict it with `slices`")
+        return read_file(Path(image), self.options.bit_depth)
+
+    def _batched(self, pictures: Iterable[ReadImage]) -> Iterator[Prediction]:
+        remaining = iter(pictures)
+        while batch := list(islice(remaining, self.batch_size)):
+            yield from map(self.finish, batch, self.compute([self.prepare(picture) for picture in batch]))
 
     def prepare(self, picture: ReadImage) -> Prepared:
         """Make of an image what the network sees; nothing to do where windows are cut from it."""
