@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,13 +15,16 @@ from tqdm import tqdm
 from custom_networks.data.threads import available_cores
 from custom_networks.errors import UserError
 from custom_networks.files import printable
+from custom_networks.prediction.choice import CHECKED
 from custom_networks.prediction.inputs import ImageSource
-from custom_networks.prediction.journal import PredictionJournal
+from custom_networks.prediction.journal import ENGINES, PredictionJournal
 from custom_networks.prediction.pipeline import Clock, Stages, run
 from custom_networks.prediction.plan import TABLE, Plan
 from custom_networks.prediction.predictor import SGDNetPredictor
-from custom_networks.prediction.reading import is_volume, stamp
+from custom_networks.prediction.reading import ReadImage, is_volume, read_slices, stamp
 from custom_networks.prediction.sharing import claimed, join
+from custom_networks.prediction.views import VIEWS
+from custom_networks.prediction.window import window_count
 from custom_networks.prediction.worker import Worker
 
 READ_AHEAD = 2  # images, beside a batch
@@ -38,6 +41,7 @@ class Outcome:
         review: images flagged among those predicted.
         clock: where the time went.
         waiting: images of other parts that are still to be predicted.
+        engine: that computed; "" where nothing was predicted.
     """
 
     done: int
@@ -46,6 +50,7 @@ class Outcome:
     review: int
     clock: Clock
     waiting: int = 0
+    engine: str = ""
 
     def __str__(self) -> str:
         parts = [f"{self.done} predicted"]
@@ -56,7 +61,7 @@ class Outcome:
         if self.done:
             rate = self.done / max(self.clock.total, 1e-9)
             parts.append(f"{self.clock.total:.1f} s, {rate:.2f} images/s")
-            parts.append(f"{100 * self.clock.share:.0f} % of the time in the network")
+            parts.append(f"{100 * self.clock.share:.0f} % of the time in the network, by {self.engine}")
         return ", ".join(parts)
 
 
@@ -107,7 +112,12 @@ def execute(
         plan.output, plan.settings, plan.overwrite, plan.part
     )  # mistakes are told before anything is made
     _check(plan, before)
-    predictor = load() if _to_do(plan, before) else None
+    to_do = _to_do(plan, before)
+    predictor = load() if to_do else None
+    if predictor is not None:
+        earlier = None if plan.overwrite else before.engine
+        predictor.choose_engine(*first_images(to_do, predictor, plan.axis), earlier, say)
+    plan = replace(plan, settings=plan.settings | {ENGINES: _engines(before, predictor)})
     with claimed(plan) as journal:
         _check(plan, journal)
         to_do = _to_do(plan, journal)
@@ -115,6 +125,7 @@ def execute(
         if to_do:
             worker = Worker(plan, predictor or load(), journal, batch_size)
             _predict(to_do, worker, num_workers, outcome, say)
+            outcome.engine = worker.predictor.engine
         outcome.waiting = join(plan, journal)
     return outcome
 
@@ -127,6 +138,45 @@ def _check(plan: Plan, journal: PredictionJournal) -> None:
 
 def _to_do(plan: Plan, journal: PredictionJournal) -> list[ImageSource]:
     return [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs)]
+
+
+def _engines(journal: PredictionJournal, predictor: SGDNetPredictor | None) -> list[str]:
+    """Engines that will have computed the results of a folder."""
+    if predictor is None:
+        return journal.engines
+    earlier = [] if journal.overwrite else [name for name in journal.engines if name != predictor.engine]
+    return [*earlier, predictor.engine]
+
+
+def first_images(
+    sources: Sequence[ImageSource], predictor: SGDNetPredictor, axis: int = 2
+) -> tuple[list[ReadImage], int]:
+    """Read some images to choose an engine by.
+
+    Args:
+        sources: images to predict; those that cannot be read are left out.
+        predictor: that will predict them.
+        axis: of NIfTI volumes, of each of which the middle slice is taken.
+
+    Returns:
+        `CHECKED` images, or fewer; about how many squares all images are.
+    """
+    options = predictor.options
+    pictures: list[ReadImage] = []
+    squares: list[int] = []
+    for source in sources[: 2 * CHECKED] if predictor.needs_images else ():
+        if len(pictures) == CHECKED:
+            break
+        try:
+            slices = read_slices(source.path, axis, options.bit_depth)
+        except Exception:  # told when it is predicted
+            continue
+        middle = slices[len(slices) // 2]
+        windows = window_count(middle.size, options.image_size, options.overlap, options.scale)
+        pictures.append(middle)
+        squares.append(len(slices) * (windows if options.mode == "window" else 1))
+    mean = sum(squares) / max(1, len(squares))
+    return pictures, round(len(sources) * len(VIEWS[options.tta]) * mean)
 
 
 def _predict(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, cycle, islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +18,19 @@ from torch import Tensor
 from custom_networks.configuration.inference import load_source
 from custom_networks.errors import UserError
 from custom_networks.network.sgdnet import SGDNet
-from custom_networks.prediction.engine import Engine
+from custom_networks.prediction.choice import CHECKED, WORTH, checked_engine, choose
+from custom_networks.prediction.engine import ENGINES, EngineJob, TorchEngine
 from custom_networks.prediction.ensemble import Ensemble, refuse_unlike
 from custom_networks.prediction.geometry import Placement, place
+from custom_networks.prediction.maps import MapSource, NetworkMaps
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.reading import ReadImage, from_array, is_volume, read_file, read_slices
 from custom_networks.prediction.result import Prediction, conclude
-from custom_networks.prediction.window import predict_windows
+from custom_networks.prediction.transfer import Arriving
+from custom_networks.prediction.window import middle_window, predict_windows
 from custom_networks.weights.normalization import Normalization
+
+logger = logging.getLogger(__name__)
 
 
 class SGDNetPredictor:
@@ -36,8 +44,10 @@ class SGDNetPredictor:
         edge: whether to give the edge map too.
         batch_size: windows a step, and images of a list.
         names: of the classes, where there are several.
-        cuda_graphs: whether a GPU replays the network as one recorded graph.
+        cuda_graphs: whether a GPU replays the network as recorded graphs.
         others: further networks, each with its normalization; the mean of all probabilities is taken.
+        engine: "torch", "openvino", "onnx" or "auto", see `choose_engine`.
+        weights: files of the networks, in the same order, beside which exported files are kept.
 
     Example:
         >>> predictor = SGDNetPredictor.from_bundle("bundle")
@@ -56,17 +66,23 @@ class SGDNetPredictor:
         names: Mapping[int, str] | None = None,
         cuda_graphs: bool = False,
         others: Sequence[tuple[SGDNet, Normalization]] = (),
+        engine: str = TorchEngine.name,
+        weights: Sequence[Path] = (),
     ) -> None:
-        self.options = options or Options()
+        self.options = options = options or Options()
         self.names = dict(names or {})
         self.batch_size = batch_size
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        options = self.options
-        engines = [
-            Engine(*member, device, options.amp, options.tta, edge, cuda_graphs)
-            for member in ((network, normalization), *others)
+        self.engine = checked_engine(engine)
+        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        members = ((network, normalization), *others)
+        self._members = [
+            (EngineJob(member, chosen, options.amp, edge, weights_, options.image_size), normalization_)
+            for (member, normalization_), weights_ in zip_longest(members, weights)
         ]
-        self.engine: Engine | Ensemble = Ensemble(engines) if others else engines[0]
+        self._cuda_graphs = cuda_graphs
+        self._maps: MapSource | None = None
+        if self.engine == TorchEngine.name:
+            self.choose_engine(())
 
     @classmethod
     def from_bundle(
@@ -78,6 +94,7 @@ class SGDNetPredictor:
         edge: bool = True,
         batch_size: int = 1,
         cuda_graphs: bool = False,
+        engine: str = TorchEngine.name,
         **options: Any,
     ) -> SGDNetPredictor:
         """Load the network that a bundle describes.
@@ -89,6 +106,7 @@ class SGDNetPredictor:
             edge: see the class.
             batch_size: see the class.
             cuda_graphs: see the class.
+            engine: see the class.
             options: of `Options`; image size, bit depth and threshold are those of the weights and the bundle
                 by default.
 
@@ -116,7 +134,75 @@ class SGDNetPredictor:
             source.classes,
             cuda_graphs,
             [(other.network, other.normalization) for other in others],
+            engine,
+            [one.checkpoint for one in sources],
         )
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether the engine is still to be chosen by some images."""
+        return self._maps is None
+
+    @property
+    def maps(self) -> MapSource:
+        """What computes the maps; chosen by the first images where nothing chose it before."""
+        if self._maps is None:
+            self.choose_engine(())
+        assert self._maps is not None
+        return self._maps
+
+    def choose_engine(
+        self,
+        pictures: Sequence[ReadImage],
+        images: int = WORTH,
+        earlier: str | None = None,
+        say: Callable[[str], None] = logger.warning,
+    ) -> None:
+        """Choose what computes the logits, once; the first images predicted do so where this was not called before.
+
+        An exported file is made once and kept beside the weights, or in the user's cache. Its masks are compared with
+        those of PyTorch in float32. `auto` takes the fastest engine that passes, and PyTorch where that is nearly as
+        fast, or where the work is too little to export a file for.
+
+        Args:
+            pictures: first ones of the work.
+            images: how many squares there are to compute.
+            earlier: engine that computed the first part of the work; `auto` keeps it.
+            say: called with a line where an engine that `auto` tried is passed over.
+
+        Raises:
+            UserError: where the engine that is wanted is missing, or its masks differ from PyTorch's.
+        """
+        if self._maps is not None:
+            return
+        squares = [self._square(picture) for picture in pictures]
+        full = math.ceil(len(squares) / self.batch_size) * self.batch_size
+        batches = list(torch.stack(list(islice(cycle(squares), full))).split(self.batch_size)) if squares else []
+        choice = choose(
+            self.engine,
+            self._build,
+            [job for job, _ in self._members],
+            batches,
+            self.options.threshold,
+            images,
+            earlier,
+            say,
+        )
+        self.engine, self._maps = choice.name, choice.maps
+        self._members = []  # lets go of the networks: engines have copies of their own
+
+    def _build(self, engine: str, amp: bool) -> MapSource:
+        members = [
+            NetworkMaps(ENGINES[engine](own), own, normalization, self.options.tta, self._cuda_graphs)
+            for own, normalization in ((replace(job, amp=amp), normalization) for job, normalization in self._members)
+        ]
+        return Ensemble(members) if len(members) > 1 else members[0]
+
+    def _square(self, picture: ReadImage) -> Tensor:
+        """What the network sees of an image, or of its middle where it sees windows; (3, X, Y) of uint8."""
+        if self.options.mode == "window":
+            return middle_window(picture.pixels, self.options.image_size, self.options.scale)
+        return self._placement(picture).to_square(picture.pixels)
 
     def __call__(self, image: str | Path | NDArray) -> Prediction:
         """Predict one image.
@@ -171,28 +257,33 @@ class SGDNetPredictor:
 
     def _batched(self, pictures: Iterable[ReadImage]) -> Iterator[Prediction]:
         remaining = iter(pictures)
+        if self._maps is None:
+            first = list(islice(remaining, CHECKED))
+            self.choose_engine(first)
+            remaining = chain(first, remaining)
         while batch := list(islice(remaining, self.batch_size)):
             yield from map(self.finish, batch, self.compute([self.prepare(picture) for picture in batch]))
 
     def prepare(self, picture: ReadImage) -> Prepared:
         """Make of an image what the network sees; nothing to do where windows are cut from it."""
-        if self.options.mode == "window":
-            return picture
-        return self._placement(picture).to_square(picture.pixels)
+        return picture if self.options.mode == "window" else self._square(picture)
 
-    def compute(self, prepared: Sequence[Prepared]) -> list[Tensor]:
-        """Run the network on prepared images; returns maps (K, X, Y) of each."""
+    def compute(self, prepared: Sequence[Prepared]) -> list[Arriving]:
+        """Begin to run the network on prepared images; the maps (K, X, Y) of each are there when they are asked for."""
         if self.options.mode == "window":
             options = self.options
             size = (options.image_size, options.overlap, options.scale, self.batch_size)
-            return [predict_windows(self.engine, one.pixels, *size) for one in prepared if isinstance(one, ReadImage)]
-        return list(self.engine(torch.stack([one for one in prepared if isinstance(one, Tensor)])))
+            found = [predict_windows(self.maps, one.pixels, *size) for one in prepared if isinstance(one, ReadImage)]
+            return [Arriving(maps) for maps in found]
+        started = self.maps.start(torch.stack([one for one in prepared if isinstance(one, Tensor)]))
+        return [Arriving(maps, started.event) for maps in started.host]
 
-    def finish(self, picture: ReadImage, maps: Tensor) -> Prediction:
+    def finish(self, picture: ReadImage, maps: Arriving) -> Prediction:
         """Bring the maps of an image to its size, and conclude."""
+        values = maps.get()
         if self.options.mode != "window":
-            maps = self._placement(picture).to_image(maps)
-        return conclude(picture, dict(zip(self.engine.channels, maps, strict=True)), self.options)
+            values = self._placement(picture).to_image(values)
+        return conclude(picture, dict(zip(self.maps.channels, values, strict=True)), self.options)
 
     def _placement(self, picture: ReadImage) -> Placement:
         return place(picture.size, self.options.image_size, keep_aspect=self.options.mode == "pad")

@@ -6,6 +6,7 @@ an empty stand-in of the image's shape, and each window is cut from the image as
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any, cast
 
@@ -17,14 +18,13 @@ from PIL import Image
 from torch import Tensor
 
 from custom_networks.data.resizing import resized
-from custom_networks.prediction.engine import Engine
-from custom_networks.prediction.ensemble import Ensemble
+from custom_networks.prediction.maps import MapSource
 
 MANY = 200  # windows, from which an image has a progress bar of its own
 
 
 def predict_windows(
-    engine: Engine | Ensemble,
+    source: MapSource,
     pixels: NDArray[np.uint8],
     side: int,
     overlap: float = 0.25,
@@ -34,7 +34,7 @@ def predict_windows(
     """Compute the maps of an image of any size.
 
     Args:
-        engine: computes those of windows.
+        source: computes those of windows.
         pixels: (H, W, 3).
         side: of a window, pixels.
         overlap: of neighbouring windows, as a share of `side`.
@@ -42,7 +42,7 @@ def predict_windows(
         batch_size: windows a step.
 
     Returns:
-        (K, W, H) float32, in the order of `engine.channels`.
+        (K, W, H) float32, in the order of `source.channels`.
     """
     height, width = pixels.shape[:2]
     if scale != 1:
@@ -55,7 +55,7 @@ def predict_windows(
 
     def predict(_: Tensor, places: list[list[slice]], *args: Any, **kwargs: Any) -> Tensor:
         windows = [pixels[down, across].transpose(2, 1, 0) for _, _, across, down in places]
-        return engine(torch.from_numpy(np.stack(windows)))
+        return source(torch.from_numpy(np.stack(windows)))
 
     step = side * (1 - overlap)
     many = (columns_padded / step) * (rows_padded / step) > MANY
@@ -72,3 +72,20 @@ def predict_windows(
     with torch.inference_mode():
         maps = inferer(torch.zeros(1).expand(1, 1, columns_padded, rows_padded), predict)
     return resized(cast(Tensor, maps)[0, :, :columns, :rows], (width, height))
+
+
+def middle_window(pixels: NDArray[np.uint8], side: int, scale: float) -> Tensor:
+    """Cut one window, (3, side, side) of uint8, from the middle of an image (H, W, 3) that is resized by `scale`."""
+    extent = max(1, round(side / scale))
+    down, across = (slice(max(0, (length - extent) // 2), None) for length in pixels.shape[:2])
+    cut = np.asarray(pixels[down, across][:extent, :extent])
+    missing = [(0, extent - length) for length in cut.shape[:2]]
+    cut = np.pad(cut, (*missing, (0, 0)), mode="edge")
+    window = Image.fromarray(cut).resize((side, side), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.asarray(window).transpose(2, 1, 0).copy())
+
+
+def window_count(size: tuple[int, int], side: int, overlap: float, scale: float) -> int:
+    """About how many windows an image of a width and height has."""
+    step = side * (1 - overlap)
+    return math.prod(max(1, math.ceil((scale * length - side) / step) + 1) for length in size)

@@ -62,7 +62,7 @@ class Worker:
         return ReadFile(pictures, found, [self.predictor.prepare(one) for one in pictures], is_volume(source.path))
 
     def compute(self, items: list[ReadFile]) -> list[list[Any]]:
-        """Run the network on a batch; returns the maps of each slice of each file."""
+        """Run the network on a batch; returns the maps of each slice of each file, see `Arriving`."""
         prepared = [one for item in items for one in item.prepared]
         maps = [
             one

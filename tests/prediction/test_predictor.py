@@ -59,7 +59,7 @@ def test_the_network_sees_exactly_what_the_bundle_shows_it(
     expected = load_source(BUNDLE, checkpoint, 64).prepare(wide)
     square = predictor.prepare(read_file(wide))
     assert isinstance(square, torch.Tensor)
-    np.testing.assert_array_equal((square.float() - predictor.engine.mean) / predictor.engine.std, expected)
+    np.testing.assert_array_equal((square.float() - predictor.maps.mean) / predictor.maps.std, expected)
 
 
 def test_paths_and_arrays_are_the_same(predictor: SGDNetPredictor, wide: Path) -> None:
