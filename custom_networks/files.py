@@ -192,3 +192,11 @@ def sha256(path: str | Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def user_cache() -> Path:
+    """Folder of what can always be made again: `$SGDNET_CACHE`, else `sgdnet` in `$XDG_CACHE_HOME` or `~/.cache`."""
+    chosen = os.environ.get("SGDNET_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sgdnet"

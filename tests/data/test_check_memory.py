@@ -20,8 +20,8 @@ from custom_networks.data.checking.memory import NAME, CheckMemory, key_of
 from custom_networks.data.checking.read import read_data_set
 from custom_networks.data.checking.run import run_check
 from custom_networks.data.phantoms import write_phantoms
-from custom_networks.data.user_cache import user_cache
 from custom_networks.errors import UserError
+from custom_networks.files import user_cache
 
 Item = dict[str, str]
 
