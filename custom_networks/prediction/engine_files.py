@@ -13,10 +13,9 @@ import tempfile
 from functools import cache, cached_property
 from pathlib import Path
 
-from custom_networks.data.user_cache import user_cache
 from custom_networks.errors import UserError
 from custom_networks.export.common import ExportJob, Format, Run
-from custom_networks.files import lock_file, sha256
+from custom_networks.files import lock_file, sha256, user_cache
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.software import installed
 
