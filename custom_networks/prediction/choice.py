@@ -72,7 +72,7 @@ def choose(
         threshold: probability from which a pixel is foreground.
         images: how many there are to compute, windows and views counted.
         earlier: engine that computed the first part of the work; `auto` keeps it.
-        say: called with a line where `auto` passes over an engine that it tried.
+        say: called with a line where PyTorch is used in place of another engine.
 
     Returns:
         The engine.
@@ -83,6 +83,9 @@ def choose(
     amp = jobs[0].amp
     if wanted == TorchEngine.name:
         return Choice(wanted, build(wanted, amp))
+    if wanted != AUTO and not batches:
+        say(f"--engine {wanted}: none of the first images can be read to check it on; PyTorch is used")
+        return Choice(TorchEngine.name, build(TorchEngine.name, amp))
     if wanted != AUTO:
         found = build(wanted, amp)
         _check(wanted, found, build, batches, threshold, amp)
@@ -143,7 +146,7 @@ def _check(name: str, maps: MapSource, build: Build, batches: Sequence[Tensor], 
         pairs = (masks_of(each, exact.channels, threshold) for each in (got, expected))
         scores += [agreement(one, other) for one, other in zip(*pairs, strict=True)]
     least_mean, least = LIMITS[amp]
-    mean, worst = float(np.mean(scores or [1.0])), min(scores or [1.0])
+    mean, worst = float(np.mean(scores)), min(scores)
     if mean < least_mean or worst < least:
         raise UserError(
             f"--engine {name}: its masks differ from PyTorch's on the first {len(scores)} images (Dice {mean:.4f} on "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,7 +16,8 @@ from tqdm import tqdm
 from custom_networks.data.threads import available_cores
 from custom_networks.errors import UserError
 from custom_networks.files import printable
-from custom_networks.prediction.choice import CHECKED
+from custom_networks.prediction.choice import CHECKED, WORTH
+from custom_networks.prediction.engine import AUTO
 from custom_networks.prediction.inputs import ImageSource
 from custom_networks.prediction.journal import ENGINES, PredictionJournal
 from custom_networks.prediction.pipeline import Clock, Stages, run
@@ -116,7 +118,7 @@ def execute(
     predictor = load() if to_do else None
     if predictor is not None:
         earlier = None if plan.overwrite else before.engine
-        predictor.choose_engine(*first_images(to_do, predictor, plan.axis), earlier, say)
+        predictor.choose_engine(*first_images(to_do, predictor, plan.axis, earlier), earlier, say)
     plan = replace(plan, settings=plan.settings | {ENGINES: _engines(before, predictor)})
     with claimed(plan) as journal:
         _check(plan, journal)
@@ -149,34 +151,38 @@ def _engines(journal: PredictionJournal, predictor: SGDNetPredictor | None) -> l
 
 
 def first_images(
-    sources: Sequence[ImageSource], predictor: SGDNetPredictor, axis: int = 2
+    sources: Sequence[ImageSource], predictor: SGDNetPredictor, axis: int = 2, earlier: str | None = None
 ) -> tuple[list[ReadImage], int]:
-    """Read some images to choose an engine by.
+    """Read some images to choose an engine by, where one is to be chosen.
 
     Args:
         sources: images to predict; those that cannot be read are left out.
         predictor: that will predict them.
-        axis: of NIfTI volumes, of each of which the middle slice is taken.
+        axis: of NIfTI volumes.
+        earlier: engine of the folder.
 
     Returns:
-        `CHECKED` images, or fewer; about how many squares all images are.
+        `CHECKED` images or slices, or one that windows are cut from; about how many squares all images are.
     """
     options = predictor.options
+    windows, views = options.mode == "window", len(VIEWS[options.tta])
+    few = len(sources) * views < WORTH and not windows and not any(is_volume(one.path) for one in sources)
+    if predictor.is_chosen or (predictor.engine == AUTO and earlier is None and few):
+        return [], len(sources) * views
     pictures: list[ReadImage] = []
     squares: list[int] = []
-    for source in sources[: 2 * CHECKED] if predictor.needs_images else ():
-        if len(pictures) == CHECKED:
+    for source in sources[: 2 * CHECKED]:
+        if len(pictures) >= (1 if windows else CHECKED):
             break
         try:
             slices = read_slices(source.path, axis, options.bit_depth)
         except Exception:  # told when it is predicted
             continue
-        middle = slices[len(slices) // 2]
-        windows = window_count(middle.size, options.image_size, options.overlap, options.scale)
-        pictures.append(middle)
-        squares.append(len(slices) * (windows if options.mode == "window" else 1))
-    mean = sum(squares) / max(1, len(squares))
-    return pictures, round(len(sources) * len(VIEWS[options.tta]) * mean)
+        count = window_count(slices[0].size, options.image_size, options.overlap, options.scale) if windows else 1
+        squares.append(len(slices) * count)
+        step = math.ceil(len(slices) / (CHECKED - len(pictures)))
+        pictures += slices[step // 2 :: step]
+    return pictures, round(len(sources) * views * sum(squares) / max(1, len(squares)))
 
 
 def _predict(

@@ -27,7 +27,7 @@ from custom_networks.prediction.options import Options
 from custom_networks.prediction.reading import ReadImage, from_array, is_volume, read_file, read_slices
 from custom_networks.prediction.result import Prediction, conclude
 from custom_networks.prediction.transfer import Arriving
-from custom_networks.prediction.window import middle_window, predict_windows
+from custom_networks.prediction.window import predict_windows, some_windows
 from custom_networks.weights.normalization import Normalization
 
 logger = logging.getLogger(__name__)
@@ -139,9 +139,9 @@ class SGDNetPredictor:
         )
 
     @property
-    def needs_images(self) -> bool:
-        """Whether the engine is still to be chosen by some images."""
-        return self._maps is None
+    def is_chosen(self) -> bool:
+        """Whether it is known what computes the maps."""
+        return self._maps is not None
 
     @property
     def maps(self) -> MapSource:
@@ -175,7 +175,7 @@ class SGDNetPredictor:
         """
         if self._maps is not None:
             return
-        squares = [self._square(picture) for picture in pictures]
+        squares = [square for picture in pictures for square in self._squares(picture, CHECKED // len(pictures))]
         full = math.ceil(len(squares) / self.batch_size) * self.batch_size
         batches = list(torch.stack(list(islice(cycle(squares), full))).split(self.batch_size)) if squares else []
         choice = choose(
@@ -198,11 +198,12 @@ class SGDNetPredictor:
         ]
         return Ensemble(members) if len(members) > 1 else members[0]
 
-    def _square(self, picture: ReadImage) -> Tensor:
-        """What the network sees of an image, or of its middle where it sees windows; (3, X, Y) of uint8."""
-        if self.options.mode == "window":
-            return middle_window(picture.pixels, self.options.image_size, self.options.scale)
-        return self._placement(picture).to_square(picture.pixels)
+    def _squares(self, picture: ReadImage, windows: int) -> list[Tensor]:
+        """What the network sees of an image, (3, X, Y) of uint8; some of the windows where it sees windows."""
+        prepared = self.prepare(picture)
+        if isinstance(prepared, Tensor):
+            return [prepared]
+        return some_windows(picture.pixels, self.options.image_size, self.options.scale, max(1, windows))
 
     def __call__(self, image: str | Path | NDArray) -> Prediction:
         """Predict one image.
@@ -266,7 +267,7 @@ class SGDNetPredictor:
 
     def prepare(self, picture: ReadImage) -> Prepared:
         """Make of an image what the network sees; nothing to do where windows are cut from it."""
-        return picture if self.options.mode == "window" else self._square(picture)
+        return picture if self.options.mode == "window" else self._placement(picture).to_square(picture.pixels)
 
     def compute(self, prepared: Sequence[Prepared]) -> list[Arriving]:
         """Begin to run the network on prepared images; the maps (K, X, Y) of each are there when they are asked for."""

@@ -74,15 +74,26 @@ def predict_windows(
     return resized(cast(Tensor, maps)[0, :, :columns, :rows], (width, height))
 
 
-def middle_window(pixels: NDArray[np.uint8], side: int, scale: float) -> Tensor:
-    """Cut one window, (3, side, side) of uint8, from the middle of an image (H, W, 3) that is resized by `scale`."""
-    extent = max(1, round(side / scale))
-    down, across = (slice(max(0, (length - extent) // 2), None) for length in pixels.shape[:2])
-    cut = np.asarray(pixels[down, across][:extent, :extent])
-    missing = [(0, extent - length) for length in cut.shape[:2]]
-    cut = np.pad(cut, (*missing, (0, 0)), mode="edge")
-    window = Image.fromarray(cut).resize((side, side), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.asarray(window).transpose(2, 1, 0).copy())
+def some_windows(pixels: NDArray[np.uint8], side: int, scale: float, count: int) -> list[Tensor]:
+    """Cut some windows along the diagonal of an image.
+
+    Args:
+        pixels: (H, W, 3).
+        side: of a window, pixels.
+        scale: factor by which the image is resized.
+        count: how many.
+
+    Returns:
+        Each (3, side, side), uint8.
+    """
+    extent, found = max(1, round(side / scale)), []
+    for share in np.linspace(0, 1, count + 2)[1:-1]:
+        down, across = (round(share * max(0, length - extent)) for length in pixels.shape[:2])
+        cut = np.asarray(pixels[down : down + extent, across : across + extent])
+        cut = np.pad(cut, (*((0, extent - length) for length in cut.shape[:2]), (0, 0)), mode="edge")
+        window = Image.fromarray(cut).resize((side, side), Image.Resampling.BILINEAR)
+        found.append(torch.from_numpy(np.asarray(window).transpose(2, 1, 0).copy()))
+    return found
 
 
 def window_count(size: tuple[int, int], side: int, overlap: float, scale: float) -> int:

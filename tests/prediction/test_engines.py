@@ -26,6 +26,8 @@ from custom_networks.prediction import SGDNetPredictor
 from custom_networks.prediction.choice import Choice, choose
 from custom_networks.prediction.engine import EngineJob
 from custom_networks.prediction.engine_files import MAKING, EngineFile
+from custom_networks.prediction.execution import first_images
+from custom_networks.prediction.inputs import ImageSource
 from custom_networks.prediction.maps import MapSource
 from custom_networks.processor import bfloat16_pays
 
@@ -266,3 +268,30 @@ def test_one_image_of_many_that_differs_is_enough_to_refuse() -> None:
     sources = {"onnx": Once(0), "torch": Timed(0)}
     with pytest.raises(UserError, match=r"on the first 60 images \(Dice 0\.98.. on average, 0\.0000 at worst"):
         choose("onnx", lambda name, amp: sources[name], jobs, batches, 0.5, 60, None, print)
+
+
+@pytest.mark.parametrize(
+    ("options", "count", "squares"),
+    [({}, 4, 1), ({"mode": "window", "overlap": 0.0}, 1, 4), ({"tta": "flips"}, 4, 4)],
+    ids=["stretch", "window", "flips"],
+)
+def test_the_choice_sees_the_first_images_that_can_be_read(
+    weights: Path, pictures: Path, tmp_path: Path, options: dict[str, object], count: int, squares: int
+) -> None:
+    (tmp_path / "a.png").write_text("no picture")
+    sources = [ImageSource(path, path.stem) for path in (tmp_path / "a.png", *sorted(pictures.iterdir())[:3])]
+    undecided = SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu", engine="onnx", **options)
+    found, about = first_images([*sources, sources[1]][: count + 1], undecided)
+    assert len(found) == count
+    assert about == (count + 1) * squares
+    assert first_images(sources, SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu"))[0] == []
+    short = SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu", engine="auto")
+    assert first_images(sources, short) == ([], 4), "nothing is read twice for a few images"
+
+
+def test_an_engine_that_cannot_be_checked_is_not_used() -> None:
+    said: list[str] = []
+    jobs = [EngineJob(toy_network().eval(), torch.device("cpu"))]
+    choice = choose("onnx", lambda name, amp: Timed(0), jobs, [], 0.5, 1000, None, said.append)
+    assert choice.name == "torch"
+    assert said == ["--engine onnx: none of the first images can be read to check it on; PyTorch is used"]
