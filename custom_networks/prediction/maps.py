@@ -50,7 +50,8 @@ class MapSource(ABC):
             (B, K, X, Y), float32, in the order of `channels`. Probability and edge are means over the views,
             uncertainty is the standard deviation of the views' probabilities.
         """
-        return self.transfer.to_host(self.compute(self.transfer.to_device(images)))
+        with self.transfer.current():
+            return self.transfer.to_host(self.compute(self.transfer.to_device(images)))
 
     def __call__(self, images: Tensor) -> Tensor:
         """Compute the maps of a batch, as `start`."""

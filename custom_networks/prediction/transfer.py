@@ -5,6 +5,7 @@ Two batches are under way at most: while one is computed the next is copied ther
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +43,10 @@ class Transfer:
         self.last: Arriving | None = None
         if device.type == "cuda":
             self.up, self.down = torch.cuda.Stream(device), torch.cuda.Stream(device)
+
+    def current(self) -> AbstractContextManager[object]:
+        """Make a GPU the current one: kernels of Triton are launched there, whatever device their tensors are on."""
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
 
     def to_device(self, images: Tensor) -> Tensor:
         """Copy a batch there; work on the device's current stream waits for it."""
