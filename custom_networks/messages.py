@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import warnings
 from types import TracebackType
 
 from custom_networks.errors import UserError
 
+_INSTANTIATING = re.compile(r"Failed to instantiate component '([^']+)'")
+"""How MONAI begins the error of a component of a configuration."""
+
 
 def find_user_error(error: BaseException | None) -> UserError | None:
-    """Find the UserError behind what MONAI wrapped around it; None where there is none."""
-    seen: set[int] = set()
+    """Find the UserError behind what MONAI wrapped around it, or make one of an argument that a component refused.
+
+    Returns:
+        The error; None where the user made no mistake.
+    """
+    refused, seen = None, set[int]()
     while error is not None and id(error) not in seen:
         if isinstance(error, UserError):
             return error
         seen.add(id(error))
+        component = _INSTANTIATING.match(str(error)) if isinstance(error, RuntimeError) else None
+        if component and isinstance(error.__cause__, ValueError):
+            refused = UserError(f"{component[1].rpartition('.')[2]}: {error.__cause__}; correct the configuration")
         error = error.__cause__ or error.__context__
-    return None
+    return refused
 
 
 def _print_sentence(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
-import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import torch
+from warm_process import fork, may_start_others
 
 from custom_networks.errors import UserError
 from custom_networks.prediction.command import Request, predict_images
@@ -18,15 +17,11 @@ from custom_networks.prediction.command import Request, predict_images
 
 def start(request: Request, errors: Path) -> BaseProcess:
     """Start a process that predicts; what it prints goes to a file."""
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # of the process that is forked from
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    process = context.Process(target=_predict, args=(request, errors))
-    process.start()
-    return process
+    return fork(_predict, request, errors)
 
 
 def _predict(request: Request, errors: Path) -> None:
+    may_start_others()
     torch.set_num_threads(1)
     with errors.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         try:

@@ -56,7 +56,7 @@ def predict_shared(request: Any, predict: Callable[[Any], Result], images: int) 
         raise errors[0]
     codes, found = zip(*(result for result in results if not isinstance(result, UserError)), strict=True)
     return max(codes), {
-        "output": request.output,
+        **{name: found[0][name] for name in ("output", "software", "settings")},
         **{name: sum(one[name] for one in found) for name in ("predicted", "done_before", "review")},
         "failed": [failure for one in found for failure in one["failed"]],
         "engine": ", ".join(sorted({one["engine"] for one in found} - {""})),

@@ -27,6 +27,7 @@ from custom_networks.prediction.parts import Part
 from custom_networks.prediction.plan import make_plan, settings_of
 from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.weights.reading import trained_classes, trained_codes, trained_depth, trained_size
+from custom_networks.weights.record import Software
 
 SOME_FAILED = 2
 
@@ -98,6 +99,8 @@ def predict_images(request: Request) -> tuple[int, dict[str, Any]]:
     print(f"{output}: {outcome}", flush=True)
     found = {
         "output": str(output),
+        "software": Software.at_work().as_dict(),
+        "settings": settings,
         "predicted": outcome.done,
         "done_before": outcome.skipped,
         "failed": [{"image": str(source.path), "reason": reason} for source, reason in outcome.failures],

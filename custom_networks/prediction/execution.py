@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,20 +12,19 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from custom_networks.data.formats.slides import is_slide
 from custom_networks.data.threads import available_cores
 from custom_networks.errors import UserError
 from custom_networks.files import printable
-from custom_networks.prediction.choice import CHECKED, WORTH
-from custom_networks.prediction.engine import AUTO
+from custom_networks.prediction.first_images import first_images
 from custom_networks.prediction.inputs import ImageSource
 from custom_networks.prediction.journal import ENGINES, PredictionJournal
 from custom_networks.prediction.pipeline import Clock, Stages, run
 from custom_networks.prediction.plan import TABLE, Plan
 from custom_networks.prediction.predictor import SGDNetPredictor
-from custom_networks.prediction.reading import ReadImage, is_volume, read_slices, stamp
+from custom_networks.prediction.reading import is_volume, stamp
 from custom_networks.prediction.sharing import claimed, join
-from custom_networks.prediction.views import VIEWS
-from custom_networks.prediction.window import window_count
+from custom_networks.prediction.slide_rows import rows_file
 from custom_networks.prediction.worker import Worker
 
 READ_AHEAD = 2  # images, beside a batch
@@ -44,6 +42,8 @@ class Outcome:
         clock: where the time went.
         waiting: images of other parts that are still to be predicted.
         engine: that computed; "" where nothing was predicted.
+        windows: of slides.
+        glass: of them left out, as they show nothing but glass.
     """
 
     done: int
@@ -53,12 +53,15 @@ class Outcome:
     clock: Clock
     waiting: int = 0
     engine: str = ""
+    windows: int = 0
+    glass: int = 0
 
     def __str__(self) -> str:
         parts = [f"{self.done} predicted"]
         parts += [f"{self.skipped} done before"] if self.skipped else []
         parts += [f"{len(self.failures)} failed"] if self.failures else []
         parts += [f"{self.review} to review"] if self.review else []
+        parts += [f"{self.glass} of {self.windows} windows of slides left out as glass"] if self.glass else []
         parts += [f"{self.waiting} left to other parts"] if self.waiting else []
         if self.done:
             rate = self.done / max(self.clock.total, 1e-9)
@@ -72,12 +75,12 @@ def describe(plan: Plan) -> list[str]:
     journal = PredictionJournal(plan.output, plan.settings, plan.overwrite, plan.part)
     lines, done = [], 0
     for source in plan.own:
-        if not plan.overwrite and journal.done(source, plan.outputs):
+        if not plan.overwrite and journal.done(source, plan.outputs_of(source)):
             done += 1
             continue
         files = plan.files(source).values()
         try:
-            journal.refuse(source, stamp(source.path), files)
+            journal.refuse(source, stamp(*source.files), files)
         except UserError as error:
             lines.append(f"would fail: {error}")
             continue
@@ -118,7 +121,7 @@ def execute(
     predictor = load() if to_do else None
     if predictor is not None:
         earlier = None if plan.overwrite else before.engine
-        predictor.choose_engine(*first_images(to_do, predictor, plan.axis, earlier), earlier, say)
+        predictor.choose_engine(*first_images(plan, to_do, predictor, earlier), earlier, say)
     plan = replace(plan, settings=plan.settings | {ENGINES: _engines(before, predictor)})
     with claimed(plan) as journal:
         _check(plan, journal)
@@ -139,7 +142,7 @@ def _check(plan: Plan, journal: PredictionJournal) -> None:
 
 
 def _to_do(plan: Plan, journal: PredictionJournal) -> list[ImageSource]:
-    return [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs)]
+    return [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs_of(one))]
 
 
 def _engines(journal: PredictionJournal, predictor: SGDNetPredictor | None) -> list[str]:
@@ -150,46 +153,12 @@ def _engines(journal: PredictionJournal, predictor: SGDNetPredictor | None) -> l
     return [*earlier, predictor.engine]
 
 
-def first_images(
-    sources: Sequence[ImageSource], predictor: SGDNetPredictor, axis: int = 2, earlier: str | None = None
-) -> tuple[list[ReadImage], int]:
-    """Read some images to choose an engine by, where one is to be chosen.
-
-    Args:
-        sources: images to predict; those that cannot be read are left out.
-        predictor: that will predict them.
-        axis: of NIfTI volumes.
-        earlier: engine of the folder.
-
-    Returns:
-        `CHECKED` images or slices, or one that windows are cut from; about how many squares all images are.
-    """
-    options = predictor.options
-    windows, views = options.mode == "window", len(VIEWS[options.tta])
-    few = len(sources) * views < WORTH and not windows and not any(is_volume(one.path) for one in sources)
-    if predictor.is_chosen or (predictor.engine == AUTO and earlier is None and few):
-        return [], len(sources) * views
-    pictures: list[ReadImage] = []
-    squares: list[int] = []
-    for source in sources[: 2 * CHECKED]:
-        if len(pictures) >= (1 if windows else CHECKED):
-            break
-        try:
-            slices = read_slices(source.path, axis, options.bit_depth)
-        except Exception:  # told when it is predicted
-            continue
-        count = window_count(slices[0].size, options.image_size, options.overlap, options.scale) if windows else 1
-        squares.append(len(slices) * count)
-        step = math.ceil(len(slices) / (CHECKED - len(pictures)))
-        pictures += slices[step // 2 :: step]
-    return pictures, round(len(sources) * views * sum(squares) / max(1, len(squares)))
-
-
 def _predict(
     to_do: list[ImageSource], worker: Worker, num_workers: int, outcome: Outcome, say: Callable[[str], None]
 ) -> None:
     """Predict images, record each and count it; those that fill the memory one at a time, after the others."""
-    large = [one for one in to_do if worker.predictor.options.mode == "window" or is_volume(one.path)]
+    windows = worker.predictor.options.mode == "window"
+    large = [one for one in to_do if windows or one.series or is_volume(one.path) or is_slide(one.path)]
     apart = set(large)
     small = [one for one in to_do if one not in apart]
     several = num_workers or available_cores(most=4)
@@ -201,22 +170,24 @@ def _predict(
         ):
             for source, result in run(sources, stages, size, workers, ahead, outcome.clock):
                 bar.update()
-                _record(source, result, worker.journal, outcome, say)
+                _record(source, result, worker, outcome, say)
 
 
-def _record(
-    source: ImageSource, result: Any, journal: PredictionJournal, outcome: Outcome, say: Callable[[str], None]
-) -> None:
+def _record(source: ImageSource, result: Any, worker: Worker, outcome: Outcome, say: Callable[[str], None]) -> None:
     """Record what came of an image, its line of the journal or what ended it."""
     if isinstance(result, Exception):
         text = sentence(source, result)
-        journal.fail(source, text)
+        worker.journal.fail(source, text)
         outcome.failures.append((source, text))
         say(f"Error: {text}")
         return
-    journal.add(result)
+    worker.journal.add(result)
+    rows_file(worker.plan.output, source.name).unlink(missing_ok=True)  # of a slide, until it is recorded
+    row = result["row"]
     outcome.done += 1
-    outcome.review += result["row"]["review"]
+    outcome.review += row["review"]
+    outcome.windows += row.get("windows", 0)
+    outcome.glass += row.get("windows_of_glass", 0)
 
 
 def sentence(source: ImageSource, error: Exception) -> str:

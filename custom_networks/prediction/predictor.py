@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from custom_networks.configuration.inference import load_source
-from custom_networks.errors import UserError
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.prediction.choice import CHECKED, WORTH, checked_engine, choose
 from custom_networks.prediction.engine import ENGINES, EngineJob, TorchEngine
@@ -24,7 +23,7 @@ from custom_networks.prediction.ensemble import Ensemble, refuse_unlike
 from custom_networks.prediction.geometry import Placement, place
 from custom_networks.prediction.maps import MapSource, NetworkMaps
 from custom_networks.prediction.options import Options
-from custom_networks.prediction.reading import ReadImage, from_array, is_volume, read_file, read_slices
+from custom_networks.prediction.reading import ReadImage, from_array, read_file, read_slices
 from custom_networks.prediction.result import Prediction, conclude
 from custom_networks.prediction.transfer import Arriving
 from custom_networks.prediction.window import predict_windows, some_windows
@@ -235,11 +234,11 @@ class SGDNetPredictor:
         return self._batched(map(self._read, images))
 
     def slices(self, volume: str | Path, axis: int = 2) -> list[Prediction]:
-        """Predict the slices of a NIfTI volume, `batch_size` of them a step.
+        """Predict the slices of a NIfTI volume, or the frames of a DICOM file, `batch_size` of them a step.
 
         Args:
             volume: its path.
-            axis: of its array, 0 to 2, along which the slices are counted.
+            axis: of the array of NIfTI, 0 to 2, along which the slices are counted.
 
         Returns:
             A prediction for each slice.
@@ -252,8 +251,6 @@ class SGDNetPredictor:
     def _read(self, image: str | Path | NDArray) -> ReadImage:
         if not isinstance(image, str | Path):
             return from_array(np.asarray(image))
-        if is_volume(Path(image)):
-            raise UserError(f"{image}: a volume; predict it with `slices`")
         return read_file(Path(image), self.options.bit_depth)
 
     def _batched(self, pictures: Iterable[ReadImage]) -> Iterator[Prediction]:

@@ -26,9 +26,10 @@ from custom_networks.prediction import SGDNetPredictor
 from custom_networks.prediction.choice import Choice, choose
 from custom_networks.prediction.engine import EngineJob
 from custom_networks.prediction.engine_files import MAKING, EngineFile
-from custom_networks.prediction.execution import first_images
+from custom_networks.prediction.first_images import first_images
 from custom_networks.prediction.inputs import ImageSource
 from custom_networks.prediction.maps import MapSource
+from custom_networks.prediction.plan import Plan
 from custom_networks.processor import bfloat16_pays
 
 Run = Callable[..., tuple[int, str, str]]
@@ -280,13 +281,14 @@ def test_the_choice_sees_the_first_images_that_can_be_read(
 ) -> None:
     (tmp_path / "a.png").write_text("no picture")
     sources = [ImageSource(path, path.stem) for path in (tmp_path / "a.png", *sorted(pictures.iterdir())[:3])]
+    plan = Plan(sources, tmp_path / "out", ("mask",), {})
     undecided = SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu", engine="onnx", **options)
-    found, about = first_images([*sources, sources[1]][: count + 1], undecided)
+    found, about = first_images(plan, [*sources, sources[1]][: count + 1], undecided)
     assert len(found) == count
     assert about == (count + 1) * squares
-    assert first_images(sources, SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu"))[0] == []
+    assert first_images(plan, sources, SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu"))[0] == []
     short = SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu", engine="auto")
-    assert first_images(sources, short) == ([], 4), "nothing is read twice for a few images"
+    assert first_images(plan, sources, short) == ([], 4), "nothing is read twice for a few images"
 
 
 def test_an_engine_that_cannot_be_checked_is_not_used() -> None:
