@@ -103,6 +103,7 @@ def choose(
             continue
         if name == earlier or _seconds(best.maps, batches[0]) > MARGIN * _seconds(found, batches[0]):
             best = Choice(name, found)
+        break  # the others are slower than the first that is able and right, and a file of each takes room
     return best
 
 

@@ -20,7 +20,7 @@ from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.prediction.clustered import absolute, predict_shared
 from custom_networks.prediction.execution import describe, execute
 from custom_networks.prediction.inputs import find_sources
-from custom_networks.prediction.journal import INSTANCES, has_instances
+from custom_networks.prediction.journal import ENGINES, INSTANCES, has_instances
 from custom_networks.prediction.options import Options, Request
 from custom_networks.prediction.outputs import chosen_outputs
 from custom_networks.prediction.parts import Part
@@ -100,7 +100,7 @@ def predict_images(request: Request) -> tuple[int, dict[str, Any]]:
     found = {
         "output": str(output),
         "software": Software.at_work().as_dict(),
-        "settings": settings,
+        "settings": {name: value for name, value in settings.items() if name != ENGINES},
         "predicted": outcome.done,
         "done_before": outcome.skipped,
         "failed": [{"image": str(source.path), "reason": reason} for source, reason in outcome.failures],

@@ -144,4 +144,4 @@ class ONNXEngine(ExportedEngine):
 
 
 ENGINES: dict[str, type[Engine]] = {one.name: one for one in (TorchEngine, OpenVINOEngine, ONNXEngine)}
-"""By name."""
+"""By name; `auto` compares the first with the first of the others that is able and right."""

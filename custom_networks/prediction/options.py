@@ -185,7 +185,7 @@ class Request:
     engine: Annotated[
         str,
         Help(
-            "torch, openvino, onnx or auto, which takes the fastest whose masks on the first images are PyTorch's; "
+            "torch, openvino, onnx or auto, the fastest whose masks on the first images are PyTorch's; "
             "exported files are kept beside the weights",
             SPEED,
         ),
