@@ -126,9 +126,8 @@ def agreement(got: Tensor, expected: Tensor) -> float:
     if (got != expected).float().mean() <= FEW:
         return 1.0
     numbers = set(got.unique().tolist()) | set(expected.unique().tolist())
-    return min(
-        dice(np.float32(got.numpy() == number), np.float32(expected.numpy() == number)) for number in numbers - {0}
-    )
+    pairs = [[np.asarray(mask == number, np.float32) for mask in (got, expected)] for number in numbers - {0}]
+    return min(dice(one, other) for one, other in pairs)
 
 
 def _check(name: str, maps: MapSource, build: Build, batches: Sequence[Tensor], threshold: float, amp: bool) -> None:
