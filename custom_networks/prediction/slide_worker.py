@@ -77,7 +77,7 @@ class SlideWorker:
             about |= {"settings": self.journal.settings}
             rows = SlideRows(rows_file(self.plan.output, item.source.name), about, grid.size[0], 1 + probability)
             try:
-                predict_rows(self.predictor.engine, grid, self.batch_size, rows, probability)
+                predict_rows(self.predictor.maps, grid, self.batch_size, rows, probability)
             except BaseException:
                 rows.close()
                 raise
