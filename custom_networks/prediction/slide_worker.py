@@ -73,7 +73,11 @@ class SlideWorker:
             return None
         probability = "probability" in item.missing
         with self._grid(item.source) as grid:
-            about = {"source": str(item.source.path.absolute()), "stamp": list(item.stamp), "rows": grid.tops()}
+            about: dict[str, Any] = {
+                "source": str(item.source.path.absolute()),
+                "stamp": list(item.stamp),
+                "rows": grid.tops(),
+            }
             about |= {"settings": self.journal.settings}
             rows = SlideRows(rows_file(self.plan.output, item.source.name), about, grid.size[0], 1 + probability)
             try:
