@@ -147,8 +147,8 @@ def ordered(paths: Sequence[Path]) -> list[Path]:
             raise UserError(f"{first}: {path.name} and {following.name} of its series lie in one place; {_FIX}")
         if step > _GAP * np.median(steps):
             raise UserError(
-                f"{first}: a slice of its series is missing between {path.name} and {following.name}, {step:g} mm apart, "
-                f"others {np.median(steps):g} mm; {_FIX}"
+                f"{first}: a slice of its series is missing between {path.name} and {following.name}, {step:g} mm "
+                f"apart, others {np.median(steps):g} mm; {_FIX}"
             )
     return files
 
