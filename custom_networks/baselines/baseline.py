@@ -57,9 +57,9 @@ class Baseline(Segmenter):
     ) -> None:
         found = find_architecture(architecture)
         numbers = {"in_channels": in_channels, "out_channels": out_channels, "size_factor": size_factor}
-        for name, value in numbers.items():
-            if type(value) is not int or not 1 <= value <= LARGEST:
-                raise UserError(f"{architecture}: {name} must be a whole number from 1 to {LARGEST}, got {value!r}")
+        for name, number in numbers.items():
+            if type(number) is not int or not 1 <= number <= LARGEST:
+                raise UserError(f"{architecture}: {name} must be a whole number from 1 to {LARGEST}, got {number!r}")
         options = copy.deepcopy(dict(options or {}))
         given = {"in_channels": in_channels, "out_channels": out_channels, **options}
         for name, value in (("pretrained_encoder", pretrained_encoder), ("checkpointing", checkpointing)):
@@ -104,10 +104,10 @@ class Baseline(Segmenter):
         segmentation = [restore(logits, padded, image) for logits in segmentation]
         return SGDNetMaps(segmentation, restore(edge, padded, image) if self.has_edge else empty, empty)
 
-    def logits(self, image: Tensor, edge: bool = False) -> Tensor:
-        """Compute final logits of (B, 3, H, W), with the edge logits on demand; see `Segmenter`."""
+    def with_edge(self, image: Tensor) -> Tensor:
+        """Compute final logits and, as a further channel, edge logits of (B, 3, H, W)."""
         maps = self.maps(image)
-        return torch.cat([maps.segmentation[0], maps.edge], 1) if edge else maps.segmentation[0]
+        return torch.cat([maps.segmentation[0], maps.edge], 1)
 
 
 def _as_list(outputs: Any) -> list[Tensor]:

@@ -56,22 +56,22 @@ class Segmenter(nn.Module):
         raise NotImplementedError
 
     @torch.jit.unused
-    def logits(self, image: Tensor, edge: bool = False) -> Tensor:
-        """Compute final logits alone.
-
-        Args:
-            image: (B, 3, H, W).
-            edge: whether the edge logits follow them, for a network that has them.
-
-        Returns:
-            (B, classes, H, W), or one channel more.
-        """
+    def with_edge(self, image: Tensor) -> Tensor:
+        """Return the final logits and, as a further channel, those of the edge; in `eval()`, where there are some."""
         raise NotImplementedError
 
     @torch.jit.unused
-    def optimize_for_inference(self, dtype: torch.dtype = torch.float32) -> InferenceCopy:
-        """Return a copy for inference in `dtype`, channels-last, that takes and gives float32."""
-        return InferenceCopy(self, dtype)
+    def optimize_for_inference(
+        self, dtype: torch.dtype = torch.float32, edge: bool = False, packed: bool = True
+    ) -> InferenceCopy:
+        """Return a copy for inference that takes and gives float32.
+
+        Args:
+            dtype: that it computes in.
+            edge: whether the edge logits follow those of the classes, as a further channel.
+            packed: whether weights are packed for this processor, where the network can.
+        """
+        return InferenceCopy(self, dtype, edge)
 
 
 def restore(logits: Tensor, padded: Tensor, image: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from custom_networks.errors import nearest
 from custom_networks.network.decoder import ReverseAttentionDecoder
 from custom_networks.network.dual_attention import DualAttention
 from custom_networks.network.layers import ConvBNReLU, pad_to_multiple
-from custom_networks.network.optimized import OptimizedSGDNet
+from custom_networks.network.optimized import FoldedSGDNet, OptimizedSGDNet
 from custom_networks.network.refinements import REFINEMENTS, RefinementOptions
 from custom_networks.network.res2net import DEPTHS, PLANES, Res2Net
 from custom_networks.network.segmenter import Segmenter, SGDNetMaps, restore
@@ -204,23 +204,30 @@ class SGDNet(Segmenter):
             if self.training:
                 maps = self.maps(image)
                 return [*maps.segmentation, maps.edge] if self.sge is not None else maps.segmentation  # type: ignore
-        return self.logits(image)
-
-    def logits(self, image: Tensor, edge: bool = False) -> Tensor:
-        """Compute final logits alone, without the coarser scales; see `Segmenter`."""
         padded = pad_to_multiple(image, self.size_factor)
-        decoded, edges, _ = self.decode(padded)
-        logits = restore(self.heads[0](decoded[0]), padded, image)
-        return torch.cat([logits, restore(edges, padded, image)], 1) if edge else logits
+        decoded = self.decode(padded)[0]
+        return restore(self.heads[0](decoded[0]), padded, image)
 
-    def optimize_for_inference(self, dtype: torch.dtype = torch.float32) -> OptimizedSGDNet:
+    def with_edge(self, image: Tensor) -> Tensor:
+        """Return the final logits (B, classes, H, W) and, as a further channel, those of the edge; in `eval()`."""
+        padded = pad_to_multiple(image, self.size_factor)
+        decoded, edge, _ = self.decode(padded)
+        logits = restore(self.heads[0](decoded[0]), padded, image)
+        return torch.cat([logits, restore(edge, padded, image)], 1)
+
+    @torch.jit.unused
+    def optimize_for_inference(
+        self, dtype: torch.dtype = torch.float32, edge: bool = False, packed: bool = True
+    ) -> FoldedSGDNet:
         """Return a copy for inference: batch normalisation folded into convolutions, channels-last, in `dtype`.
 
         Args:
             dtype: float32 keeps the outputs within 1e-4 of the largest logit; bfloat16 is faster where the processor
                 computes in it.
+            edge: whether the edge logits follow those of the classes, as a further channel.
+            packed: whether weights are packed for this processor; false for a GPU.
 
         Returns:
             A module that takes and gives float32, as this network does in `eval()`.
         """
-        return OptimizedSGDNet(self, dtype)
+        return (OptimizedSGDNet if packed else FoldedSGDNet)(self, dtype, edge)

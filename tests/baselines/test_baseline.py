@@ -18,6 +18,7 @@ from custom_networks.baselines import Baseline
 from custom_networks.errors import UserError
 from custom_networks.weights import load_checkpoint, trained_network
 
+Run = Callable[..., tuple[int, str, str]]
 UNET = "monai.networks.nets.BasicUNet"
 SMALL = {"spatial_dims": 2, "features": [4, 4, 4, 4, 4, 4], "norm": "batch"}
 
@@ -43,7 +44,7 @@ def change(record: Path, **changes: Any) -> None:
     beside.write_text(json.dumps(content))
 
 
-def test_train_evaluate_predict(sgdnet: Callable[..., tuple[int, str, str]], dataset: Path, tmp_path: Path) -> None:
+def test_train_evaluate_predict(sgdnet: Run, dataset: Path, tmp_path: Path) -> None:
     common = ("--bundle_root", tmp_path / "bundle", "--num_workers", 0, "--device", "cpu")
     words = ("--dataset_dir", dataset, "--image_size", 64, "--batch_size", 4, "--max_epochs", 1, "--tracking", "false")
     toy = ("--network_def#options#features", "[4,4,4,4,4,4]")
@@ -90,7 +91,7 @@ def test_padded_and_cropped_it_is_the_network_itself() -> None:
     padded = torch.nn.functional.pad(image, (0, 15, 0, 12), mode="replicate")
     with torch.no_grad():
         torch.testing.assert_close(network(image), network.network(padded)[:, :, :20, :33])
-        torch.testing.assert_close(network.logits(image), network(image))
+        torch.testing.assert_close(network.maps(image).segmentation[0], network(image))
 
 
 @pytest.mark.parametrize(
@@ -148,3 +149,12 @@ def test_weights_go_into_no_other_network(record: Path) -> None:
         trained_network(record, out_channels=2)
     with pytest.raises(UserError, match="--network_def#edge_operator: Baseline has no such argument"):
         trained_network(record, edge_operator="sobel")
+
+
+def test_engines_of_exported_files_refuse_it(record: Path, dataset: Path, sgdnet: Run, tmp_path: Path) -> None:
+    words = ("predict", dataset / "images", "--checkpoint", record, "-o", tmp_path / "masks", "--engine")
+    code, _, error = sgdnet(*words, "openvino")
+    assert code == 1
+    assert "--engine openvino: exports SGD-Net alone, and this is a monai.networks.nets.BasicUNet" in error
+    code, _, error = sgdnet(*words, "auto")
+    assert code == 0, error

@@ -114,5 +114,5 @@ def test_the_edge_map_of_one_that_has_it() -> None:
         network = Baseline("custom_networks.baselines.CTO", size_factor=64)
         image = torch.zeros(1, 3, 64, 70)
         assert network.has_edge
-        assert network.eval().logits(image, edge=True).shape == (1, 2, 64, 70)
+        assert network.eval().with_edge(image).shape == (1, 2, 64, 70)
         assert network.maps(image).edge.shape == (1, 1, 64, 70)
