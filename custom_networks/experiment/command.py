@@ -16,7 +16,7 @@ PAGE = "experiment.html"
 
 
 def table_of(
-    place: str | Path, output_dir: str | Path | None, test: str, form: str, output: str | None
+    place: str | Path, output_dir: str | Path | None, test: str, form: str, file: str | None
 ) -> dict[str, Any]:
     """Print a table, and write it to a file where one is given.
 
@@ -25,7 +25,7 @@ def table_of(
         output_dir: folder of the experiment, where `place` is the plan.
         test: "validation", or the name of a test set.
         form: "markdown", "csv" or "latex".
-        output: the file; None prints it alone.
+        file: that gets the table, too.
 
     Returns:
         The figures, as JSON knows them.
@@ -39,8 +39,8 @@ def table_of(
     _known_test(test, experiment.tests)
     found = results(experiment.plan, measured_frames(experiment.tasks(folder), test))
     text = render(experiment.plan, found, test, form)
-    if output is not None:
-        write_bytes(Path(output), text.encode())
+    if file is not None:
+        write_bytes(Path(file), text.encode())
     print(text, end="")
     return {"test": test, "cells": as_records(as_frame(experiment.plan, found))}
 

@@ -8,12 +8,11 @@ from typing import Any, Literal
 
 from custom_networks.errors import UserError
 from custom_networks.experiment.cell import IGNORED, Task, identity
-from custom_networks.experiment.plan import Plan, read_plan
+from custom_networks.experiment.plan import ABOUT, Plan, read_plan
 from custom_networks.files import sha256
 from custom_networks.run.resume import same_setting
 from custom_networks.typed_files import FileModel, Json, read_model
 
-ABOUT = "experiment.json"
 OTHER = "choose another --output_dir"
 
 
@@ -73,11 +72,6 @@ def _data(knobs: Mapping[str, Any]) -> str:
 def default_folder(plan: str | Path) -> Path:
     """Folder of a plan's runs where no other is given: `experiments/NAME` of the present folder."""
     return Path("experiments") / Path(plan).stem
-
-
-def is_experiment(place: str | Path) -> bool:
-    """Whether something is a plan, or the folder of an experiment."""
-    return Path(place).suffix in (".yaml", ".yml") or (Path(place) / ABOUT).is_file()
 
 
 def read_experiment(place: str | Path, output_dir: str | Path | None = None) -> tuple[Experiment, Path]:

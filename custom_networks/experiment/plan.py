@@ -19,6 +19,8 @@ from custom_networks.flags import flag
 from custom_networks.metrics.policies import METRICS
 from custom_networks.typed_files import FileModel, Json, Number, parse_model, read_text
 
+ABOUT = "experiment.json"
+"""File of an experiment's folder."""
 FIX = "correct the plan; docs/experiments.md shows one"
 VALIDATION = "validation"
 """Name of the figures of the fold that a run did not train on."""
@@ -146,6 +148,11 @@ class Cell:
 def slug(name: str) -> str:
     """Turn the name of a row into one for a folder."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower().replace("+", " plus ").replace("λ", "lambda")).strip("-") or "row"
+
+
+def is_experiment(place: str | Path) -> bool:
+    """Whether something is a plan, or the folder of an experiment."""
+    return Path(place).suffix in (".yaml", ".yml") or (Path(place) / ABOUT).is_file()
 
 
 def plan_file(name: str | Path) -> Path:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from custom_networks.experiment.cell import Task, run_task
-from custom_networks.experiment.folder import ABOUT, Experiment, default_folder
-from custom_networks.experiment.plan import duration, read_plan, read_tests, seconds_of
+from custom_networks.experiment.folder import Experiment, default_folder
+from custom_networks.experiment.plan import ABOUT, duration, read_plan, read_tests, seconds_of
 from custom_networks.experiment.timing import estimated_seconds
 from custom_networks.experiment.tracking import ParentRun
 from custom_networks.files import lock_file, write_json

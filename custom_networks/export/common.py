@@ -63,6 +63,7 @@ class ExportJob:
         calibration: normalised images (3, X, Y) that int8 is made with; empty for other precisions.
         threshold: probability from which a pixel is foreground.
         limits: of Dice that int8 is made to keep.
+        edge: whether the edge logits follow those of the classes; ONNX and OpenVINO alone.
     """
 
     network: SGDNet
@@ -72,6 +73,7 @@ class ExportJob:
     calibration: Sequence[Images] = field(default_factory=tuple)
     threshold: float = 0.5
     limits: DiceLimits = field(default_factory=DiceLimits)
+    edge: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from custom_networks.export.common import DiceLimits, Images, Run
 from custom_networks.metrics.overlap import confusion
 from custom_networks.metrics.overlap import dice as dice_of_counts
 from custom_networks.network.sgdnet import SGDNet
-from custom_networks.prediction.result import decide
 
 LARGEST = {"float32": 1e-3}
 """Largest difference of a pixel's probability that passes; other precisions round single pixels further."""
@@ -68,12 +67,20 @@ def probabilities(logits: Images) -> Images:
 
 
 def numbers(probability: Images, threshold: float) -> NDArray:
-    """Number of the class at each pixel, 0 for background, of probabilities (classes, X, Y)."""
-    return decide(torch.from_numpy(probability), threshold)[0].numpy()
+    """Number of the class at each pixel as `predict` decides, 0 for background, of probabilities (classes, X, Y)."""
+    if len(probability) == 1:
+        return (probability[0] >= threshold).astype(np.uint8)
+    return np.where(1 - probability[0] >= threshold, probability[1:].argmax(axis=0) + 1, 0)
+
+
+def dice_by_class(one: NDArray, other: NDArray) -> list[float]:
+    """Dice of each class that either of two maps of class numbers has; 0 where the other lacks it."""
+    classes = sorted({*np.unique(one), *np.unique(other)} - {0})
+    return [dice_of_counts(confusion(one == kind, other == kind)) for kind in classes]
 
 
 def dice(first: Images, second: Images, threshold: float) -> float:
-    """Dice of the masks of an image, as `predict` decides on them.
+    """Dice of the masks of an image.
 
     Args:
         first: probabilities (classes, X, Y).
@@ -84,9 +91,7 @@ def dice(first: Images, second: Images, threshold: float) -> float:
         Of several classes the mean of those that either has; 0 where one mask is empty and the other is not, 1 where
         both are.
     """
-    one, other = numbers(first, threshold), numbers(second, threshold)
-    classes = sorted({*np.unique(one), *np.unique(other)} - {0})
-    return float(np.mean([dice_of_counts(confusion(one == kind, other == kind)) for kind in classes] or [1.0]))
+    return float(np.mean(dice_by_class(numbers(first, threshold), numbers(second, threshold)) or [1.0]))
 
 
 def together(images: Sequence[Images], any_size: bool) -> list[Images]:

@@ -226,6 +226,13 @@ class SGDNet(nn.Module):
         decoded = self.decode(padded)[0]
         return restore(self.heads[0](decoded[0]), padded, image)
 
+    def with_edge(self, image: Tensor) -> Tensor:
+        """Return the final logits (B, classes, H, W) and, as a further channel, those of the edge; in `eval()`."""
+        padded = pad_to_multiple(image, self.size_factor)
+        decoded, edge, _ = self.decode(padded)
+        logits = restore(self.heads[0](decoded[0]), padded, image)
+        return torch.cat([logits, restore(edge, padded, image)], 1)
+
     def optimize_for_inference(self, dtype: torch.dtype = torch.float32) -> OptimizedSGDNet:
         """Return a copy for inference: batch normalisation folded into convolutions, channels-last, in `dtype`.
 

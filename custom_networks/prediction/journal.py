@@ -28,6 +28,7 @@ from custom_networks.weights.record import Software
 
 Record = dict[str, Any]
 Settings = dict[str, Any]
+ENGINES = "engines"  # setting: what computed results of the folder, the last one last; they differ as devices do
 INSTANCES = "instances"  # setting: how instances are cut out, None where objects are connected regions
 
 
@@ -133,7 +134,8 @@ def changes(earlier: Settings | None, now: Settings) -> list[str]:
     if earlier is None:
         return []
     added = INSTANCES in earlier and earlier[INSTANCES] is None
-    return [name for name in now if earlier.get(name) != now[name] and not (name == INSTANCES and added)]
+    allowed = {ENGINES, *([INSTANCES] if added else [])}
+    return [name for name in now if earlier.get(name) != now[name] and name not in allowed]
 
 
 def has_instances(folder: Path, part: Part) -> bool:
@@ -164,6 +166,9 @@ class PredictionJournal:
         refuse_other_division(folder, self.part)
         self.content = Content.read(self.path)
         others = [Content.read(folder / one.journal).settings for one in self.part.all if one != self.part]
+        self.engines: list[str] = (self.content.settings or {}).get(ENGINES, [])
+        of_parts = (name for settings in others if settings for name in settings.get(ENGINES, [])[-1:])
+        self.engine = next(iter([*self.engines[::-1], *of_parts]), None)
         for earlier in (self.content.settings, *others):
             changed = changes(earlier, self.settings)
             if changed and earlier and not overwrite:

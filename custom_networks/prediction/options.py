@@ -182,8 +182,16 @@ class Request:
         int, Help("threads that read, and as many that write; 0 takes one for each core, 4 at most", SPEED)
     ] = 0
     device: Annotated[str | None, Help("cuda, cuda:1, cpu, ...", SPEED, default="the GPU where there is one")] = None
+    engine: Annotated[
+        str,
+        Help(
+            "torch, openvino, onnx or auto, the fastest whose masks on the first images are PyTorch's; "
+            "exported files are kept beside the weights",
+            SPEED,
+        ),
+    ] = "auto"
     cuda_graphs: Annotated[
-        bool, Help("true replays the network on a GPU as one recorded graph; for small batches", SPEED)
+        bool, Help("true replays the network on a GPU as recorded graphs; for small batches", SPEED)
     ] = False
     part: Annotated[
         str | None,
@@ -193,11 +201,21 @@ class Request:
             default="none",
         ),
     ] = None
+    cluster: Annotated[
+        str,
+        Help(
+            "address of a Dask scheduler, as tcp://10.0.0.1:8786, whose workers share the images, in parts",
+            SPEED,
+            "none",
+        ),
+    ] = ""
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         from custom_networks.configuration.checking import check_values
+        from custom_networks.prediction.choice import checked_engine
 
+        checked_engine(self.engine)
         if not 0 <= self.spacing < float("inf"):
             raise UserError(f"--spacing {self.spacing}: must be a number of millimetres, such as 0.05")
         if self.axis not in (0, 1, 2):

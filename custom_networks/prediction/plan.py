@@ -10,7 +10,7 @@ from typing import Any
 from custom_networks.data.formats.slides import is_slide
 from custom_networks.errors import UserError
 from custom_networks.prediction.inputs import ImageSource, find_sources, refuse_same_names, refuse_sources_as_targets
-from custom_networks.prediction.journal import INSTANCES
+from custom_networks.prediction.journal import ENGINES, INSTANCES
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.outputs import SLIDE_OUTPUTS, TABLE_OUTPUTS, image_output
 from custom_networks.prediction.parts import Part
@@ -110,4 +110,5 @@ def settings_of(
         "spacing": spacing,
         "axis": axis,
         INSTANCES: instances,
+        ENGINES: [],
     }

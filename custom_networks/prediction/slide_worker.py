@@ -73,11 +73,15 @@ class SlideWorker:
             return None
         probability = "probability" in item.missing
         with self._grid(item.source) as grid:
-            about = {"source": str(item.source.path.absolute()), "stamp": list(item.stamp), "rows": grid.tops()}
+            about: dict[str, Any] = {
+                "source": str(item.source.path.absolute()),
+                "stamp": list(item.stamp),
+                "rows": grid.tops(),
+            }
             about |= {"settings": self.journal.settings}
             rows = SlideRows(rows_file(self.plan.output, item.source.name), about, grid.size[0], 1 + probability)
             try:
-                predict_rows(self.predictor.engine, grid, self.batch_size, rows, probability)
+                predict_rows(self.predictor.maps, grid, self.batch_size, rows, probability)
             except BaseException:
                 rows.close()
                 raise

@@ -16,8 +16,7 @@ from tqdm import tqdm
 from custom_networks.data.formats import Spacing
 from custom_networks.data.formats.slides import Slide
 from custom_networks.errors import UserError
-from custom_networks.prediction.engine import CLASS, Engine
-from custom_networks.prediction.ensemble import Ensemble
+from custom_networks.prediction.maps import CLASS, MapSource
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.result import most_probable
 from custom_networks.prediction.slide_rows import RowOfWindows, SlideRows
@@ -119,13 +118,11 @@ def is_glass(window: NDArray[np.uint8]) -> bool:
     return bool(np.mean((low >= BRIGHT) & (high - low <= GREY)) >= GLASS)
 
 
-def predict_rows(
-    engine: Engine | Ensemble, grid: SlideGrid, batch_size: int, rows: SlideRows, probability: bool
-) -> None:
+def predict_rows(source: MapSource, grid: SlideGrid, batch_size: int, rows: SlideRows, probability: bool) -> None:
     """Predict the rows of windows that are not there yet.
 
     Args:
-        engine: computes the maps of windows.
+        source: computes the maps of windows.
         grid: of the slide.
         batch_size: windows a step.
         rows: gets the mask of each row, and its probability, 255 being 1.
@@ -148,14 +145,14 @@ def predict_rows(
     first = len(rows.found)
     if first == len(tops):
         return
-    found = blended_rows(engine, cut, grid.padded, options.image_size, options.overlap, batch_size, first)
+    found = blended_rows(source, cut, grid.padded, options.image_size, options.overlap, batch_size, first)
     with (
         torch.inference_mode(),
         tqdm(total=len(tops), initial=first, unit="rows", disable=not sys.stderr.isatty()) as bar,
     ):
         for number, maps in found:
             inner = maps[:, : grid.size[0], : max(0, grid.size[1] - tops[number])]
-            classes, counted = _conclude(inner, engine.channels, options.threshold)
+            classes, counted = _conclude(inner, source.channels, options.threshold)
             row = RowOfWindows(windows=across, glass=len(glass[tops[number]]), **counted)
             stored = [np.where(classes > 0, np.uint8(FOREGROUND), np.uint8(0)) if len(row.pixels) == 1 else classes]
             if probability:

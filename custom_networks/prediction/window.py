@@ -7,6 +7,7 @@ results; that one holds the maps of the whole image.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from custom_networks.data.resizing import resized
-from custom_networks.prediction.engine import Engine
-from custom_networks.prediction.ensemble import Ensemble
+from custom_networks.prediction.maps import MapSource
 
 MANY = 200  # windows, from which an image has a progress bar of its own
 SIGMA = 0.125  # of the weights, as a share of the side: the default of MONAI's inferer
@@ -48,7 +48,7 @@ def starts(length: int, side: int, overlap: float) -> list[int]:
 
 
 def blended_rows(
-    engine: Engine | Ensemble,
+    source: MapSource,
     cut: Cut,
     size: tuple[int, int],
     side: int,
@@ -59,7 +59,7 @@ def blended_rows(
     """Compute the maps of an image, from top to bottom.
 
     Args:
-        engine: computes those of windows.
+        source: computes those of windows.
         cut: gives the windows.
         size: width and height of the image, at least `side` each.
         side: of a window, pixels.
@@ -69,7 +69,7 @@ def blended_rows(
 
     Yields:
         For each row of windows its number and what no later one changes: maps (K, W, rows) float32, in the order of
-        `engine.channels`, that lie below those before. They are 0 where every window was left out.
+        `source.channels`, that lie below those before. They are 0 where every window was left out.
     """
     width, height = size
     tops, lefts = starts(height, side, overlap), starts(width, side, overlap)
@@ -84,13 +84,13 @@ def blended_rows(
             windows = ((left, window) for left, window in cuts if window is not None)
             while batch := list(islice(windows, batch_size)):
                 stacked = np.stack([window.transpose(2, 1, 0) for _, window in batch])
-                for (left, _), maps in zip(batch, engine(torch.from_numpy(stacked)), strict=True):
+                for (left, _), maps in zip(batch, source(torch.from_numpy(stacked)), strict=True):
                     if sums is None:
                         sums = torch.zeros(len(maps), width, side)
                     sums[:, left : left + side] += maps * importance
                     weights[left : left + side] += importance
             if sums is None:
-                sums = torch.zeros(len(engine.channels), width, side)
+                sums = torch.zeros(len(source.channels), width, side)
             below = tops[number + 1] if number + 1 < len(tops) else height
             done = below - top
             if number >= first:
@@ -115,7 +115,7 @@ def _ahead(
 
 
 def predict_windows(
-    engine: Engine | Ensemble,
+    source: MapSource,
     pixels: NDArray[np.uint8],
     side: int,
     overlap: float = 0.25,
@@ -127,7 +127,7 @@ def predict_windows(
     Beside the 8-bit image only its maps are held in memory, 4 bytes a pixel each.
 
     Args:
-        engine: computes those of windows.
+        source: computes those of windows.
         pixels: (H, W, 3).
         side: of a window, pixels.
         overlap: of neighbouring windows, as a share of `side`.
@@ -135,7 +135,7 @@ def predict_windows(
         batch_size: windows a step.
 
     Returns:
-        (K, W, H) float32, in the order of `engine.channels`.
+        (K, W, H) float32, in the order of `source.channels`.
     """
     height, width = pixels.shape[:2]
     if scale != 1:
@@ -151,7 +151,7 @@ def predict_windows(
     done = 0
     with torch.inference_mode(), tqdm(total=len(down), disable=not (many and sys.stderr.isatty())) as bar:
         for _, maps in blended_rows(
-            engine, lambda left, top: pixels[top : top + side, left : left + side], padded, side, overlap, batch_size
+            source, lambda left, top: pixels[top : top + side, left : left + side], padded, side, overlap, batch_size
         ):
             if whole is None:
                 whole = torch.empty(len(maps), *padded)
@@ -160,3 +160,30 @@ def predict_windows(
             bar.update()
     assert whole is not None
     return resized(whole[:, :columns, :rows], (width, height))
+
+
+def some_windows(pixels: NDArray[np.uint8], side: int, scale: float, count: int) -> list[Tensor]:
+    """Cut some windows along the diagonal of an image.
+
+    Args:
+        pixels: (H, W, 3).
+        side: of a window, pixels.
+        scale: factor by which the image is resized.
+        count: how many.
+
+    Returns:
+        Each (3, side, side), uint8.
+    """
+    extent, found = max(1, round(side / scale)), []
+    for share in np.linspace(0, 1, count + 2)[1:-1]:
+        down, across = (round(share * max(0, length - extent)) for length in pixels.shape[:2])
+        cut = np.asarray(pixels[down : down + extent, across : across + extent])
+        cut = np.pad(cut, (*((0, extent - length) for length in cut.shape[:2]), (0, 0)), mode="edge")
+        window = Image.fromarray(cut).resize((side, side), Image.Resampling.BILINEAR)
+        found.append(torch.from_numpy(np.asarray(window).transpose(2, 1, 0).copy()))
+    return found
+
+
+def window_count(size: tuple[int, int], side: int, overlap: float, scale: float) -> int:
+    """How many windows an image of a width and height has."""
+    return math.prod(len(starts(max(side, round(scale * length)), side, overlap)) for length in size)

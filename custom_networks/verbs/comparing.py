@@ -69,7 +69,7 @@ def report(
     bundle_root: Annotated[str | None, Help("folder of the bundle, the one that holds configs/", FILES)] = None,
 ) -> None:
     """Make one HTML file of an evaluation or a training: figures, curves, cases, subgroups, model card."""
-    from custom_networks.experiment.folder import is_experiment
+    from custom_networks.experiment.plan import is_experiment
     from custom_networks.report import write_report
     from custom_networks.run import tracking_store
 

@@ -48,9 +48,9 @@ def table(
     output_dir: Annotated[str | None, FOLDER] = None,
     test: Annotated[str, Help("validation, or the name of a test set of the experiment", TESTS)] = "validation",
     format: Annotated[str, Help("markdown, csv (numbers) or latex")] = "markdown",
-    output: Annotated[str | None, Help("file for the table", FILES, "standard output alone", names=("--file",))] = None,
+    file: Annotated[str | None, Help("file that gets the table, too", FILES, "none")] = None,
 ) -> Result:
     """Print what was measured of a plan beside what was published, with intervals and paired tests."""
     from custom_networks.experiment.command import table_of
 
-    return Result(found=table_of(plan, output_dir, test, format, output))
+    return Result(found=table_of(plan, output_dir, test, format, file))

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from custom_networks.errors import UserError
 from custom_networks.files import sha256
-from custom_networks.weights.network import network_arguments
 from custom_networks.weights.normalization import Normalization
 from custom_networks.weights.reading import record_of
 from custom_networks.weights.record import VERSION, Software, TrainingData, WeightsRecord, plain
@@ -73,6 +72,8 @@ class About:
         Returns:
             The record.
         """
+        from custom_networks.weights.network import network_arguments
+
         return WeightsRecord(
             version=VERSION,
             network=network_arguments(network),

@@ -16,6 +16,7 @@ from networks import TOY
 
 from custom_networks.data.phantoms import write_phantoms
 from custom_networks.run.record import read_metrics
+from custom_networks.run.tracking import open_store
 
 Run = Callable[..., tuple[int, str, str]]
 KNOBS = {"image_size": 64, "batch_size": 4, "num_workers": 0, "learning_rate": "1e-3"}
@@ -40,7 +41,7 @@ def test_a_failed_row_stops_no_other_and_what_is_done_is_not_done_again(
     monkeypatch.chdir(tmp_path)
     broken = {"name": "broken", "knobs": {"loss#edge_weight": -1}}
     plan = write_plan(tmp_path, 1, broken, {"name": "Full", "published": {"dice": 91.41}}, reference="Full")
-    words = ("experiment", plan, "--dataset_dir", phantoms, "--tracking_uri", "")
+    words = ("experiment", plan, "--dataset_dir", phantoms)
     code, out, err = sgdnet(*words, "--dry_run", "true")
     assert code == 0
     assert "broken_fold0_seed0: would fail, SGDNetLoss: edge_weight must be 0 or more" in out
@@ -54,6 +55,10 @@ def test_a_failed_row_stops_no_other_and_what_is_done_is_not_done_again(
     folder = tmp_path / "experiments" / "toy"
     run = folder / "runs" / "full_fold0_seed0"
     assert not (run / "last.pt").exists()  # done: only the weights are kept
+    client = open_store(f"sqlite:///{folder / 'runs' / 'mlflow.db'}")
+    child = client.get_run((run / "mlflow_run_id.txt").read_text().strip())
+    parent = client.get_run(child.data.tags["mlflow.parentRunId"])
+    assert (parent.info.run_name, parent.info.status) == ("Toy", "FAILED")  # a row of it failed
     before = (run / "model.pt").stat().st_mtime_ns
     run.rename(run.with_name("another_name"))  # it is known by its settings
     write_plan(tmp_path, 1, {"name": "Full", "published": {"dice": 91.41}}, reference="Full")

@@ -193,23 +193,23 @@ def test_polygons_are_added_without_the_network(
     run(predictor, slide, tmp_path / "whole")
     run(predictor, slide, tmp_path / "out", "mask")
     rows = (tmp_path / "out" / "predictions.csv").read_text()
-    monkeypatch.setattr(predictor, "engine", None)
+    monkeypatch.setattr(predictor, "_maps", object())
     assert run(predictor, slide, tmp_path / "out", "mask,geojson").failures == []
     assert (tmp_path / "out" / "s.geojson").read_bytes() == (tmp_path / "whole" / "s.geojson").read_bytes()
     assert (tmp_path / "out" / "predictions.csv").read_text() == rows
 
 
 class Dying:
-    """An engine that ends after some calls."""
+    """Maps that end after some calls."""
 
-    def __init__(self, engine: Any, calls: int) -> None:
-        self.engine, self.calls, self.channels = engine, calls, engine.channels
+    def __init__(self, maps: Any, calls: int) -> None:
+        self.maps, self.calls, self.channels = maps, calls, maps.channels
 
     def __call__(self, images: Any) -> Any:
         self.calls -= 1
         if self.calls < 0:
             raise KeyboardInterrupt
-        return self.engine(images)
+        return self.maps(images)
 
 
 @pytest.mark.parametrize("overlap", [0.25, 0.6])
@@ -220,11 +220,11 @@ def test_interrupted_it_resumes_with_the_next_row(
     run(windows, slide, tmp_path / "whole")
     names = ("s.tif", "s_probability.tif", "s.geojson", "predictions.csv")
     counting = variant(windows)
-    counting.engine = Dying(windows.engine, 10**6)
+    counting._maps = Dying(windows.maps, 10**6)
     run(counting, slide, tmp_path / "count")
-    needed = 10**6 - counting.engine.calls
+    needed = 10**6 - counting.maps.calls
     dying = variant(windows)
-    dying.engine = Dying(windows.engine, 2 * needed // 3)
+    dying._maps = Dying(windows.maps, 2 * needed // 3)
     with pytest.raises(KeyboardInterrupt):
         run(dying, slide, tmp_path / "out")
     (unfinished,) = (tmp_path / "out").glob(".slide-*.rows")
@@ -232,9 +232,9 @@ def test_interrupted_it_resumes_with_the_next_row(
         file.seek(-7, 2)
         file.truncate()
     rest = variant(windows)
-    rest.engine = Dying(windows.engine, 10**6)
+    rest._maps = Dying(windows.maps, 10**6)
     run(rest, slide, tmp_path / "out")
-    assert 10**6 - rest.engine.calls < needed
+    assert 10**6 - rest.maps.calls < needed
     for name in names:
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     assert not list((tmp_path / "out").glob(".slide-*"))
@@ -283,7 +283,7 @@ def test_killed_after_its_files_were_written(
         with pytest.raises(KeyboardInterrupt):
             run(predictor, slide, tmp_path / "out")
     lazy = variant(predictor)
-    lazy.engine = Dying(predictor.engine, 0)
+    lazy._maps = Dying(predictor.maps, 0)
     (rows,) = (tmp_path / "out").glob(".slide-*.rows")
     kept = rows.read_bytes()
     assert run(lazy, slide, tmp_path / "out").failures == []
@@ -298,7 +298,7 @@ def test_rows_of_other_settings_are_not_taken(predictor: SGDNetPredictor, slide:
     high = variant(predictor, threshold=0.7)
     run(high, slide, tmp_path / "whole")
     dying = variant(predictor)
-    dying.engine = Dying(predictor.engine, 12)
+    dying._maps = Dying(predictor.maps, 12)
     with pytest.raises(KeyboardInterrupt):
         run(dying, slide, tmp_path / "out")
     run(high, slide, tmp_path / "out", overwrite=True)

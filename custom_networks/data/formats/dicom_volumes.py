@@ -142,13 +142,13 @@ def ordered(paths: Sequence[Path]) -> list[Path]:
     places = {path: float(facing @ np.asarray(header[_POSITION].value, float)) for path, header in headers.items()}
     files = sorted(paths, key=lambda path: places[path])
     steps = np.diff([places[path] for path in files])
-    for path, other, step in zip(files, files[1:], steps, strict=False):
+    for path, following, step in zip(files, files[1:], steps, strict=False):
         if step < _SAME:
-            raise UserError(f"{first}: {path.name} and {other.name} of its series lie in one place; {_FIX}")
+            raise UserError(f"{first}: {path.name} and {following.name} of its series lie in one place; {_FIX}")
         if step > _GAP * np.median(steps):
             raise UserError(
-                f"{first}: a slice of its series is missing between {path.name} and {other.name}, {step:g} mm apart, "
-                f"others {np.median(steps):g} mm; {_FIX}"
+                f"{first}: a slice of its series is missing between {path.name} and {following.name}, {step:g} mm "
+                f"apart, others {np.median(steps):g} mm; {_FIX}"
             )
     return files
 
