@@ -85,7 +85,7 @@ def check_script(path: Path, source: TrainedSource) -> None:
     """Raise UserError where a TorchScript file was made of other weights."""
     image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0)).numpy()
     try:
-        check(compare(open_(path, 1), source.network, [image], any_size=True), "float32")
+        check(compare(open_(path, 1), source.network, [image], True, source.threshold), "float32")
     except (UserError, RuntimeError):
         raise UserError(
             f"{path}: not made of {source.checkpoint}; make it again with `sgdnet export --format torchscript "
