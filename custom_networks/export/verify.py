@@ -119,7 +119,9 @@ def compare(run: Run, network: SGDNet, images: Sequence[Images], any_size: bool,
     Raises:
         UserError: for outputs of another shape.
     """
-    largest, means, scores, foreground = 0.0, [], [], 0
+    largest, foreground = 0.0, 0
+    means: list[float] = []
+    scores: list[float] = []
     for batch in [*(image[None] for image in images), *together(images, any_size)]:
         with torch.no_grad():
             expected = probabilities(network(torch.from_numpy(batch)).numpy())

@@ -43,9 +43,21 @@ def export(
     from custom_networks.export import export_model
 
     root = bundle_root or default_bundle()
-    limits = {"least_mean_dice": least_mean_dice, "least_dice": least_dice}
-    words = (root, format, checkpoint, output, precision, calibration, image_size, overwrite, validation)
-    print(export_model(*words, **limits))
+    print(
+        export_model(
+            root,
+            format,
+            checkpoint,
+            output,
+            precision,
+            calibration,
+            image_size,
+            overwrite,
+            validation,
+            least_mean_dice,
+            least_dice,
+        )
+    )
 
 
 def package(
