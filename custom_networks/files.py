@@ -8,13 +8,18 @@ import os
 import re
 import secrets
 import stat
+import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
 from custom_networks.errors import UserError
+
+if sys.platform != "win32":
+    import fcntl
 
 PathLike = str | os.PathLike
 """What names a file."""
@@ -35,13 +40,12 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         UserError: where the folder cannot be made or written, or the path is a folder, a device or a pipe.
     """
     temporary: Path | None = None
+    lock = -1
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = _permissions(path)
-        name = unfinished(path)
-        mode = 0o666 if kept is None else kept
-        with open(name, "xb", opener=lambda file, flags: os.open(file, flags, mode)) as file:
-            temporary = name
+        temporary, opened, lock = _new_file(path, 0o666 if kept is None else kept)
+        with opened as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -58,6 +62,38 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+        if lock >= 0:
+            os.close(lock)
+
+
+def _new_file(path: Path, mode: int) -> tuple[Path, IO[bytes], int]:
+    """Make the temporary file of a file; returns its name, the file opened, and its lock, see `_locked`."""
+    while True:
+        name = unfinished(path)
+        file = open(name, "xb", opener=lambda file, flags: os.open(file, flags, mode))  # noqa: SIM115
+        lock = _locked(file.fileno())
+        if os.fstat(file.fileno()).st_nlink:
+            return name, file, lock
+        file.close()  # `remove_unfinished` was faster than the lock
+        if lock >= 0:
+            os.close(lock)
+
+
+def _locked(file: int, wait: bool = True) -> int:
+    """Lock an open file until the copy of its number that is returned is closed, however the process ends.
+
+    Returns:
+        -1 where another process has locked it, or a file system or an operating system has no such locks.
+    """
+    if sys.platform == "win32":
+        return -1
+    copy = os.dup(file)
+    try:
+        fcntl.flock(copy, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        os.close(copy)
+        return -1
+    return copy
 
 
 def unfinished(path: Path) -> Path:
@@ -160,18 +196,23 @@ def lock_file(
     return lock
 
 
-def remove_unfinished(folder: Path, names: Iterable[str]) -> None:
-    """Remove what `write_atomically` left behind where its process was killed.
+def remove_unfinished(folder: Path, names: Iterable[str] | None = None) -> None:
+    """Remove what `write_atomically` left behind where its process was killed; what is being written stays.
 
     Args:
-        folder: that no other process writes now; it may be missing.
-        names: of the files that were to be written.
+        folder: may be missing.
+        names: of the files that were to be written; None for all.
     """
-    starts = {name[:32] for name in names}
+    starts = None if names is None else {name[:32] for name in names}
     for path in folder.iterdir() if folder.is_dir() else ():
         match = _UNFINISHED.fullmatch(path.name)
-        if match is not None and match[1] in starts:
-            path.unlink(missing_ok=True)
+        if match is None or (starts is not None and match[1] not in starts) or path.is_symlink():
+            continue
+        with suppress(OSError, UserError), open_regular(path) as file:
+            lock = _locked(file.fileno(), wait=False)
+            if lock >= 0:
+                path.unlink()
+                os.close(lock)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
