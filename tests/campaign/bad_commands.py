@@ -520,13 +520,16 @@ JOURNALS: Mapping[str, Callable[[Path], Any]] = {
     "a line of another kind": lambda path: path.write_text('{"colour": 1}\n' + path.read_text()),
     "nested 100,000 deep": lambda path: path.write_text("[" * 100_000 + "\n" + path.read_text()),
 }
+TOLERATED = ("a list", "a line of another kind", "nested 100,000 deep")
+"""Single lines that `predict` passes over, as it does one that a full disk cut."""
 
 
 def _journals() -> Iterator[BadCommand]:
     for verb, folder in (("predict", "predicted"), ("prepare", "prepared")):
         for name, change in JOURNALS.items():
-            spoil = _continued(folder, f"{verb}.jsonl", change)
-            yield BadCommand(verb, f"journal {name}", (), f"{verb}.jsonl", spoil)
+            if verb == "predict" and name in TOLERATED:
+                continue
+            yield BadCommand(verb, f"journal {name}", (), "made", _continued(folder, f"{verb}.jsonl", change))
     missing = _continued("predicted", "predict.jsonl", lambda path: path.unlink())
     yield BadCommand("predict", "journal missing, results there", (), "made", missing)
     other = _continued("prepared", "prepare.jsonl", lambda path: None)
@@ -541,10 +544,11 @@ def _images() -> Iterator[BadCommand]:
             continue  # no image is there then
         on_image = lambda root, s=spoil: s(root / PICTURE)  # noqa: E731
         yield BadCommand("predict", f"image {name}", (), "phantom_002", on_image, code=2)
-        yield BadCommand("predict", f"the only image {name}", (), "phantom_002", on_image, code=2, inputs=(PICTURE,))
+        code = 1 if name == "a link to itself" else 2  # a pattern that matches nothing
+        yield BadCommand("predict", f"the only image {name}", (), "phantom_002", on_image, code, inputs=(PICTURE,))
     for name, (ending, content) in PICTURES.items():
-        if "animated" in name or "pages" in name or "16-bit colour" in name:
-            continue
+        if any(odd in name for odd in ("animated", "pages", "16-bit colour", "too few rows")):
+            continue  # one of these is a picture for Pillow, too few rows are filled with black
 
         def spoil(root: Path, ending: str = ending, content: bytes = content) -> None:
             (root / PICTURE).unlink()
