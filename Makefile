@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two processes of one thread each; tests of a file stay together, for they share what it made.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+# Two processes of one thread each; tests of a file stay together, for they share what it made. Files begin in the
+# order of tests/conftest.py: the long ones, then the others in random order.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 DATA := data/phantoms
 ANNOTATE := annotate/.venv
 
@@ -68,7 +69,7 @@ data/annotate: | $(ANNOTATE)/.installed
 $(ANNOTATE)/bin/pip:
 	$(PYTHON) -m venv $(ANNOTATE)
 
-$(ANNOTATE)/.installed: annotate/requirements.txt annotate/requirements-nodeps.txt pyproject.toml | $(ANNOTATE)/bin/pip
+$(ANNOTATE)/.installed: annotate/requirements.txt annotate/requirements-nodeps.txt constraints.txt pyproject.toml | $(ANNOTATE)/bin/pip
 	$(ANNOTATE)/bin/pip install --quiet -r annotate/requirements.txt
 	$(ANNOTATE)/bin/pip install --quiet --no-deps -r annotate/requirements-nodeps.txt
 	$(ANNOTATE)/bin/pip install --quiet --no-deps -e .
@@ -81,12 +82,12 @@ $(ANNOTATE)/.installed-dev: annotate/requirements-dev.txt $(ANNOTATE)/.installed
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: requirements.txt pyproject.toml | $(VENV)/bin/pip
+$(VENV)/.installed: requirements.txt constraints.txt pyproject.toml | $(VENV)/bin/pip
 	$(BIN)/pip install --quiet -r requirements.txt
 	$(BIN)/pip install --quiet --no-deps -e .
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements.txt pyproject.toml | $(VENV)/bin/pip
+$(VENV)/.installed-dev: requirements-dev.txt requirements.txt constraints.txt pyproject.toml | $(VENV)/bin/pip
 	$(BIN)/pip install --quiet -r requirements-dev.txt
 	$(BIN)/pip install --quiet --no-deps -e .
 	@touch $@ $(VENV)/.installed

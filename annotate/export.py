@@ -108,6 +108,7 @@ def _dicom(archive: zipfile.ZipFile, service: Service, names: list[str], classes
     from annotate.secondary_capture import secondary_capture
     from custom_networks.prediction.outputs.segmentation import segmentation_file
 
+    codes = service.models.codes(classes)
     with tempfile.TemporaryDirectory() as temporary:
         source = Path(temporary) / "image.dcm"
         for name, label in label_names(names).items():
@@ -118,7 +119,7 @@ def _dicom(archive: zipfile.ZipFile, service: Service, names: list[str], classes
             archive.write(source, f"{base}.dcm")
             how = "MANUAL" if version.model is None else "SEMIAUTOMATIC"
             pixels = _pixels(service, name, version)
-            archive.writestr(f"{base}.seg.dcm", segmentation_file(source, pixels, classes, how))
+            archive.writestr(f"{base}.seg.dcm", segmentation_file(source, pixels, classes, how, codes))
 
 
 def _pixels(service: Service, name: str, version: Version) -> NDArray[np.uint8]:

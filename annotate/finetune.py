@@ -26,6 +26,7 @@ from custom_networks.network.weights import read_checkpoint
 from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.prediction.reading import read_file
 from custom_networks.weights import record_of, trained_outputs
+from custom_networks.weights.reading import trained_codes
 from custom_networks.weights.record import BEST, LAST
 
 OVERLAY, OVERLAY_INTERACTIVE = (Path(__file__).with_name(f"finetune{each}.json") for each in ("", "_interactive"))
@@ -72,7 +73,10 @@ def finetune(run: Path) -> None:
     state = read_checkpoint(run / "run" / LAST)
     write_atomically(run / WEIGHTS, lambda file: torch.save(state["network"], file))
     record = record_of(run / "run" / LAST)
-    record = record.model_copy(update={"sha256": sha256(run / WEIGHTS), "metrics": record.last_metrics})
+    codes = trained_codes(spec["checkpoint"]) if spec["checkpoint"] else {}
+    segments = {str(number): code for number, code in codes.items()}
+    update = {"sha256": sha256(run / WEIGHTS), "metrics": record.last_metrics, "segments": segments}
+    record = record.model_copy(update=update)
     write_json((run / WEIGHTS).with_suffix(".json"), record.as_dict())
     after = heldout_dice(spec, str(run / WEIGHTS))
     print(f"after: Dice {after.mean():.4f}", flush=True)

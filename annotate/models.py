@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from custom_networks.errors import UserError
 from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.prediction.outputs.coco import LESION
 from custom_networks.weights import record_of, trained_classes
+from custom_networks.weights.reading import trained_codes
+from custom_networks.weights.segments import SegmentCode
 
 ABOUT, ACTIVE = "about.json", "active.json"
 
@@ -165,6 +168,26 @@ class Models:
             except UserError:
                 self._classes[found.sha256] = LESION
         return self._classes[found.sha256]
+
+    def codes(self, classes: Mapping[int, str]) -> dict[int, SegmentCode]:
+        """DICOM codes of classes, as far as the weights in use know them: those of the same number and name.
+
+        Args:
+            classes: names by number from 1.
+
+        Returns:
+            The codes by number; none without weights.
+        """
+        found, named = self.active(), self.classes()
+        if found is None:
+            return {}
+        try:
+            known = trained_codes(found.checkpoint)
+        except UserError:
+            return {}
+        return {
+            number: code for number, code in known.items() if number in classes and classes[number] == named[number]
+        }
 
     def _hash(self, path: Path) -> str:
         status = path.stat()

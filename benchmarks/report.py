@@ -33,6 +33,9 @@ peak of the process beyond what it had before. Growth: the exponent b of seconds
     "export": """
 One image a call, on the threads named above. Dice to float32: of the masks, to those of PyTorch in float32, mean and
 least over the images; a format that differs too much for its precision is refused, as `sgdnet export` does.""",
+    "engine": """
+What `sgdnet predict` computes with, without reading and writing. Dice to float32: of the masks, to those of torch in
+float32, mean and least over the images.""",
 }
 
 
@@ -173,6 +176,22 @@ TABLES: dict[str, list[tuple[str, str, list[Column]]]] = {
                 Column("Dice to float32", "dice", digits(4)),
                 Column("least", "min_dice", digits(4)),
                 Column("Dice to the truth", "truth_dice", digits(4)),
+            ],
+        )
+    ],
+    "engine": [
+        (
+            "rows",
+            "Engines of `sgdnet predict`",
+            [
+                Column("engine", "name"),
+                Column("precision", "precision"),
+                RATE,
+                *TIME,
+                Column("times eager's speed", "times_eager", digits(2)),
+                Column("times torch's in float32", "times_torch", digits(2)),
+                Column("Dice to float32", "dice", digits(4)),
+                Column("least", "min_dice", digits(4)),
             ],
         )
     ],

@@ -39,7 +39,7 @@ from custom_networks.data.prepare import Settings as Preparation
 from custom_networks.data.prepare import prepare_dataset
 from custom_networks.data.sources import checked_datalist
 from custom_networks.data.splitting import load_datalist
-from custom_networks.data.user_cache import user_cache
+from custom_networks.files import user_cache
 from custom_networks.statistics.summary import summarise
 
 COUNTS = (1_000, 10_000, 100_000)

@@ -38,6 +38,8 @@ def main(arguments: list[str] | None = None) -> None:
             print(verb_help(_known(words[1])) if len(words) > 1 else general_help())
         elif verb == "--version":
             print(f"sgdnet {_version()}")
+        elif verb == "completion":
+            print(_completion(words[1:]))
         elif any(word in HELP for word in words[1:]):
             print(verb_help(_known(verb)))
         elif (code := _run(_known(verb), words[1:])) != DONE:
@@ -59,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _known(verb: str) -> str:
     if verb not in VERBS:
-        raise UserError(f"sgdnet has no verb {verb!r}{nearest(verb, VERBS)}; see `sgdnet --help`")
+        raise UserError(f"sgdnet has no verb {verb!r}{nearest(verb, [*VERBS, 'completion'])}; see `sgdnet --help`")
     return verb
 
 
@@ -106,6 +108,14 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+def _completion(words: Sequence[str]) -> str:
+    from custom_networks.completion import SHELLS, completion
+
+    if len(words) != 1 or words[0] in HELP:
+        raise UserError(f"completion: write one of {', '.join(f'`sgdnet completion {shell}`' for shell in SHELLS)}")
+    return completion(words[0])
 
 
 def _version() -> str:

@@ -26,7 +26,9 @@ PathLike = str | os.PathLike
 _UNFINISHED = re.compile(r"\.(.+)-[0-9a-f]{16}", re.DOTALL)
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+def write_atomically(
+    path: Path, write: Callable[[IO[bytes]], Any], before: Callable[[Path], Any] | None = None
+) -> None:
     """Write a file under a temporary name in the same folder, then rename it: never half a file.
 
     A new file gets the permissions that `open` would give it (the umask, the folder's default ACL); one that is
@@ -35,6 +37,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     Args:
         path: the file; what is there stays until the new one is complete.
         write: called with the open binary file.
+        before: called with the complete temporary file, before it is renamed.
 
     Raises:
         UserError: where the folder cannot be made or written, or the path is a folder, a device or a pipe.
@@ -51,6 +54,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
             os.fsync(file.fileno())
         if kept is not None:  # the umask may have taken some of them
             temporary.chmod(kept)
+        if before is not None:
+            before(temporary)
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch.save wraps the disk's error in a RuntimeError
         cause = error if isinstance(error, OSError) else error.__context__
@@ -233,3 +238,11 @@ def sha256(path: str | Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def user_cache() -> Path:
+    """Folder of what can always be made again: `$SGDNET_CACHE`, else `sgdnet` in `$XDG_CACHE_HOME` or `~/.cache`."""
+    chosen = os.environ.get("SGDNET_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sgdnet"

@@ -10,24 +10,33 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from types import FrameType
-from typing import Any
-
-import torch
-import torch.distributed as dist
+from typing import TYPE_CHECKING, Any
 
 from custom_networks.errors import UserError
+
+if TYPE_CHECKING:  # what measures masks and writes reports needs no torch to know that it is alone
+    import torch
+    from torch.distributed import ProcessGroup
 
 PATIENCE = timedelta(days=1)
 
 
+def _group() -> Any:
+    """`torch.distributed` where it has been imported and this process is in a group; else None."""
+    dist = sys.modules.get("torch.distributed")
+    return dist if dist is not None and dist.is_available() and dist.is_initialized() else None
+
+
 def rank() -> int:
     """Number of this process among those that train together; 0 when it is alone."""
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+    group = _group()
+    return group.get_rank() if group else 0
 
 
 def process_count() -> int:
     """How many processes train together; 1 for one that is alone."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    group = _group()
+    return group.get_world_size() if group else 1
 
 
 def from_first(function: Callable[[], Any]) -> Any:
@@ -50,7 +59,7 @@ def from_first(function: Callable[[], Any]) -> Any:
             shared[0] = function()
         except UserError as error:
             shared[1] = str(error)
-    dist.broadcast_object_list(shared, src=0, group=_patient_group())
+    _group().broadcast_object_list(shared, src=0, group=_patient_group())
     if shared[1] is not None:
         raise UserError(shared[1])
     return shared[0]
@@ -61,7 +70,7 @@ def from_all(value: Any) -> list[Any]:
     if process_count() == 1:
         return [value]
     gathered: list[Any] = [None] * process_count()
-    dist.all_gather_object(gathered, value)
+    _group().all_gather_object(gathered, value)
     return gathered
 
 
@@ -69,7 +78,7 @@ def summed(values: torch.Tensor) -> torch.Tensor:
     """Add up a tensor over all processes."""
     if process_count() > 1:
         values = values.clone()
-        dist.all_reduce(values)
+        _group().all_reduce(values)
     return values
 
 
@@ -80,17 +89,21 @@ def share_buffers(network: torch.nn.Module) -> None:
     """
     if process_count() > 1:
         for buffer in network.buffers():
-            dist.broadcast(buffer, src=0)
+            _group().broadcast(buffer, src=0)
 
 
 @functools.cache
-def _patient_group() -> dist.ProcessGroup | None:
+def _patient_group() -> ProcessGroup | None:
     """All processes once more, with patience: what the first one does for all may take hours, as the check of files."""
-    return dist.new_group(backend="gloo", timeout=PATIENCE)
+    from torch.distributed import new_group
+
+    return new_group(backend="gloo", timeout=PATIENCE)
 
 
 def local_device() -> torch.device:
     """Device of this process under torchrun: its GPU where there is one, else the CPU."""
+    import torch
+
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("cpu")
@@ -105,6 +118,8 @@ def start_process_group(distributed: bool = True) -> None:
     Raises:
         UserError: when torchrun did not start this process.
     """
+    import torch.distributed as dist
+
     if not distributed:
         return
     if "WORLD_SIZE" not in os.environ:
@@ -121,8 +136,9 @@ def start_process_group(distributed: bool = True) -> None:
 
 def leave_process_group() -> None:
     """End of every run: leave the process group."""
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
+    group = _group()
+    if group:
+        group.destroy_process_group()
     _patient_group.cache_clear()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from networks import TOY_OVERRIDES
+from warm_process import run_warm
 
 from custom_networks.data.phantoms import write_phantoms
 
@@ -17,6 +18,26 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 BUNDLE = REPOSITORY / "bundle"
 CONFIGS = BUNDLE / "configs"
 SMALL = {"image_size": 64, "batch_size": 4, "num_workers": 0}
+
+
+LONG = (
+    *("test_wheel.py", "test_bad_inputs.py", "test_runs.py", "test_fused.py", "test_processes.py", "test_archive.py"),
+    *("test_report_in_browser.py", "test_export_formats.py", "test_sgdnet_export.py", "test_configs.py"),
+)
+"""Files of ten seconds and more: begun first, so that no process works on one while the other has no more to do."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files in front of the others, which pytest-randomly has shuffled."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how to repeat the order, which pytest's own `-q` hides."""
+    seed = config.getoption("randomly_seed", None)
+    if seed is not None:
+        terminalreporter.write_line(f"In random order; the same again: pytest --randomly-seed={seed}")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,8 +67,13 @@ def bundle_command(config: str, folder: Path, dataset: Path, **knobs: object) ->
     return ["-m", "monai.bundle", "run", "training", "--config_file", config, *words]
 
 
-def run_python(words: list[str], cwd: Path = BUNDLE, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+def run_python(
+    words: list[str], cwd: Path = BUNDLE, timeout: float = 240, cold: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run `python WORDS` in a process of its own: forked from one that has imported MONAI, or, cold, from nothing."""
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    if not cold:
+        return run_warm(words, cwd, environment, timeout)
     return subprocess.run(
         [sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout
     )

@@ -10,7 +10,14 @@ import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    UltrasoundMultiFrameImageStorage,
+    generate_uid,
+)
 
 
 def write_dicom(path: Path, values: np.ndarray, photometric: str = "MONOCHROME2", **more: Any) -> Path:
@@ -70,3 +77,73 @@ def write_segmentation(path: Path, image: Path, mask: np.ndarray, kind: str = "B
     path.parent.mkdir(parents=True, exist_ok=True)
     segmentation.save_as(path)
     return path
+
+
+def write_frames(path: Path, frames: np.ndarray, **more: Any) -> Path:
+    """Write ultrasound of several frames, (N, H, W) or (N, H, W, 3), without positions."""
+    photometric = "RGB" if frames.ndim == 4 else "MONOCHROME2"
+    kind = {"SOPClassUID": UltrasoundMultiFrameImageStorage, "NumberOfFrames": len(frames)}
+    return _rewritten(write_dicom(path, frames[0], photometric), frames, **{**kind, **more})
+
+
+def write_enhanced(path: Path, frames: np.ndarray, thickness: float = 2.5, **more: Any) -> Path:
+    """Write an enhanced MR image: (N, H, W) frames whose positions and spacing stand in functional groups."""
+    measures, orientation, shared = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness = [0.5, 0.25], thickness
+    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
+    groups = []
+    for number in range(len(frames)):
+        position, group = Dataset(), Dataset()
+        position.ImagePositionPatient = [0, 0, thickness * number]
+        group.PlanePositionSequence = [position]
+        groups.append(group)
+    return write_frames(
+        path,
+        frames,
+        SOPClassUID=EnhancedMRImageStorage,
+        Modality="MR",
+        FrameOfReferenceUID=generate_uid(),
+        SharedFunctionalGroupsSequence=[shared],
+        PerFrameFunctionalGroupsSequence=groups,
+        **more,
+    )
+
+
+def write_series(folder: Path, slices: np.ndarray, step: float = 3.0, **more: Any) -> list[Path]:
+    """Write (N, H, W) slices as CT files of one series, `step` millimetres apart; their names run against their order.
+
+    Returns:
+        The files in the order of the slices.
+    """
+    same = {name: generate_uid() for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")}
+    files = []
+    for number, values in enumerate(slices):
+        path = write_dicom(folder / f"im{len(slices) - number:03}.dcm", values)
+        place = {
+            "SOPClassUID": CTImageStorage,
+            "Modality": "CT",
+            "ImagePositionPatient": [1.0, 2.0, step * number],
+            "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+            "PixelSpacing": [0.5, 0.25],
+            "InstanceNumber": len(slices) - number,
+        }
+        files.append(_rewritten(path, values, **{**place, **same, **more}))
+    return files
+
+
+def change(path: Path, **elements: Any) -> Path:
+    """Set elements of a file, or delete those that are None."""
+    dataset = dcmread(path)
+    for name, value in elements.items():
+        if value is None:
+            delattr(dataset, name)
+        else:
+            setattr(dataset, name, value)
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def _rewritten(path: Path, values: np.ndarray, **elements: Any) -> Path:
+    return change(path, PixelData=values.tobytes() + b"\0" * (values.nbytes % 2), **elements)

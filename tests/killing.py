@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import random
-import sys
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import torch
+from warm_process import fork, may_start_others
+
 LIMIT = 120.0
 """Seconds after which a process hangs."""
-IMPORTED = [
-    "custom_networks.prediction.command",
-    "custom_networks.export",
-    "custom_networks.evaluation",
-    "ignite.engine",
-]
-"""What the process imports from which the others are forked."""
 
 
 def start(target: Callable[..., int], arguments: tuple[Any, ...], log: Path) -> BaseProcess:
@@ -32,17 +26,11 @@ def start(target: Callable[..., int], arguments: tuple[Any, ...], log: Path) -> 
         arguments: of the function.
         log: file that gets what is printed.
     """
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # of the process that is forked from
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, *IMPORTED])
-    process = context.Process(target=_run, args=(target, arguments, log))
-    process.start()
-    return process
+    return fork(_run, target, arguments, log)
 
 
 def _run(target: Callable[..., int], arguments: tuple[Any, ...], log: Path) -> None:
-    import torch
-
+    may_start_others()
     torch.set_num_threads(1)
     with log.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         code = target(*arguments)

@@ -58,8 +58,8 @@ def variant(predictor: SGDNetPredictor, **options: Any) -> SGDNetPredictor:
     """The same weights with other options."""
     other = copy.copy(predictor)
     other.options = replace(predictor.options, **options)
-    other.engine = copy.copy(predictor.engine)
-    other.engine.views = VIEWS[other.options.tta]
+    other._maps = copy.copy(predictor.maps)
+    other._maps.views = VIEWS[other.options.tta]
     return other
 
 

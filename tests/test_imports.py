@@ -7,19 +7,21 @@ import json
 import pickle
 import pkgutil
 import pydoc
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import custom_networks
 
 HEAVY = ("torch", "monai", "ignite", "mlflow", "scipy", "pandas", "matplotlib", "pydicom", "nibabel")
-PROCESSOR_SECONDS = 0.5
+NETWORKS = {"torch", "monai", "ignite", "mlflow"}
 
 
-def started(code: str) -> dict[str, object]:
+def started(code: str) -> dict[str, Any]:
     """Run code in a fresh interpreter: its processor time in seconds, and what it imported of `HEAVY`."""
     probe = (
         f"{code}\nimport json, sys, time\n"
@@ -43,7 +45,23 @@ def test_preparing_and_checking_data_need_no_network_library() -> None:
     loaded = started(
         "from custom_networks.data.prepare import prepare_dataset\nimport custom_networks.data.checking.command"
     )
-    assert not {"torch", "monai", "ignite", "mlflow"} & set(loaded["loaded"])  # type: ignore[call-overload]
+    assert not NETWORKS & set(loaded["loaded"])
+
+
+def test_measuring_masks_reporting_and_comparing_need_no_network_library(dataset: Path, tmp_path: Path) -> None:
+    """The verbs themselves, to their end: what a function imports on its way counts, too."""
+    masks, results = str(dataset / "masks"), str(tmp_path / "eval")
+    words = [
+        ["evaluate", "--predictions", masks, "--labels", masks, "--images", str(dataset / "images"), "-o", results],
+        ["report", results],
+        ["compare", results, f"{results} again", "--resamples", "100", "-o", str(tmp_path / "comparison")],
+    ]
+    for each in words:
+        if each[0] == "compare":
+            shutil.copytree(results, f"{results} again")
+        assert not NETWORKS & set(started(f"from custom_networks.cli import main\nmain({each!r})")["loaded"]), each[0]
+    assert (tmp_path / "eval" / "report.html").is_file()
+    assert (tmp_path / "comparison" / "comparison.json").is_file()
 
 
 @pytest.mark.parametrize("name", packages())

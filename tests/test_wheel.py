@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,12 +11,12 @@ import sysconfig
 import venv
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
-from networks import TOY_OVERRIDES
+from networks import TOY_WORDS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-TOY = [word for name, value in TOY_OVERRIDES.items() for word in (f"--{name}", str(value))]
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +48,10 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin"
 
 
-def sgdnet(installed: Path, cwd: Path, *words: object) -> str:
+def run(words: list[Any], cwd: Path) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHONPATH", "MLFLOW"))}
-    result = subprocess.run(
-        [installed / "sgdnet", *map(str, words)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=200
-    )
+    command = [str(word) for word in words]
+    result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=200)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
@@ -74,17 +74,23 @@ def test_the_wheel_holds_configurations_templates_and_stubs(wheel: Path) -> None
 def test_from_phantoms_to_an_archive_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     package = next(installed.parent.glob("lib/python*/site-packages/custom_networks"))
     before = state(package)
-    assert "Phantoms in data/phantoms" in sgdnet(installed, tmp_path, "phantoms", "--count", 6, "--size", 64)
-    small = ("--image_size", 64, "--batch_size", 4, "--num_workers", 0)
-    sgdnet(installed, tmp_path, "train", *small, "--max_epochs", 1, "--tracking", "false", *TOY)
+    assert "Phantoms in data/phantoms" in run([installed / "sgdnet", "phantoms", "--count", 6, "--size", 64], tmp_path)
+    small = ["--image_size", 64, "--batch_size", 4, "--num_workers", 0]
+    verbs = [
+        ["train", *small, "--max_epochs", 1, "--tracking", "false", *TOY_WORDS],
+        ["evaluate", "--num_workers", 0, "-o", "eval"],
+        ["export", "--format", "torchscript"],
+        ["package"],
+    ]
+    several = (
+        "import json, sys\nfrom custom_networks.cli import main\nfor verb in json.loads(sys.argv[1]):\n    main(verb)"
+    )
+    run([installed / "python", "-c", several, json.dumps([[str(word) for word in verb] for verb in verbs])], tmp_path)
+    run([installed / "sgdnet", "predict", "data/phantoms/images"], tmp_path)
     assert (tmp_path / "bundle" / "models" / "model.pt").is_file()
-    sgdnet(installed, tmp_path, "evaluate", "--num_workers", 0, "-o", "eval")
     assert (tmp_path / "eval" / "per_image.csv").is_file()
-    sgdnet(installed, tmp_path, "predict", "data/phantoms/images")
-    assert len(list((tmp_path / "bundle" / "predictions").glob("*.png"))) == 6
-    sgdnet(installed, tmp_path, "export", "--format", "torchscript")
     assert (tmp_path / "bundle" / "models" / "model.ts").is_file()
-    sgdnet(installed, tmp_path, "package")
+    assert len(list((tmp_path / "bundle" / "predictions").glob("*.png"))) == 6
     names = zipfile.ZipFile(tmp_path / "sgdnet_2d_segmentation.zip").namelist()
     assert "sgdnet_2d_segmentation/configs/train.json" in names
     assert "sgdnet_2d_segmentation/custom_networks/__init__.pyi" in names

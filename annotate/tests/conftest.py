@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 from fastapi.testclient import TestClient
+from networks import toy_network
 from support import BUNDLE, HERE, SIZE, Running, Start
+from toy_weights import write_record
 
 from annotate.app import create_app
 from annotate.service import Service
 from annotate.settings import Settings
-from custom_networks import SGDNet
 from custom_networks.data.phantoms import write_phantoms
-from custom_networks.weights.normalization import ISIC
 
 
 @pytest.fixture(scope="session")
@@ -32,9 +31,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Untrained weights that say they were trained at 64 x 64 pixels."""
     path = tmp_path_factory.mktemp("weights") / "model.pt"
     torch.manual_seed(0)
-    torch.save(SGDNet().state_dict(), path)
-    about = {"normalization": ISIC.as_dict(), "settings": {"image_size": 64}, "metrics": {"val_mean_dice": 0.5}}
-    path.with_suffix(".json").write_text(json.dumps(about))
+    network = toy_network()
+    torch.save(network.state_dict(), path)
+    write_record(path, network, image_size=64, metrics={"val_mean_dice": 0.5})
     return path
 
 

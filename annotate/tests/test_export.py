@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 from support import SIZE, put_label, square
+from toy_weights import write_weights
 
 from custom_networks.data import checked_datalist, label_kind
 from custom_networks.data.labels import class_count
@@ -81,6 +82,25 @@ def test_dicom_seg_refers_to_its_picture(start, studies, tmp_path):
     frames = bits[: 2 * SIZE * SIZE].reshape(2, SIZE, SIZE)
     assert np.array_equal(frames[0], square(10, 30))
     assert np.array_equal(frames[1], square(50, 60))
+
+
+def test_segments_are_coded_as_the_weights_say(start, tmp_path):
+    """By number and name; a class that the weights do not know by that name is a lesion."""
+    category = ["49755003", "SCT", "Morphologically Abnormal Structure"]
+    mitosis = {"category": category, "type": ["75320002", "SCT", "Mitosis"]}
+    weights = write_weights(tmp_path / "model.pt", {"out_channels": 3}, classes={"1": "nucleus", "2": "mitosis"})
+    beside = weights.with_suffix(".json")
+    told = {**json.loads(beside.read_text()), "label_kind": "instances", "segments": {"2": mitosis}}
+    beside.write_text(json.dumps(told))
+    for classes, expected in (
+        ((), ["84640000", "75320002"]),
+        (("nucleus", "scar"), ["84640000", "52988006"]),
+    ):
+        client = start(checkpoint=weights, classes=classes)
+        put_label(client, NAMES[0], square(10, 30) + square(50, 60, 2))  # refused the second time: it is there
+        folder = exported(client, "dicomseg", tmp_path / str(len(classes)))
+        segments = dcmread(folder / "phantom_000.seg.dcm").SegmentSequence
+        assert [one.SegmentedPropertyTypeCodeSequence[0].CodeValue for one in segments] == expected
 
 
 def test_nothing_to_export(client):

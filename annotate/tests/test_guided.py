@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 import torch
 from fastapi.testclient import TestClient
+from networks import TOY
 from PIL import Image
 from support import BUNDLE, HERE, SIZE, finished, png, put_label, square
+from toy_weights import write_record
 
 from annotate.app import create_app
 from annotate.errors import Unfit
 from annotate.guidance import guidance_of
 from annotate.service import Service
 from annotate.settings import Settings
-from custom_networks.weights.normalization import ISIC
+from custom_networks.network.interactive import InteractiveSGDNet
 
 NAME = "phantom_000.png"
 
@@ -54,14 +56,12 @@ def test_guidance_is_checked_against_the_image():
 @pytest.fixture(scope="module")
 def guided(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A server with untrained weights that take guidance."""
-    networks = pytest.importorskip("custom_networks.network.interactive")
     folder = tmp_path_factory.mktemp("guided")
     torch.manual_seed(0)
     weights = folder / "model.pt"
-    torch.save(networks.InteractiveSGDNet().state_dict(), weights)
-    weights.with_suffix(".json").write_text(
-        json.dumps({"normalization": ISIC.as_dict(), "settings": {"image_size": 64}})
-    )
+    network = InteractiveSGDNet(**TOY)
+    torch.save(network.state_dict(), weights)
+    write_record(weights, network, image_size=64)
     shutil.copytree(phantoms / "images", folder / "studies" / "images")
     made = Settings(studies=folder / "studies", bundle_root=BUNDLE, checkpoint=weights, score=False)
     with TestClient(create_app(Service(made, threads=1)), base_url=HERE, raise_server_exceptions=False) as client:

@@ -7,11 +7,8 @@ import pydoc
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from custom_networks.configuration.knobs import knob_descriptions
 from custom_networks.configuration.merged import Configuration
-from custom_networks.data.caching import check_cache
 from custom_networks.data.depth import checked_depth
 from custom_networks.errors import UserError, nearest
 from custom_networks.files import printable
@@ -81,6 +78,8 @@ def check_values(settings: Mapping[str, Any]) -> None:
             raise UserError(f"--{name} {value}: must be a whole number from {minimum} up")
     checked_depth(settings.get("bit_depth"))
     if "cache" in settings:
+        from custom_networks.data.caching import check_cache
+
         check_cache(settings["cache"] or "none")
     rate = settings.get("learning_rate", 1.0)
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < float("inf"):
@@ -88,13 +87,7 @@ def check_values(settings: Mapping[str, Any]) -> None:
     angle = settings.get("rotation_degrees", 0)
     if isinstance(angle, bool) or not isinstance(angle, int | float) or not 0 <= angle <= 180:
         raise UserError(f"--rotation_degrees {angle}: must be a number of degrees from 0 to 180")
-    device = str(settings.get("device", "cpu"))
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        raise UserError(f"--device {device}: no such device; use cuda, cuda:0 or cpu") from None
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"--device {device}: no CUDA GPU to be had here; use --device cpu")
+    _check_device(str(settings.get("device", "cpu")))
     for name, (low, high) in RANGES.items():
         value = settings.get(name, low)
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < high:
@@ -102,3 +95,17 @@ def check_values(settings: Mapping[str, Any]) -> None:
     for name in SWITCHES:
         if not isinstance(flag(settings.get(name, False)), bool):
             raise UserError(f"--{name} {settings[name]}: must be true or false")
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that is not there; the CPU always is, and is known without torch."""
+    if device == "cpu":
+        return
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise UserError(f"--device {device}: no such device; use cuda, cuda:0 or cpu") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"--device {device}: no CUDA GPU to be had here; use --device cpu")

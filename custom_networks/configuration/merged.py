@@ -45,6 +45,7 @@ class Configuration:
         overrides: what the command line sets, by the id of the item.
         overlaid: ids that overlays set, the configuration files after the first.
         arguments: what else MONAI's command was given, such as `run_id`, by the names of `ConfigWorkflow`.
+        paths: of the configuration files.
         resumed: folder of the run that this configuration is, with which it goes on; None for a new run.
     """
 
@@ -52,6 +53,7 @@ class Configuration:
     overrides: Mapping[str, Any]
     overlaid: tuple[str, ...] = ()
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    paths: tuple[str, ...] = ()
     resumed: Path | None = None
 
     @classmethod
@@ -61,7 +63,7 @@ class Configuration:
         """Read configuration files, overlays after what they overlay; raises UserError as `read_config`."""
         content = read_config(files)
         overlaid = [name.lstrip("+") for file in files[1:] for name in read_json(Path(file))]
-        return cls(content, overrides, tuple(dict.fromkeys(overlaid)), arguments or {})
+        return cls(content, overrides, tuple(dict.fromkeys(overlaid)), arguments or {}, tuple(map(str, files)))
 
     @cached_property
     def merged(self) -> dict[str, Any]:

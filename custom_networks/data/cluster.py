@@ -1,4 +1,4 @@
-"""Read the files of a data set by the workers of a Dask cluster.
+"""The workers of a Dask cluster, which read the files of a data set or predict images.
 
 Dask and not Ray: pure Python, a tenth of the size, and an executor as the standard library's, so that the code that
 reads is the same. A worker that dies loses nothing: Dask gives its tasks to another. The workers need this package, and
@@ -53,6 +53,6 @@ def cluster_pool(address: str) -> Iterator[Executor]:
             yield client.get_executor(pure=False, retries=_RETRIES)
         except (KilledWorker, NoValidWorkerError, FutureCancelledError) as error:
             raise UserError(
-                f"--cluster {address}: workers died while they read ({' '.join(str(error).split())[:200]}), perhaps "
+                f"--cluster {address}: workers died at work ({' '.join(str(error).split())[:200]}), perhaps "
                 "for want of memory; give them more, and run the command again"
             ) from None

@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from custom_networks.data.user_cache import user_cache
 from custom_networks.errors import UserError
-from custom_networks.files import PathLike, lock_file, unfinished
+from custom_networks.files import PathLike, lock_file, unfinished, user_cache
 
 PROTOCOLS = ("s3", "gs", "gcs", "az", "abfs", "abfss", "memory")
 _URL = re.compile(rf"({'|'.join(PROTOCOLS)}):/+(.+)", re.DOTALL)

@@ -11,9 +11,9 @@ import zipfile
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
@@ -21,7 +21,11 @@ from scipy.ndimage import distance_transform_edt
 from custom_networks.errors import UserError
 from custom_networks.evaluation.pictures import Mask, resize_mask, resize_picture, small_size
 from custom_networks.files import write_atomically
-from custom_networks.network.sgdnet import SGDNetMaps
+
+if TYPE_CHECKING:  # whoever reads maps for a report needs no network
+    from torch import Tensor
+
+    from custom_networks.network.sgdnet import SGDNetMaps
 
 CASES = "cases"
 VERSION = 2
@@ -110,7 +114,7 @@ def case_maps(original: NDArray[np.uint8], truth: Mask, prediction: Mask, maps: 
     empty = np.zeros((0, 0), np.uint8)
     edge, guidance = empty, empty
     if maps is not None and maps.edge.numel():
-        edge = _grey(torch.sigmoid(maps.edge[0, 0].float()), small)
+        edge = _grey(maps.edge[0, 0].float().sigmoid(), small)
     if maps is not None and maps.guidance.numel():
         mean = maps.guidance[0].float().mean(0)
         span = (mean.max() - mean.min()).clamp(min=1e-12)
@@ -226,6 +230,6 @@ def _resize_map(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
     return np.asarray(Image.fromarray(values).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
-def _grey(probability: torch.Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _grey(probability: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Turn (W, H) in 0..1 into (h, w) in 0..255."""
     return resize_picture((255 * probability.T.clamp(0, 1)).round().byte().cpu().numpy(), size)

@@ -96,6 +96,14 @@ class Evaluation(Measurement):
         self.inferred: tuple[Map, Map | None] | None = None  # probability and edge map of the last sample
         self.labels = {item["image"]: item["label"] for item in evaluation_set.items}
 
+    def used(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Say the precision that the processor allows."""
+        return {**settings, "amp": self.inferer.amp}
+
+    def watershed(self) -> dict[str, Any]:
+        """Parameters as given, or as tuned."""
+        return dict(self.parameters.as_dict())
+
     def attach(self, engine: Workflow) -> None:
         """Listen to the start, each forward pass and the end."""
         engine.add_event_handler(Events.STARTED, self.start)

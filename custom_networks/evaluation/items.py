@@ -72,6 +72,10 @@ class EvaluationSet:
     notes: list[str] = field(default_factory=list)
     bit_depth: int | None = None
 
+    def labels(self) -> dict[str, str]:
+        """File of each image's label, of instances where there are types, too."""
+        return {item["image"]: str(_first(item["label"])) for item in self.items}
+
     def column_names(self) -> list[str]:
         """Names of all columns, in the order of their first appearance."""
         return list(dict.fromkeys(name for row in self.columns.values() for name in row))
@@ -267,3 +271,7 @@ def _names(items: list[dict[str, Any]], listed: dict[str, ListedImage]) -> dict[
     ]
     unique = next(names for names in candidates if len(set(names)) == len(names))
     return dict(zip(paths, unique, strict=True))
+
+
+def _first(files: Any) -> Any:
+    return files[0] if isinstance(files, list | tuple) else files

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.utils import ensure_tuple
 from numpy.typing import NDArray
 
 from custom_networks.configuration.checking import check_values
@@ -77,7 +76,7 @@ def evaluate_masks(
         listed = evaluation_set(dataset_dir, datalist, None, split, fold, seed, what, count)
     else:
         listed = _labels_only(str(labels), images, what, count)
-    true = {item["image"]: str(ensure_tuple(item["label"])[0]) for item in listed.items}
+    true = listed.labels()
     partners = find_partners(true.values(), predictions, "prediction")
     others = len(find_pictures(predictions)) - len(partners)
     if others:

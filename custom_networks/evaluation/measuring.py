@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from monai.utils import ensure_tuple
 from numpy.typing import NDArray
 
 from custom_networks.data.formats import read
@@ -124,7 +123,7 @@ class Measurement:
                 f"{self.folder}: already holds an evaluation{stopped}; choose another --output_dir, or add "
                 "--overwrite true"
             )
-        labels = {item["image"]: str(ensure_tuple(item["label"])[0]) for item in evaluation_set.items}
+        labels = evaluation_set.labels()
         found = find_partners(labels.values(), reader, "mask of the other reader") if reader else {}
         self.reader, self.readers = reader, {image: found[label] for image, label in labels.items() if found}
         self.drawn: list[ShownCase] = []
@@ -134,6 +133,14 @@ class Measurement:
     def counts_instances(self) -> bool:
         """Whether PQ and AJI apply."""
         return self.set.label_kind == "instances"
+
+    def used(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Say the settings that were used, where they are not those that were asked for."""
+        return dict(settings)
+
+    def watershed(self) -> dict[str, Any]:
+        """Parameters by which probabilities became instances; empty where the instances were given."""
+        return {}
 
     @property
     def rank_by(self) -> str:

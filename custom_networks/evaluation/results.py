@@ -16,7 +16,6 @@ from custom_networks.configuration.merged import Configuration
 from custom_networks.evaluation.agreement import area_figures, detection_figures, plot_areas, reader_figures
 from custom_networks.evaluation.classes import CLASS_METRICS, summarise_classes
 from custom_networks.evaluation.columns import limits_text
-from custom_networks.evaluation.handler import Evaluation
 from custom_networks.evaluation.measuring import READER_METRICS, SUMMARY_JSON, THRESHOLD, Measurement
 from custom_networks.evaluation.trained import keep_training
 from custom_networks.files import sha256, write_atomically, write_json
@@ -64,7 +63,7 @@ def conclude(
     about = {
         **description(evaluation, frame),
         "checkpoint": checkpoint_facts(checkpoint) if checkpoint is not None else {},
-        "settings": settings,
+        "settings": evaluation.used(settings),
         "config": configuration.merged if configuration else {},
         "made": provenance(device),
         "metrics": as_rows(table),
@@ -86,11 +85,9 @@ def conclude(
         "cases": [asdict(case) for case in evaluation.drawn],
         **(extra or {}),
     }
-    if isinstance(evaluation, Evaluation):  # what was used, not what was asked for
-        about["settings"] = {**settings, "amp": evaluation.inferer.amp}
     if evaluation.counts_instances:
         about["instances"] = {
-            "watershed": evaluation.parameters.as_dict() if isinstance(evaluation, Evaluation) else {},
+            "watershed": evaluation.watershed(),
             "tuned_here": evaluation.tune,
             "pooled": {name: plain(value) for name, value in evaluation.pooled.pooled.summary().items()},
         }

@@ -39,6 +39,7 @@ class ExportJob:
         image_size: side of the square the weights were trained on, pixels.
         metadata: to be written into the file; int8 adds the stages it left alone.
         calibration: normalised images (3, X, Y) that set the ranges of int8; empty for other precisions.
+        edge: whether the edge logits follow those of the classes; ONNX and OpenVINO alone.
     """
 
     network: SGDNet
@@ -46,6 +47,7 @@ class ExportJob:
     image_size: int
     metadata: Metadata
     calibration: Sequence[Images] = field(default_factory=tuple)
+    edge: bool = False
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def trace(job: ExportJob, path: Path, dtype: torch.dtype) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # sizes are multiples of 64: the branches that tracing fixes are the same
         torch.onnx.export(
-            FoldedSGDNet(job.network, dtype).eval(),
+            FoldedSGDNet(job.network, dtype, job.edge).eval(),
             (example(job),),
             str(path),
             dynamo=False,

@@ -21,17 +21,19 @@ class FoldedSGDNet(nn.Module):
     Args:
         network: to copy; it stays as it is.
         dtype: of weights and maps.
+        edge: whether the edge logits follow those of the classes, as a further channel.
     """
 
-    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+    def __init__(self, network: nn.Module, dtype: torch.dtype, edge: bool = False) -> None:
         super().__init__()
-        self.dtype = dtype
+        self.dtype, self.edge = dtype, edge
         folded = fold(copy.deepcopy(network).eval()).requires_grad_(False).to(dtype=dtype)
         self.network = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, image: Tensor) -> Tensor:
-        """Segment (B, 3, H, W) into final logits (B, classes, H, W), float32."""
-        return self.network(image.to(dtype=self.dtype, memory_format=torch.channels_last)).float()
+        """Segment (B, 3, H, W) into final logits (B, classes, H, W), and the edge's after them, float32."""
+        image = image.to(dtype=self.dtype, memory_format=torch.channels_last)
+        return (self.network.with_edge(image) if self.edge else self.network(image)).float()
 
 
 class OptimizedSGDNet(FoldedSGDNet):
@@ -40,10 +42,11 @@ class OptimizedSGDNet(FoldedSGDNet):
     Args:
         network: to copy; it stays as it is.
         dtype: of weights and maps.
+        edge: see `FoldedSGDNet`.
     """
 
-    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
-        super().__init__(network, dtype)
+    def __init__(self, network: nn.Module, dtype: torch.dtype, edge: bool = False) -> None:
+        super().__init__(network, dtype, edge)
         self.network = pack(self.network, skip=("stitch_vit.feed_forward", "sge.fuse"))
 
     def train(self, mode: bool = True) -> OptimizedSGDNet:

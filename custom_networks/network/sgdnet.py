@@ -74,6 +74,7 @@ class SGDNet(nn.Module):
         dynamic_branch: whether SGDC has its dynamic branch (Table 5).
         local_input: "normalized" (the paper) or "raw" (the authors' code).
         layer_scale_init: initial residual scale in SGDC; None for eqs. (3) and (4) to the letter.
+        stitch_vit: whether the deepest map is joined with StitchViT's (Table 4, row 1 is without).
         stitch_placement: "interleaved" (the text) or "blocks" (the code of CTO, the predecessor), see `StitchViT`.
         encoder_depths: blocks of the encoder's four stages.
         encoder_width: P, a multiple of 4. The encoder's maps have 4P to 32P channels, the SGE 4P, the decoder P.
@@ -104,6 +105,7 @@ class SGDNet(nn.Module):
         dynamic_branch: bool = True,
         local_input: str = "normalized",
         layer_scale_init: float | None = 1e-6,
+        stitch_vit: bool = True,
         stitch_placement: str = "interleaved",
         encoder_depths: Sequence[int] = DEPTHS,
         encoder_width: int = PLANES,
@@ -130,8 +132,8 @@ class SGDNet(nn.Module):
         self.size_factor = SIZE_FACTOR
         self.encoder = Res2Net(in_channels, encoder_depths, encoder_width)
         x1, x2, x3, x4 = self.encoder.out_channels
-        self.stitch_vit = StitchViT(x1, placement=stitch_placement)
-        self.dual_attention = DualAttention(x1 + x4, x4, dropout)
+        self.stitch_vit = StitchViT(x1, placement=stitch_placement) if stitch_vit else None
+        self.dual_attention = DualAttention(x4 + x1 * stitch_vit, x4, dropout)
         self.reduce = ConvBNReLU(x4, encoder_width, 1, bias=True)
         self.sge: StructureGuidanceExtractor | None = None
         guidance_channels = GUIDANCE_CHANNELS if guidance == "sge" else 0
@@ -157,8 +159,10 @@ class SGDNet(nn.Module):
             x1, x2, x3; the deepest map (B, P, H/32, W/32); edge logits (B, 1, H/4, W/4); guidance (B, 16, H/4, W/4).
         """
         x1, x2, x3, x4 = self.encoder(x)
-        context = self.stitch_vit.resized(x1, x4)
-        deep = self.reduce(self.dual_attention(torch.cat([context, x4], dim=1)))
+        context = x4
+        if self.stitch_vit is not None:
+            context = torch.cat([self.stitch_vit.resized(x1, x4), x4], dim=1)
+        deep = self.reduce(self.dual_attention(context))
         edge, guidance = x1.new_zeros([0]), x1.new_zeros([0])
         if self.sge is not None:
             edge, guidance = self.sge(x4, x1)
@@ -221,6 +225,13 @@ class SGDNet(nn.Module):
         padded = pad_to_multiple(image, self.size_factor)
         decoded = self.decode(padded)[0]
         return restore(self.heads[0](decoded[0]), padded, image)
+
+    def with_edge(self, image: Tensor) -> Tensor:
+        """Return the final logits (B, classes, H, W) and, as a further channel, those of the edge; in `eval()`."""
+        padded = pad_to_multiple(image, self.size_factor)
+        decoded, edge, _ = self.decode(padded)
+        logits = restore(self.heads[0](decoded[0]), padded, image)
+        return torch.cat([logits, restore(edge, padded, image)], 1)
 
     def optimize_for_inference(self, dtype: torch.dtype = torch.float32) -> OptimizedSGDNet:
         """Return a copy for inference: batch normalisation folded into convolutions, channels-last, in `dtype`.

@@ -17,14 +17,17 @@ from custom_networks.files import sha256
 from custom_networks.messages import readable_errors
 from custom_networks.metrics.watershed import watershed_parameters
 from custom_networks.precision import MixedPrecisionInferer
+from custom_networks.prediction.clustered import absolute, predict_shared
 from custom_networks.prediction.execution import describe, execute
-from custom_networks.prediction.journal import INSTANCES, has_instances
+from custom_networks.prediction.inputs import find_sources
+from custom_networks.prediction.journal import ENGINES, INSTANCES, has_instances
 from custom_networks.prediction.options import Options, Request
 from custom_networks.prediction.outputs import chosen_outputs
 from custom_networks.prediction.parts import Part
 from custom_networks.prediction.plan import make_plan, settings_of
 from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.weights.reading import trained_classes, trained_codes, trained_depth, trained_size
+from custom_networks.weights.record import Software
 
 SOME_FAILED = 2
 
@@ -42,6 +45,8 @@ def predict_images(request: Request) -> tuple[int, dict[str, Any]]:
         UserError: for a mistake that concerns all images.
     """
     readable_errors()
+    if request.cluster and not request.dry_run:
+        return _by_cluster(request)
     part = Part.parse(request.part)
     root = Path(request.bundle_root or default_bundle())
     config = read_config([config_file(root, "inference.json")])
@@ -86,6 +91,7 @@ def predict_images(request: Request) -> tuple[int, dict[str, Any]]:
             edge=bool({"edge", "instances"} & set(outputs)),
             batch_size=request.batch_size,
             cuda_graphs=request.cuda_graphs,
+            engine=request.engine,
             **vars(options),
         )
 
@@ -93,12 +99,38 @@ def predict_images(request: Request) -> tuple[int, dict[str, Any]]:
     print(f"{output}: {outcome}", flush=True)
     found = {
         "output": str(output),
+        "software": Software.at_work().as_dict(),
+        "settings": {name: value for name, value in settings.items() if name != ENGINES},
         "predicted": outcome.done,
         "done_before": outcome.skipped,
         "failed": [{"image": str(source.path), "reason": reason} for source, reason in outcome.failures],
         "review": outcome.review,
+        "engine": outcome.engine,
     }
     return SOME_FAILED if outcome.failures else 0, found
+
+
+def _by_cluster(request: Request) -> tuple[int, dict[str, Any]]:
+    """Let the workers of a cluster predict, and print what they did."""
+    root = absolute(request.bundle_root or str(default_bundle()))
+    checkpoints = _checkpoints(request.checkpoint or str(Path(root) / "models" / "model.pt"))
+    inputs = [*request.inputs, *([_image_folder(request.dataset_dir)] if request.dataset_dir else [])]
+    output = absolute(request.output or str(Path(root) / "predictions"))
+    whole = replace(
+        request,
+        inputs=[absolute(one) for one in inputs],
+        dataset_dir=None,
+        output=output,
+        checkpoint=",".join(absolute(str(one)) for one in checkpoints),
+        bundle_root=root,
+        watershed=absolute(request.watershed) if request.watershed else None,
+    )
+    code, found = predict_shared(whole, predict_images, len(find_sources(whole.inputs, Path(output))))
+    for one in found["failed"]:
+        print(f"Error: {one['reason']}", file=sys.stderr)
+    counts = f"{found['predicted']} predicted, {found['done_before']} done before, {len(found['failed'])} failed"
+    print(f"{output}: {counts}, {found['review']} to review, by {found['engine'] or 'none'}", flush=True)
+    return code, found
 
 
 def _checkpoints(text: str) -> list[Path]:

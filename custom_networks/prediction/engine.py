@@ -1,114 +1,147 @@
-"""The network on batches: normalisation, the fast form for the device, test-time augmentation.
-
-Symbols: B batch, X and Y the sides of the network's square, x (width) before y (height) as the bundle reads pictures.
-"""
+"""What computes logits: PyTorch, or an exported file by another runtime. A new one is a class in the list `ENGINES`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import cast
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from custom_networks.network.layers import pad_to_multiple
-from custom_networks.network.sgdnet import SGDNet, restore
+from custom_networks.errors import UserError
+from custom_networks.export import onnx_graph, openvino_ir
+from custom_networks.export.common import Format, require
+from custom_networks.network.optimized import FoldedSGDNet, OptimizedSGDNet
+from custom_networks.network.sgdnet import SGDNet
 from custom_networks.precision import MixedPrecisionInferer
-from custom_networks.prediction.cuda_graph import CudaGraph
-from custom_networks.prediction.views import VIEWS
-from custom_networks.weights.normalization import Normalization
+from custom_networks.prediction.engine_files import EngineFile
 
-CLASS = "class_"  # with its number, the map of a class
+AUTO = "auto"
 
 
-class Engine:
-    """Compute probabilities, and on demand edges and the spread of the views.
-
-    On a CPU this is `SGDNet.optimize_for_inference`; on a GPU the network itself, channels-last, images going there
-    from pinned memory.
+@dataclass(frozen=True)
+class EngineJob:
+    """What an engine is made of.
 
     Args:
-        network: with its weights; it is not changed on a CPU.
-        normalization: of its images.
+        network: with its weights; it is not changed.
         device: where it runs.
-        amp: whether it computes in bfloat16, if that pays on this processor.
-        tta: one of `VIEWS`.
-        edge: whether to give the edge map too.
-        cuda_graphs: whether a GPU replays the network as one recorded graph.
-
-    Raises:
-        UserError: where the device has no bfloat16.
+        amp: whether it computes in bfloat16, if that pays there.
+        edge: whether to give the edge logits too, where the network has them.
+        weights: file of the weights, beside which an exported file is kept; None where there is none.
+        image_size: side of the square, pixels.
     """
 
-    def __init__(
-        self,
-        network: SGDNet,
-        normalization: Normalization,
-        device: torch.device | str = "cpu",
-        amp: bool = False,
-        tta: str = "none",
-        edge: bool = False,
-        cuda_graphs: bool = False,
-    ) -> None:
-        self.device = torch.device(device)
-        self.views = VIEWS[tta]
-        self.edge = edge and network.sge is not None
-        self.outputs = cast(nn.Conv2d, network.heads[0]).out_channels
-        self.mean, self.std = (
-            torch.tensor(values, dtype=torch.float32, device=self.device)[:, None, None]
-            for values in (normalization.mean, normalization.std)
-        )
-        self.inferer = MixedPrecisionInferer(amp, self.device)
-        self.dtype = torch.float32
-        self.network = network.eval()
-        if self.device.type == "cpu":
-            self.dtype = torch.bfloat16 if self.inferer.amp else torch.float32
-            self.network = cast(SGDNet, network.optimize_for_inference(self.dtype).network)
-            self.inferer = MixedPrecisionInferer(False, self.device)  # the weights are in bfloat16 already
-        else:
-            self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        recorded = cuda_graphs and self.device.type == "cuda"
-        self.maps: Callable[[Tensor], Tensor] = CudaGraph(self._maps) if recorded else self._maps
+    network: SGDNet
+    device: torch.device
+    amp: bool = False
+    edge: bool = False
+    weights: Path | None = None
+    image_size: int = 256
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "amp", MixedPrecisionInferer(self.amp, self.device).amp)
+        object.__setattr__(self, "edge", self.edge and self.network.sge is not None)
 
     @property
-    def channels(self) -> tuple[str, ...]:
-        """Names of the maps: probability of the foreground, then those of its classes, edge and uncertainty if any."""
-        classes = [f"{CLASS}{number}" for number in range(1, self.outputs)]
-        more = [*(["edge"] if self.edge else []), *(["uncertainty"] if len(self.views) > 1 else [])]
-        return ("probability", *classes, *more)
+    def outputs(self) -> int:
+        """How many classes the network tells apart, 1 or with the background."""
+        return cast(nn.Conv2d, self.network.heads[0]).out_channels
 
-    @torch.inference_mode()
-    def __call__(self, images: Tensor) -> Tensor:
-        """Compute the maps of a batch.
+
+class Engine(ABC):
+    """Compute the logits of batches.
+
+    Args:
+        job: what it is made of.
+
+    Raises:
+        UserError: where it cannot do this job, or a package is missing.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def __init__(self, job: EngineJob) -> None: ...
+
+    @abstractmethod
+    def __call__(self, image: Tensor) -> Tensor:
+        """Return the logits of the classes, then of the edge.
 
         Args:
-            images: (B, 3, X, Y), uint8.
+            image: (B, 3, X, Y), normalised, float32, on the job's device; X and Y multiples of 64.
 
         Returns:
-            (B, K, X, Y), float32 on the CPU, in the order of `channels`. Probability and edge are means over the
-            views, uncertainty is the standard deviation of the views' probabilities.
+            (B, K, X, Y), float32, on the device.
         """
-        if self.device.type == "cuda":
-            images = images.pin_memory()
-        normalised = (images.to(self.device, non_blocking=True).float() - self.mean) / self.std
-        views = [view.undo(self.maps(view.apply(normalised))) for view in self.views]
-        maps = torch.stack(views).mean(0) if len(views) > 1 else views[0]
-        if len(views) > 1:
-            spread = torch.stack([view[:, :1] for view in views]).std(0, correction=0)
-            maps = torch.cat([maps, spread], 1)
-        return maps.float().cpu()
 
-    def _maps(self, normalised: Tensor) -> Tensor:
-        """Probabilities, and edges, of one view."""
-        image = normalised.to(dtype=self.dtype, memory_format=torch.channels_last)
-        logits = self.inferer(image, self._logits)
-        if self.outputs == 1:
-            return torch.sigmoid(logits)
-        classes = torch.softmax(logits[:, : self.outputs], 1)
-        return torch.cat([1 - classes[:, :1], classes[:, 1:], torch.sigmoid(logits[:, self.outputs :])], 1)
+    @classmethod
+    def refuse(cls, job: EngineJob) -> None:
+        """Raise UserError where it cannot do a job, or a package is missing; by default it can do any."""
+        return
 
-    def _logits(self, image: Tensor) -> Tensor:
-        padded = pad_to_multiple(image, self.network.size_factor)
-        decoded, edge, _ = self.network.decode(padded)
-        logits = restore(self.network.heads[0](decoded[0]), padded, image)
-        return torch.cat([logits, restore(edge, padded, image)], 1) if self.edge else logits
+
+class TorchEngine(Engine):
+    """PyTorch: folded, channels-last, the weights in the type that is computed in; packed on a CPU."""
+
+    name = "torch"
+
+    def __init__(self, job: EngineJob) -> None:
+        form = OptimizedSGDNet if job.device.type == "cpu" else FoldedSGDNet
+        self.network = form(job.network, torch.bfloat16 if job.amp else torch.float32, job.edge).to(job.device)
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """See `Engine`."""
+        return self.network(image)
+
+
+class ExportedEngine(Engine):
+    """A file of `sgdnet export`, with the edge logits, on the CPU; it is made once, see `EngineFile`."""
+
+    format: ClassVar[Format]
+    precisions: ClassVar[Mapping[bool, str]]
+    """Of the file, with and without `amp`."""
+
+    def __init__(self, job: EngineJob) -> None:
+        self.refuse(job)
+        self.edge, self.outputs = job.edge, job.outputs
+        file = EngineFile(job.network, self.name, self.format, self.precisions[job.amp], job.weights)
+        self.run = file.open(job.image_size, torch.get_num_threads())
+        self.temporary = file.temporary  # goes with this object
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """See `Engine`."""
+        logits = torch.from_numpy(self.run(image.contiguous().numpy()))
+        return logits if self.edge else logits[:, : self.outputs]
+
+    @classmethod
+    def refuse(cls, job: EngineJob) -> None:
+        """See `Engine`."""
+        if job.device.type != "cpu":
+            raise UserError(f"--engine {cls.name}: computes on the CPU, not on {job.device}; use --engine torch")
+        if job.amp not in cls.precisions:
+            raise UserError(f"--engine {cls.name}: has no bfloat16 on a CPU; use --amp false, or --engine openvino")
+        require(cls.format.packages, f"--engine {cls.name}")
+
+
+class OpenVINOEngine(ExportedEngine):
+    """OpenVINO, for Intel and AMD processors."""
+
+    name = "openvino"
+    format = openvino_ir.FORMAT
+    precisions: ClassVar[Mapping[bool, str]] = {False: "float32", True: "bfloat16"}
+
+
+class ONNXEngine(ExportedEngine):
+    """ONNX Runtime."""
+
+    name = "onnx"
+    format = onnx_graph.FORMAT
+    precisions: ClassVar[Mapping[bool, str]] = {False: "float32"}
+
+
+ENGINES: dict[str, type[Engine]] = {one.name: one for one in (TorchEngine, OpenVINOEngine, ONNXEngine)}
+"""By name; `auto` compares the first with the first of the others that is able and right."""

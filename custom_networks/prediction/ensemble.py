@@ -9,27 +9,28 @@ from torch import Tensor
 
 from custom_networks.configuration.inference import TrainedSource
 from custom_networks.errors import UserError
-from custom_networks.prediction.engine import Engine
+from custom_networks.prediction.maps import MapSource
 
 
-class Ensemble:
-    """Compute the maps of several engines and take their mean.
+class Ensemble(MapSource):
+    """Compute the maps of several networks and take their mean.
 
     Args:
-        engines: of the same channels.
+        members: of the same channels, on one device.
     """
 
-    def __init__(self, engines: Sequence[Engine]) -> None:
-        self.engines = engines
-        self.channels = engines[0].channels
+    def __init__(self, members: Sequence[MapSource]) -> None:
+        super().__init__(members[0].transfer.device)
+        self.members = members
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Compute the maps of a batch, (B, 3, X, Y) of uint8.
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """See `MapSource`."""
+        return self.members[0].channels
 
-        Returns:
-            (B, K, X, Y), as of `Engine`; the uncertainty is the standard deviation over the views of all networks.
-        """
-        maps = torch.stack([engine(images) for engine in self.engines])
+    def compute(self, images: Tensor) -> Tensor:
+        """See `MapSource`; the uncertainty is the standard deviation over the views of all networks."""
+        maps = torch.stack([member.compute(images) for member in self.members])
         mean = maps.mean(0)
         if "uncertainty" in self.channels:  # of all views: within each network, and between their means
             spread, centres = maps[:, :, -1], maps[:, :, 0]

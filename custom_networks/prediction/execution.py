@@ -5,22 +5,26 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from PIL import Image
 from tqdm import tqdm
 
+from custom_networks.data.formats.slides import is_slide
 from custom_networks.data.threads import available_cores
 from custom_networks.errors import UserError
 from custom_networks.files import printable
+from custom_networks.prediction.first_images import first_images
 from custom_networks.prediction.inputs import ImageSource
-from custom_networks.prediction.journal import PredictionJournal
+from custom_networks.prediction.journal import ENGINES, PredictionJournal
 from custom_networks.prediction.pipeline import Clock, Stages, run
 from custom_networks.prediction.plan import TABLE, Plan
 from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.prediction.reading import is_volume, stamp
 from custom_networks.prediction.sharing import claimed, join
+from custom_networks.prediction.slide_rows import rows_file
 from custom_networks.prediction.worker import Worker
 
 READ_AHEAD = 2  # images, beside a batch
@@ -37,6 +41,9 @@ class Outcome:
         review: images flagged among those predicted.
         clock: where the time went.
         waiting: images of other parts that are still to be predicted.
+        engine: that computed; "" where nothing was predicted.
+        windows: of slides.
+        glass: of them left out, as they show nothing but glass.
     """
 
     done: int
@@ -45,17 +52,21 @@ class Outcome:
     review: int
     clock: Clock
     waiting: int = 0
+    engine: str = ""
+    windows: int = 0
+    glass: int = 0
 
     def __str__(self) -> str:
         parts = [f"{self.done} predicted"]
         parts += [f"{self.skipped} done before"] if self.skipped else []
         parts += [f"{len(self.failures)} failed"] if self.failures else []
         parts += [f"{self.review} to review"] if self.review else []
+        parts += [f"{self.glass} of {self.windows} windows of slides left out as glass"] if self.glass else []
         parts += [f"{self.waiting} left to other parts"] if self.waiting else []
         if self.done:
             rate = self.done / max(self.clock.total, 1e-9)
             parts.append(f"{self.clock.total:.1f} s, {rate:.2f} images/s")
-            parts.append(f"{100 * self.clock.share:.0f} % of the time in the network")
+            parts.append(f"{100 * self.clock.share:.0f} % of the time in the network, by {self.engine}")
         return ", ".join(parts)
 
 
@@ -64,12 +75,12 @@ def describe(plan: Plan) -> list[str]:
     journal = PredictionJournal(plan.output, plan.settings, plan.overwrite, plan.part)
     lines, done = [], 0
     for source in plan.own:
-        if not plan.overwrite and journal.done(source, plan.outputs):
+        if not plan.overwrite and journal.done(source, plan.outputs_of(source)):
             done += 1
             continue
         files = plan.files(source).values()
         try:
-            journal.refuse(source, stamp(source.path), files)
+            journal.refuse(source, stamp(*source.files), files)
         except UserError as error:
             lines.append(f"would fail: {error}")
             continue
@@ -106,7 +117,12 @@ def execute(
         plan.output, plan.settings, plan.overwrite, plan.part
     )  # mistakes are told before anything is made
     _check(plan, before)
-    predictor = load() if _to_do(plan, before) else None
+    to_do = _to_do(plan, before)
+    predictor = load() if to_do else None
+    if predictor is not None:
+        earlier = None if plan.overwrite else before.engine
+        predictor.choose_engine(*first_images(plan, to_do, predictor, earlier), earlier, say)
+    plan = replace(plan, settings=plan.settings | {ENGINES: _engines(before, predictor)})
     with claimed(plan) as journal:
         _check(plan, journal)
         to_do = _to_do(plan, journal)
@@ -114,6 +130,7 @@ def execute(
         if to_do:
             worker = Worker(plan, predictor or load(), journal, batch_size)
             _predict(to_do, worker, num_workers, outcome, say)
+            outcome.engine = worker.predictor.engine
         outcome.waiting = join(plan, journal)
     return outcome
 
@@ -125,30 +142,52 @@ def _check(plan: Plan, journal: PredictionJournal) -> None:
 
 
 def _to_do(plan: Plan, journal: PredictionJournal) -> list[ImageSource]:
-    return [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs)]
+    return [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs_of(one))]
+
+
+def _engines(journal: PredictionJournal, predictor: SGDNetPredictor | None) -> list[str]:
+    """Engines that will have computed the results of a folder."""
+    if predictor is None:
+        return journal.engines
+    earlier = [] if journal.overwrite else [name for name in journal.engines if name != predictor.engine]
+    return [*earlier, predictor.engine]
 
 
 def _predict(
     to_do: list[ImageSource], worker: Worker, num_workers: int, outcome: Outcome, say: Callable[[str], None]
 ) -> None:
-    """Predict images, record each and count it."""
-    batch_size, journal = worker.batch_size, worker.journal
-    large = worker.predictor.options.mode == "window" or any(is_volume(one.path) for one in to_do)
-    ahead, size = (1, 1) if large else (max(READ_AHEAD, batch_size), batch_size)
-    workers = 1 if large else num_workers or available_cores(most=4)
+    """Predict images, record each and count it; those that fill the memory one at a time, after the others."""
+    windows = worker.predictor.options.mode == "window"
+    large = [one for one in to_do if windows or one.series or is_volume(one.path) or is_slide(one.path)]
+    apart = set(large)
+    small = [one for one in to_do if one not in apart]
+    several = num_workers or available_cores(most=4)
     stages: Stages[ImageSource] = Stages(worker.read, worker.compute, worker.write)
     with tqdm(total=len(to_do), unit="images", disable=not sys.stderr.isatty()) as bar:
-        for source, result in run(to_do, stages, size, workers, ahead, outcome.clock):
-            bar.update()
-            if isinstance(result, Exception):
-                text = sentence(source, result)
-                journal.fail(source, text)
-                outcome.failures.append((source, text))
-                say(f"Error: {text}")
-                continue
-            journal.add(result)
-            outcome.done += 1
-            outcome.review += result["row"]["review"]
+        for sources, size, workers, ahead in (
+            (small, worker.batch_size, several, max(READ_AHEAD, worker.batch_size)),
+            (large, 1, 1, 1),
+        ):
+            for source, result in run(sources, stages, size, workers, ahead, outcome.clock):
+                bar.update()
+                _record(source, result, worker, outcome, say)
+
+
+def _record(source: ImageSource, result: Any, worker: Worker, outcome: Outcome, say: Callable[[str], None]) -> None:
+    """Record what came of an image, its line of the journal or what ended it."""
+    if isinstance(result, Exception):
+        text = sentence(source, result)
+        worker.journal.fail(source, text)
+        outcome.failures.append((source, text))
+        say(f"Error: {text}")
+        return
+    worker.journal.add(result)
+    rows_file(worker.plan.output, source.name).unlink(missing_ok=True)  # of a slide, until it is recorded
+    row = result["row"]
+    outcome.done += 1
+    outcome.review += row["review"]
+    outcome.windows += row.get("windows", 0)
+    outcome.glass += row.get("windows_of_glass", 0)
 
 
 def sentence(source: ImageSource, error: Exception) -> str:

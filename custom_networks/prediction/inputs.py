@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from custom_networks.data.formats import dicom, nifti, stem
+from custom_networks.data.formats import dicom, dicom_volumes, nifti, slides, stem
 from custom_networks.data.pairing import EXTENSIONS, IMAGE_FOLDER, MASK_FOLDERS, MASK_SUFFIXES
 from custom_networks.errors import UserError, nearest
 
@@ -22,10 +22,17 @@ class ImageSource:
     Attributes:
         path: of its file.
         name: of its results below the output folder, with `/` and without ending.
+        series: files of a DICOM series, `path` being one of them; empty for an image of one file.
     """
 
     path: Path
     name: str
+    series: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of its files."""
+        return self.series or (self.path,)
 
 
 def find_sources(inputs: Sequence[str], output: Path) -> list[ImageSource]:
@@ -38,7 +45,8 @@ def find_sources(inputs: Sequence[str], output: Path) -> list[ImageSource]:
     Returns:
         Each image once, in the order of the inputs, those of a folder sorted. Results keep the folders below what was
         given. In folders hidden files are passed over, and masks: `masks/` and `labels/` beside `images/`, `a_mask.png`
-        beside `a.jpg`, DICOM SEG objects.
+        beside `a.jpg`, DICOM SEG objects. DICOM files of a folder that are slices of one series are one image, named
+        after the folder, or by the UID of the series where the folder holds other images too.
 
     Raises:
         UserError: for an input that does not exist or holds no image, and for two images with the same results.
@@ -57,7 +65,8 @@ def find_sources(inputs: Sequence[str], output: Path) -> list[ImageSource]:
         else:
             images = list(_matching(str(path), output))
         if not images:
-            raise UserError(f"{text}: no images in it; known are {', '.join((*EXTENSIONS, '.dcm', *nifti.EXTENSIONS))}")
+            known = ", ".join((*EXTENSIONS, ".dcm", *nifti.EXTENSIONS, *slides.EXTENSIONS))
+            raise UserError(f"{text}: no images in it; known are {known}")
         for image in images:
             found.setdefault(os.path.realpath(image.path), image)
     return list(found.values())
@@ -87,7 +96,7 @@ def refuse_sources_as_targets(sources: Iterable[ImageSource], targets: Iterable[
         sources: all images.
         targets: all files that will be written.
     """
-    images = {identity for source in sources for identity in _identities(source.path)}
+    images = {identity for source in sources for path in source.files for identity in _identities(path)}
     for target in targets:
         if not images.isdisjoint(_identities(target)):
             raise UserError(f"{target}: is an image that is to be predicted; give another --output")
@@ -127,7 +136,7 @@ def _is_image(path: Path) -> bool:
     name = path.name.lower()
     if name.startswith("."):
         return False
-    if name.endswith((*EXTENSIONS, *nifti.EXTENSIONS)):
+    if name.endswith((*EXTENSIONS, *nifti.EXTENSIONS, *slides.EXTENSIONS)):
         return True
     return dicom.is_dicom(path) and not _is_segmentation(path)
 
@@ -152,10 +161,23 @@ def _in_folder(folder: Path, output: Path) -> Iterator[ImageSource]:
         masks = MASK_FOLDERS if IMAGE_FOLDER in lower else ()
         below[:] = sorted(name for name in below if not name.startswith(".") and name.lower() not in masks)
         stems = {stem(name) for name in files}
-        for name in sorted(files):
-            path = Path(place, name)
-            if _is_image(path) and not _is_mask_of(stem(name), stems):
-                yield ImageSource(path, _below(path, folder))
+        paths = [Path(place, name) for name in sorted(files) if not _is_mask_of(stem(name), stems)]
+        yield from _with_series([path for path in paths if _is_image(path)], folder)
+
+
+def _with_series(paths: list[Path], folder: Path) -> Iterator[ImageSource]:
+    """Images of one folder below another, the slices of a DICOM series being one."""
+    series = dicom_volumes.find_series(path for path in paths if dicom.is_dicom(path))
+    of_series = {path: uid for uid, files in series.items() for path in files}
+    for path in paths:
+        uid = of_series.get(path)
+        if uid is None:
+            yield ImageSource(path, _below(path, folder))
+        elif path == series[uid][0]:
+            parent = PurePosixPath(_below(path, folder)).parent
+            alone = len(series[uid]) == len(paths)
+            whole = parent if parent.name else PurePosixPath(os.path.abspath(folder)).name  # noqa: PTH100
+            yield ImageSource(path, str(whole if alone else parent / uid), tuple(series[uid]))
 
 
 def _is_mask_of(name: str, others: set[str]) -> bool:

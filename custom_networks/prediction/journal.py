@@ -9,29 +9,32 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from pydantic import JsonValue, RootModel
+from pydantic import Field, JsonValue, RootModel
 
 from custom_networks.errors import UserError
-from custom_networks.files import printable, sha256, write_bytes
+from custom_networks.files import printable, sha256, write_atomically
 from custom_networks.prediction.inputs import ImageSource, inside
 from custom_networks.prediction.outputs import follows_objects
 from custom_networks.prediction.parts import Part, refuse_other_division
 from custom_networks.prediction.reading import Stamp, stamp
 from custom_networks.prediction.storage import StorageError, of_storage
 from custom_networks.typed_files import FileModel, Inside, JournalWriter, read_lines
+from custom_networks.weights.record import Software
 
 Record = dict[str, Any]
 Settings = dict[str, Any]
+ENGINES = "engines"  # setting: what computed results of the folder, the last one last; they differ as devices do
 INSTANCES = "instances"  # setting: how instances are cut out, None where objects are connected regions
 
 
 class _Settings(FileModel):
     settings: dict[str, JsonValue]
+    software: list[Software] = Field(default_factory=list)
 
 
 class _Tables(FileModel):
@@ -70,6 +73,7 @@ class Content:
 
     Attributes:
         settings: of the run; None where there is no journal.
+        software: all that predicted with them.
         tables: files for all images that were written.
         writes: for each image by name, its files and the hashes of what was written there, the last one last.
         failures: for each image that failed, its path and why.
@@ -77,6 +81,7 @@ class Content:
     """
 
     settings: Settings | None = None
+    software: list[Software] = field(default_factory=list)
     tables: set[str] = field(default_factory=set)
     writes: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     failures: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -88,7 +93,7 @@ class Content:
         content = cls()
         for line in (each.root for each in read_lines(path, _Line)):
             if isinstance(line, _Settings):
-                content.settings = dict(line.settings)
+                content.settings, content.software = dict(line.settings), list(line.software)
             elif isinstance(line, _Tables):
                 content.tables |= set(line.tables_written)
             elif isinstance(line, _Write):
@@ -119,7 +124,8 @@ class Content:
             for digest in digests
         ]
         failures = [{"failed": name, "image": image, "error": error} for name, (image, error) in self.failures.items()]
-        first = ({"settings": self.settings}, {"tables_written": sorted(self.tables)})
+        software = [one.as_dict() for one in self.software]
+        first = ({"settings": self.settings, "software": software}, {"tables_written": sorted(self.tables)})
         return [*first, *writes, *failures, *self.records.values()]
 
 
@@ -128,7 +134,8 @@ def changes(earlier: Settings | None, now: Settings) -> list[str]:
     if earlier is None:
         return []
     added = INSTANCES in earlier and earlier[INSTANCES] is None
-    return [name for name in now if earlier.get(name) != now[name] and not (name == INSTANCES and added)]
+    allowed = {ENGINES, *([INSTANCES] if added else [])}
+    return [name for name in now if earlier.get(name) != now[name] and name not in allowed]
 
 
 def has_instances(folder: Path, part: Part) -> bool:
@@ -159,6 +166,9 @@ class PredictionJournal:
         refuse_other_division(folder, self.part)
         self.content = Content.read(self.path)
         others = [Content.read(folder / one.journal).settings for one in self.part.all if one != self.part]
+        self.engines: list[str] = (self.content.settings or {}).get(ENGINES, [])
+        of_parts = (name for settings in others if settings for name in settings.get(ENGINES, [])[-1:])
+        self.engine = next(iter([*self.engines[::-1], *of_parts]), None)
         for earlier in (self.content.settings, *others):
             changed = changes(earlier, self.settings)
             if changed and earlier and not overwrite:
@@ -169,6 +179,7 @@ class PredictionJournal:
                 )
         if changes(self.content.settings, self.settings):
             self.content.records.clear()
+            self.content.software.clear()
         self.had_failures = bool(self.content.failures)
         self.content.failures.clear()  # they are tried again
         self.content.settings = self.settings
@@ -186,7 +197,7 @@ class PredictionJournal:
         if record is None or self.missing(source.name, outputs):
             return False
         try:
-            return _is_of(record, source, stamp(source.path))
+            return _is_of(record, source, stamp(*source.files))
         except UserError:  # told when it is read
             return False
 
@@ -249,6 +260,8 @@ class PredictionJournal:
             record = self.content.records.get(source.name)
             if record is not None and not _is_current(record, source):
                 del self.content.records[source.name]
+        if Software.at_work() not in self.content.software:
+            self.content.software.append(Software.at_work())
         try:
             self._writer.start(self.content.lines())
         except UserError as error:
@@ -266,17 +279,38 @@ class PredictionJournal:
             StorageError: where the disk is full, read-only or gone.
             UserError: where the file would replace one that is not a result, leave the folder or cannot be written.
         """
+        digest = hashlib.sha256(data).hexdigest()
+        self._write(name, file, lambda opened: opened.write(data), lambda _: digest)
+
+    def write_large(self, name: str, file: str, write: Callable[[Path], Any]) -> None:
+        """Write a file that is not held in memory, recorded before it gets its name.
+
+        Args:
+            name: of the image.
+            file: below the folder.
+            write: called with a temporary file, which it fills.
+
+        Raises:
+            StorageError: as `write`.
+            UserError: as `write`.
+        """
+        self._write(name, file, lambda opened: write(Path(opened.name)), sha256)
+
+    def _write(self, name: str, file: str, write: Callable[[IO[bytes]], Any], digest_of: Callable[[Path], str]) -> None:
         path = inside(self.folder, file)
         if not self.overwrite:
             self._refuse_file(name, file)
-        digest = hashlib.sha256(data).hexdigest()
         if not self.path.is_file():
             raise StorageError(f"{self.folder}: is gone, or its {self.path.name}; bring it back and start again")
-        with self._mutex:
-            self.content.add_write(name, file, digest)
-        self._append({"write": file, "image": name, "sha256": digest}, durable=True)
+
+        def record(made: Path) -> None:
+            digest = digest_of(made)
+            with self._mutex:
+                self.content.add_write(name, file, digest)
+            self._append({"write": file, "image": name, "sha256": digest}, durable=True)
+
         try:
-            write_bytes(path, data)
+            write_atomically(path, write, record)
         except UserError as error:
             raise StorageError(str(error)) if of_storage(error) else error from error
 
@@ -335,7 +369,7 @@ class PredictionJournal:
 
 def _is_current(record: Record, source: ImageSource) -> bool:
     try:
-        return _is_of(record, source, stamp(source.path))
+        return _is_of(record, source, stamp(*source.files))
     except UserError:
         return True  # told when it is read
 

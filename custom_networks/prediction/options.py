@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from custom_networks.metrics.watershed import WatershedParameters
 
 MODES = ("stretch", "pad", "window")
-NETWORK, DECISION, SPEED, VOLUMES = "Network", "Decision", "Speed", "Sizes and volumes"
+NETWORK, DECISION, SPEED, VOLUMES, SLIDES = "Network", "Decision", "Speed", "Sizes and volumes", "Slides"
 
 
 def _watershed() -> WatershedParameters:
@@ -73,6 +73,17 @@ class Options:
     keep_largest: Annotated[bool, Help("true keeps the largest region of an image, or of a slice, alone", DECISION)] = (
         False
     )
+    mpp: Annotated[
+        float | None,
+        Help("microns a pixel at which slides are predicted, such as 0.5", SLIDES, default="level 0 times --scale"),
+    ] = None
+    level: Annotated[
+        int | None,
+        Help("level of slides, 0 being the finest, at whose resolution they are predicted", SLIDES, default="none"),
+    ] = None
+    skip_glass: Annotated[
+        bool, Help("true leaves windows of slides out that show nothing but bright grey; their number is told", SLIDES)
+    ] = False
     watershed: WatershedParameters = field(default_factory=_watershed)
 
     def __post_init__(self) -> None:
@@ -91,11 +102,24 @@ class Options:
                 raise UserError(f"--{name} {value}: must be a number from {low} to {high}")
         if self.scale != 1 and self.mode != "window":
             raise UserError(f"--scale {self.scale}: is for --mode window; {self.mode} resizes to --image_size")
-        for name in ("amp", "fill_holes", "keep_largest"):
+        for name in ("amp", "fill_holes", "keep_largest", "skip_glass"):
             if not isinstance(getattr(self, name), bool):
                 raise UserError(f"--{name} {getattr(self, name)}: must be true or false")
         if isinstance(self.min_area, bool) or not isinstance(self.min_area, int) or self.min_area < 0:
             raise UserError(f"--min_area {self.min_area}: must be a whole number of pixels")
+
+        self._check_resolution()
+
+    def _check_resolution(self) -> None:
+        """Check what says at which resolution slides are predicted."""
+        mpp, level = self.mpp, self.level
+        if mpp is not None and (isinstance(mpp, bool) or not isinstance(mpp, int | float) or not 0.01 <= mpp <= 1000):
+            raise UserError(f"--mpp {mpp}: must be a number of microns from 0.01 to 1000, such as 0.5")
+        if level is not None and (isinstance(level, bool) or not isinstance(level, int) or level < 0):
+            raise UserError(f"--level {level}: must be a whole number, 0 for the finest level")
+        given = [name for name, off in (("mpp", None), ("level", None), ("scale", 1)) if getattr(self, name) != off]
+        if len(given) > 1:
+            raise UserError(f"--{given[0]} and --{given[1]}: both say a resolution; give one of them")
 
     def as_dict(self) -> dict[str, Any]:
         """Names and values."""
@@ -158,8 +182,16 @@ class Request:
         int, Help("threads that read, and as many that write; 0 takes one for each core, 4 at most", SPEED)
     ] = 0
     device: Annotated[str | None, Help("cuda, cuda:1, cpu, ...", SPEED, default="the GPU where there is one")] = None
+    engine: Annotated[
+        str,
+        Help(
+            "torch, openvino, onnx or auto, the fastest whose masks on the first images are PyTorch's; "
+            "exported files are kept beside the weights",
+            SPEED,
+        ),
+    ] = "auto"
     cuda_graphs: Annotated[
-        bool, Help("true replays the network on a GPU as one recorded graph; for small batches", SPEED)
+        bool, Help("true replays the network on a GPU as recorded graphs; for small batches", SPEED)
     ] = False
     part: Annotated[
         str | None,
@@ -169,11 +201,21 @@ class Request:
             default="none",
         ),
     ] = None
+    cluster: Annotated[
+        str,
+        Help(
+            "address of a Dask scheduler, as tcp://10.0.0.1:8786, whose workers share the images, in parts",
+            SPEED,
+            "none",
+        ),
+    ] = ""
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         from custom_networks.configuration.checking import check_values
+        from custom_networks.prediction.choice import checked_engine
 
+        checked_engine(self.engine)
         if not 0 <= self.spacing < float("inf"):
             raise UserError(f"--spacing {self.spacing}: must be a number of millimetres, such as 0.05")
         if self.axis not in (0, 1, 2):

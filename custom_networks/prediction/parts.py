@@ -60,9 +60,7 @@ class Part:
 
 def refuse_other_division(folder: Path, part: Part) -> None:
     """Raise UserError where a folder was predicted in another number of parts."""
-    journals = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    found = {int(match[2]) for match in map(_JOURNAL.fullmatch, journals) if match}
-    found |= {1} if WHOLE_JOURNAL in journals else set()
+    found = _divisions(folder)
     other = next(iter(sorted(found - {part.count})), None)
     if other == 1:
         raise UserError(f"{folder}: was predicted as a whole; leave --part {part} out, or give another --output")
@@ -70,3 +68,14 @@ def refuse_other_division(folder: Path, part: Part) -> None:
         raise UserError(
             f"{folder}: was predicted in {other} parts; give --part 1/{other} and so on, or another --output"
         )
+
+
+def division(folder: Path) -> int | None:
+    """In how many parts a folder was predicted, 1 for the whole; None where it was not."""
+    return next(iter(sorted(_divisions(folder))), None)
+
+
+def _divisions(folder: Path) -> set[int]:
+    journals = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    found = {int(match[2]) for match in map(_JOURNAL.fullmatch, journals) if match}
+    return found | ({1} if WHOLE_JOURNAL in journals else set())

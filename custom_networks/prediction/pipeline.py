@@ -36,7 +36,7 @@ class Clock:
 
     Attributes:
         network: seconds in `compute`.
-        total: seconds from the first job to the last.
+        total: seconds from the first job to the last, of every call of `run`.
     """
 
     network: float = 0.0
@@ -59,7 +59,7 @@ def run(
         batch_size: jobs that `compute` gets at once.
         num_workers: threads that read, and as many that write.
         ahead: jobs that may be read and not computed, and as many computed and not written.
-        clock: takes the times.
+        clock: the times are added to it.
 
     Yields:
         Each job with what `write` gave, or the exception that ended it, whichever; nearly in order. Where a batch
@@ -104,7 +104,7 @@ def run(
             job, future = pending.popleft()
             yield job, future.result()
     finally:
-        clock.total = time.perf_counter() - start
+        clock.total += time.perf_counter() - start
         readers.shutdown(cancel_futures=True)
         writers.shutdown(cancel_futures=True)
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from custom_networks.data.formats.slides import is_slide
 from custom_networks.errors import UserError
 from custom_networks.prediction.inputs import ImageSource, find_sources, refuse_same_names, refuse_sources_as_targets
-from custom_networks.prediction.journal import INSTANCES
+from custom_networks.prediction.journal import ENGINES, INSTANCES
 from custom_networks.prediction.options import Options
-from custom_networks.prediction.outputs import TABLE_OUTPUTS, image_output
+from custom_networks.prediction.outputs import SLIDE_OUTPUTS, TABLE_OUTPUTS, image_output
 from custom_networks.prediction.parts import Part
+from custom_networks.prediction.reading import is_volume
 from custom_networks.weights.segments import SegmentCode
 
 TABLE = "predictions.csv"
@@ -51,10 +53,15 @@ class Plan:
         """Images of this part."""
         return [source for source in self.sources if self.part.has(source.name)]
 
+    def outputs_of(self, source: ImageSource) -> tuple[str, ...]:
+        """Outputs that an image gets: all of them, a slide those that are made window by window."""
+        return tuple(name for name in self.outputs if name in SLIDE_OUTPUTS or not is_slide(source.path))
+
     def files(self, source: ImageSource, more: Sequence[str] = ()) -> dict[str, str]:
         """Files that an image gets, by output, below the output folder; `more` outputs beside those of the plan."""
-        found = ((name, image_output(name)) for name in dict.fromkeys([*self.outputs, *more]))
-        return {name: source.name + output.ending(source.path) for name, output in found if output is not None}
+        found = ((name, image_output(name)) for name in dict.fromkeys([*self.outputs_of(source), *more]))
+        volume = bool(source.series) or is_volume(source.path)
+        return {name: source.name + output.ending(source.path, volume) for name, output in found if output is not None}
 
     @property
     def tables(self) -> dict[str, str]:
@@ -103,4 +110,5 @@ def settings_of(
         "spacing": spacing,
         "axis": axis,
         INSTANCES: instances,
+        ENGINES: [],
     }

@@ -7,6 +7,8 @@ encloses half a pixel less than its pixels.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import find_contours
@@ -28,7 +30,12 @@ def rings(found: Object) -> list[Ring]:
     padded = np.pad(found.mask, 1).astype(np.float32)
     outlines = find_contours(padded, 0.5, fully_connected="low", positive_orientation="high")
     shifted = [outline[:, ::-1] + (found.column - 0.5, found.row - 0.5) for outline in outlines]
-    straight = sorted(map(_without_straight_points, shifted), key=lambda ring: -abs(area(ring)))
+    return nested(map(without_straight_points, shifted))
+
+
+def nested(outlines: Iterable[Ring]) -> list[Ring]:
+    """Put the rings of one object in order: the outer one, anticlockwise, then its holes, clockwise."""
+    straight = sorted(outlines, key=lambda ring: -abs(area(ring)))
     return [ring if (area(ring) > 0) == (i == 0) else ring[::-1] for i, ring in enumerate(straight)]
 
 
@@ -38,9 +45,14 @@ def area(ring: Ring) -> float:
     return float(np.sum(x[1:] * y[:-1] - x[:-1] * y[1:]) / 2)
 
 
-def _without_straight_points(ring: Ring) -> Ring:
-    """Drop the points on straight lines."""
-    points = ring[:-1]
+def without_straight_points(outline: Ring) -> Ring:
+    """Drop the points on straight lines of a ring, or of an outline between its ends, which stay."""
+    closed = bool((outline[0] == outline[-1]).all())
+    points = outline[:-1] if closed else outline
     before, after = points - np.roll(points, 1, 0), np.roll(points, -1, 0) - points
-    kept = points[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
+    turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
+    if not closed:
+        turns[[0, -1]] = True
+        return points[turns]
+    kept = points[turns]
     return np.concatenate([kept, kept[:1]])

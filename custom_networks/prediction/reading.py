@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from custom_networks.data.formats import Slice, Spacing, nifti, stored_image
+from custom_networks.data.formats import Slice, Spacing, dicom, dicom_volumes, nifti, stored_image, stored_volume
+from custom_networks.data.formats.slides import is_slide
 from custom_networks.data.images import to_rgb
 from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
@@ -40,18 +43,24 @@ class ReadImage:
         return self.pixels.shape[1], self.pixels.shape[0]
 
 
-def stamp(path: Path) -> Stamp:
-    """Size and time of a file, which tell whether it changed; raises UserError where it is none, as `check_regular`."""
+def stamp(path: Path, *more: Path) -> Stamp:
+    """Size and time of a file, or of several, which tell whether they changed; raises as `check_regular`."""
     status = check_regular(path)
-    return status.st_size, status.st_mtime_ns
+    if not more:
+        return status.st_size, status.st_mtime_ns
+    all_ = [(one.name, *stamp(one)) for one in sorted((path, *more))]
+    digest = hashlib.sha256(json.dumps(all_).encode()).digest()
+    return sum(size for _, size, _ in all_), int.from_bytes(digest[:7], "big")
 
 
 def is_volume(path: Path) -> bool:
-    """Tell whether a file is a NIfTI volume of several slices; False for a damaged one, which reading tells."""
+    """Tell whether a file is a NIfTI volume or a DICOM file of several frames; False for a damaged one."""
     try:
-        return nifti.is_nifti(path) and len(nifti.volume_shape(path)) == 3
-    except UserError:
+        if nifti.is_nifti(path):
+            return len(nifti.volume_shape(path)) == 3
+    except UserError:  # told when it is read
         return False
+    return dicom.is_dicom(path) and dicom_volumes.frame_count(path) > 1
 
 
 def read_file(path: Path, depth: int | None = None) -> ReadImage:
@@ -67,16 +76,19 @@ def read_file(path: Path, depth: int | None = None) -> ReadImage:
     Raises:
         UserError: when it is damaged, no image, too large, or changes while it is read.
     """
-    return _read(path, [None], depth)[0]
+    if is_volume(path):
+        raise UserError(f"{path}: a volume; predict it with `slices`")
+    return read_slices(path, depth=depth)[0]
 
 
-def read_slices(path: Path, axis: int = 2, depth: int | None = None) -> list[ReadImage]:
-    """Read the slices of a NIfTI volume, or the one image of any other file.
+def read_slices(path: Path, axis: int = 2, depth: int | None = None, series: Sequence[Path] = ()) -> list[ReadImage]:
+    """Read the slices of a volume, or the one image of any other file.
 
     Args:
         path: of any format that `read` knows.
-        axis: of a volume's array, 0 to 2, along which its slices are counted.
+        axis: of a NIfTI volume's array, 0 to 2, along which its slices are counted.
         depth: see `read_file`.
+        series: files of a DICOM series, `path` among them, whose slices follow their positions.
 
     Returns:
         The images, one for each slice.
@@ -84,18 +96,20 @@ def read_slices(path: Path, axis: int = 2, depth: int | None = None) -> list[Rea
     Raises:
         UserError: as `read_file`.
     """
-    if not is_volume(path):
-        return _read(path, [None], depth)
-    return _read(path, [Slice(axis, index) for index in range(nifti.volume_shape(path)[axis])], depth)
-
-
-def _read(path: Path, places: Sequence[Slice | None], depth: int | None) -> list[ReadImage]:
-    before = stamp(path)
-    opened = [stored_image(path, at=place) for place in places]
+    files = series or (path,)
+    if is_slide(path):
+        raise UserError(f"{path}: a slide, which does not fit in memory; predict it with `sgdnet predict`")
+    before = stamp(*files)
+    if not series and not is_volume(path):
+        opened = [stored_image(path)]
+    elif nifti.is_nifti(path):
+        opened = [stored_image(path, at=Slice(axis, index)) for index in range(nifti.volume_shape(path)[axis])]
+    else:
+        opened = stored_volume(files)
     if depth is None and opened[0].depth is not None:
         _tell_unknown_depth()
     pictures = [ReadImage(np.asarray(one.rgb(path, depth)), one.spacing) for one in opened]
-    if stamp(path) != before:
+    if stamp(*files) != before:
         raise UserError(f"{path}: changed while it was read; predict it again when it is complete")
     return pictures
 

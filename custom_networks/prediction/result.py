@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from custom_networks.prediction.cleaning import clean
-from custom_networks.prediction.engine import CLASS
+from custom_networks.prediction.maps import CLASS
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.reading import ReadImage
 
@@ -67,7 +67,7 @@ def conclude(image: ReadImage, maps: Mapping[str, Tensor], options: Options) -> 
 
     Args:
         image: what was predicted.
-        maps: (W, H) each, by the names of `Engine.channels`.
+        maps: (W, H) each, by the names of `MapSource.channels`.
         options: with the threshold and the limit of confidence.
 
     Returns:

@@ -16,6 +16,7 @@ from custom_networks.prediction.outputs import TABLE_OUTPUTS
 from custom_networks.prediction.outputs.tables import csv_file
 from custom_networks.prediction.parts import WHOLE_LOCK
 from custom_networks.prediction.plan import TABLE, Plan
+from custom_networks.prediction.slide_rows import rows_file
 
 BUSY = "another `sgdnet predict` works in this folder; wait for its end, or give another --output"
 BUSY_PART = "another `sgdnet predict` works on part {} of this folder; give another part, or wait for its end"
@@ -46,7 +47,7 @@ def claimed(plan: Plan) -> Iterator[PredictionJournal]:
                 _keep(held, gate)
             journal = PredictionJournal(folder, plan.settings, plan.overwrite, part)
             held.callback(journal.close)
-            to_do = [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs)]
+            to_do = [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs_of(one))]
             if to_do or journal.had_failures or part.count > 1:
                 journal.start(to_do)
             if part.count == 1:
@@ -113,6 +114,9 @@ def _keep(held: ExitStack, lock: FileLock | None) -> None:
 def _remove_unfinished(plan: Plan, contents: list[Content]) -> None:
     """Remove what killed runs left half written; no other process may write the folder meanwhile."""
     names: dict[str, set[str]] = {".": {*plan.tables.values(), TABLE, *(one.journal for one in plan.part.all)}}
+    if any(plan.output.glob(".slide-*.rows")):
+        for name in (name for content in contents for name in content.records):
+            rows_file(plan.output, name).unlink(missing_ok=True)
     planned = (file for source in plan.sources for file in plan.files(source).values())
     written = (file for content in contents for files in content.writes.values() for file in files)
     for file in (*planned, *written):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
+from custom_networks.data.formats.slides import is_slide
 from custom_networks.errors import UserError
 from custom_networks.files import printable
 from custom_networks.prediction.inputs import ImageSource
@@ -14,6 +16,7 @@ from custom_networks.prediction.outputs import TABLE_OUTPUTS, PredictedCase, Vol
 from custom_networks.prediction.plan import Plan
 from custom_networks.prediction.predictor import Prepared, SGDNetPredictor
 from custom_networks.prediction.reading import ReadImage, Stamp, is_volume, read_slices, stamp
+from custom_networks.prediction.slide_worker import ReadSlide, SlideWorker
 
 
 @dataclass
@@ -49,31 +52,41 @@ class Worker:
     journal: PredictionJournal
     batch_size: int
 
-    def read(self, source: ImageSource) -> ReadFile:
+    def read(self, source: ImageSource) -> ReadFile | ReadSlide:
         """Read and prepare a file, after a look at what would be overwritten."""
         if printable(source.path) != str(source.path):
             raise UserError(f"{printable(source.path)}: its name is no UTF-8, which tables and journal need; rename it")
-        found = stamp(source.path)
+        found = stamp(*source.files)
         missing = self._missing(source)
         self.journal.refuse(source, found, self._files(source, missing).values())
-        pictures = read_slices(source.path, self.plan.axis, self.predictor.options.bit_depth)
+        if is_slide(source.path):
+            return self._slides.read(source, found, missing)
+        pictures = read_slices(source.path, self.plan.axis, self.predictor.options.bit_depth, source.series)
         if pictures[0].spacing is None and self.plan.spacing:
             pictures = [replace(one, spacing=(self.plan.spacing, self.plan.spacing)) for one in pictures]
-        return ReadFile(pictures, found, [self.predictor.prepare(one) for one in pictures], is_volume(source.path))
+        volume = bool(source.series) or is_volume(source.path)
+        return ReadFile(pictures, found, [self.predictor.prepare(one) for one in pictures], volume)
 
-    def compute(self, items: list[ReadFile]) -> list[list[Any]]:
-        """Run the network on a batch; returns the maps of each slice of each file."""
-        prepared = [one for item in items for one in item.prepared]
+    def compute(self, items: list[ReadFile | ReadSlide]) -> list[Any]:
+        """Run the network on a batch; returns the maps of each slice of each file, or the rows of each slide."""
+        files = [item for item in items if isinstance(item, ReadFile)]
+        if len(files) < len(items):
+            return [
+                self._slides.compute(one) if isinstance(one, ReadSlide) else self.compute([one])[0] for one in items
+            ]
+        prepared = [one for item in files for one in item.prepared]
         maps = [
             one
             for first in range(0, len(prepared), self.batch_size)
             for one in self.predictor.compute(prepared[first : first + self.batch_size])
         ]
         rest = iter(maps)
-        return [[next(rest) for _ in item.prepared] for item in items]
+        return [[next(rest) for _ in item.prepared] for item in files]
 
-    def write(self, source: ImageSource, item: ReadFile, maps: list[Any]) -> Record:
-        """Write the files of an image or a volume that are not there; returns its line of the journal."""
+    def write(self, source: ImageSource, item: ReadFile | ReadSlide, maps: Any) -> Record:
+        """Write the files of an image, a volume or a slide that are not there; returns its line of the journal."""
+        if isinstance(item, ReadSlide):
+            return self._slides.write(item, maps)
         plan, options = self.plan, self.predictor.options
         watershed = replace(options.watershed, threshold=options.threshold) if "instances" in plan.outputs else None
         cases: list[PredictedCase] = []
@@ -81,7 +94,7 @@ class Worker:
             above = cases[-1] if cases else None
             prediction = self.predictor.finish(*pair)
             cases.append(PredictedCase(source.path, source.name, prediction, watershed, plan.names, plan.codes, above))
-        volume = Volume(source.path, source.name, cases, plan.axis)
+        volume = Volume(source.path, source.name, cases, plan.axis, source.series)
         missing = self._missing(source)
         files = self._files(source, missing)
         for name, file in files.items():
@@ -100,10 +113,15 @@ class Worker:
             "objects": self.journal.objects,
         }
 
+    @cached_property
+    def _slides(self) -> SlideWorker:
+        return SlideWorker(self.plan, self.predictor, self.journal, self.batch_size)
+
     def _missing(self, source: ImageSource) -> list[str]:
         """Outputs that are to be made."""
-        missing = self.journal.missing(source.name, self.plan.outputs)
-        return list(dict.fromkeys([*self.plan.outputs, *missing])) if self.plan.overwrite else missing
+        outputs = self.plan.outputs_of(source)
+        missing = self.journal.missing(source.name, outputs)
+        return list(dict.fromkeys([*outputs, *missing])) if self.plan.overwrite else missing
 
     def _files(self, source: ImageSource, outputs: list[str]) -> dict[str, str]:
         """Files of some outputs."""

@@ -20,9 +20,8 @@ from custom_networks.metrics.policies import FLAGS
 from custom_networks.report.pictures import jpeg_of
 from custom_networks.report.received import file_in
 from custom_networks.run.folder import SETTINGS
-from custom_networks.run.record import DESCRIPTION, METRICS, Row, read_metrics
-from custom_networks.run.summary import SHEET
-from custom_networks.run.tracking import RUN_ID
+from custom_networks.run.record import DESCRIPTION, METRICS, SHEET, Row, read_metrics
+from custom_networks.run.store import RUN_ID
 from custom_networks.statistics.per_image import PER_IMAGE, read_per_image
 from custom_networks.typed_files import Json, parse_model, read_model, read_text
 from custom_networks.weights.reading import record_of

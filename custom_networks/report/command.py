@@ -7,9 +7,6 @@ import os
 import re
 from pathlib import Path
 
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
-
 from custom_networks.errors import UserError
 from custom_networks.evaluation.results import CLASSES_CSV, SUBGROUPS_CSV, SUMMARY_CSV, SUMMARY_JSON
 from custom_networks.files import open_regular, write_bytes
@@ -19,7 +16,7 @@ from custom_networks.report.page import render
 from custom_networks.report.received import file_in
 from custom_networks.run.folder import SETTINGS
 from custom_networks.run.record import METRICS
-from custom_networks.run.tracking import SQLITE
+from custom_networks.run.store import SQLITE
 from custom_networks.statistics.per_image import PER_IMAGE
 
 REPORT, ANONYMISED = "report.html", "report_anonymised.html"
@@ -108,6 +105,9 @@ def send(report: Path, identity: str | None, store: str, folder: str | None) -> 
         return "not added to MLflow: no file of the folder names a run of MLflow"
     if store.startswith(SQLITE) and not Path(store.removeprefix(SQLITE)).is_file():
         return f"not added to MLflow: {store} is not there"
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:

@@ -20,7 +20,7 @@ from custom_networks.run.folder import SETTINGS, claim_folder, folder_to_resume,
 from custom_networks.typed_files import RESTORE, read_table
 from custom_networks.weights.record import BEST, LAST, WeightsRecord
 
-METRICS, CONFIG, DESCRIPTION = "metrics.csv", "config.json", "model.json"
+METRICS, CONFIG, DESCRIPTION, SHEET = "metrics.csv", "config.json", "model.json", "sheet.png"
 Row = dict[str, float]
 
 

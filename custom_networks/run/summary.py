@@ -10,14 +10,12 @@ from monai.data.dataset import Dataset
 
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.processes import rank
-from custom_networks.run.record import METRICS, RunRecord
+from custom_networks.run.record import METRICS, SHEET, RunRecord
 from custom_networks.run.sheet import sheet_rows, write_sheet
 from custom_networks.run.tracking import log_file
 from custom_networks.weights.network import load_checkpoint
 from custom_networks.weights.normalization import Normalization
 from custom_networks.weights.record import BEST, LAST
-
-SHEET = "sheet.png"
 
 
 def figures(metrics: Mapping[str, float]) -> str:

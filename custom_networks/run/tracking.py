@@ -7,7 +7,6 @@ what it missed is logged when it answers again, at the latest when the run is re
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import logging
 import os
 import time
@@ -25,30 +24,15 @@ from custom_networks.files import lock_file
 from custom_networks.processes import rank
 from custom_networks.run.folder import SETTINGS, is_locked
 from custom_networks.run.record import CONFIG, METRICS, Row, RunRecord, read_metrics
+from custom_networks.run.store import RUN_ID, SQLITE
 from custom_networks.software import commit
 
 logger = logging.getLogger(__name__)
 
 EXPERIMENT = "sgdnet"
-RUN_ID = "mlflow_run_id.txt"
 PARAMETER_LENGTH = 500  # MLflow's own stores take no longer values
-SQLITE = "sqlite:///"
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 """MLflow's own waits for minutes, which the training would wait, too."""
-
-
-def tracking_store(runs_dir: str | Path) -> str:
-    """Where runs are tracked: `MLFLOW_TRACKING_URI` where it is set, else a SQLite file beside the runs.
-
-    Nowhere, which is said, where the MLflow that is installed has no SQLite store (mlflow-skinny).
-    """
-    given = os.environ.get("MLFLOW_TRACKING_URI")
-    if given:
-        return given
-    if not all(importlib.util.find_spec(name) for name in ("sqlalchemy", "alembic")):
-        logger.warning("the run is not tracked: mlflow-skinny has no SQLite store; install mlflow")
-        return ""
-    return f"{SQLITE}{Path(runs_dir).resolve() / 'mlflow.db'}"
 
 
 class MLflowTracking:

@@ -7,4 +7,4 @@ from .reproducibility import set_seed as set_seed
 from .schedule import PolynomialDecay as PolynomialDecay
 from .seeding import EpochSeed as EpochSeed
 from .trainer import BatchTrainer as BatchTrainer
-from .validation import EpochValidation as EpochValidation
+from .trainer import EpochValidation as EpochValidation

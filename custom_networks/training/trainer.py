@@ -1,10 +1,15 @@
-"""MONAI's supervised trainer on whole batches, with outputs in the form that MONAI's own handlers read."""
+"""MONAI's supervised trainer on whole batches, and when it validates."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ignite.engine import Events
 from monai.engines import SupervisedTrainer
+from monai.engines.workflow import Workflow
+from monai.handlers import ValidationHandler
+
+from custom_networks.processes import share_buffers
 
 
 class BatchTrainer(SupervisedTrainer):
@@ -18,3 +23,25 @@ class BatchTrainer(SupervisedTrainer):
     def _iteration(self, engine: SupervisedTrainer, batchdata: dict[str, Any]) -> list[dict[str, Any]]:  # type: ignore[override]
         """Train on one batch; returns its image, label, prediction and loss as the only item of a list."""
         return [super()._iteration(engine, batchdata)]
+
+
+class EpochValidation(ValidationHandler):
+    """MONAI's `ValidationHandler`, which also validates the last epoch, whatever `interval` is.
+
+    Of several processes, all validate with the first one's statistics of batch normalisation: each would otherwise
+    measure its share of the images with another network.
+
+    Args:
+        validator: see `ValidationHandler`.
+        interval: epochs from one validation to the next.
+    """
+
+    def attach(self, engine: Workflow) -> None:  # type: ignore[override]
+        """Listen to the ends of epochs."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.validate)
+
+    def validate(self, engine: Workflow) -> None:
+        """Validate where the interval, or the end, asks for it."""
+        if engine.state.epoch % self.interval == 0 or engine.state.epoch == engine.state.max_epochs:
+            share_buffers(self.validator.network)  # type: ignore[union-attr]
+            self(engine)

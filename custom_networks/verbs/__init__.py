@@ -15,6 +15,7 @@ from custom_networks.verbs.annotating import annotate
 from custom_networks.verbs.comparing import compare, folds, report
 from custom_networks.verbs.data import check, phantoms, prepare
 from custom_networks.verbs.delivery import export, package
+from custom_networks.verbs.experiment import experiment, table
 from custom_networks.verbs.predicting import predict
 from custom_networks.verbs.result import Result
 from custom_networks.verbs.running import evaluate, train
@@ -68,6 +69,8 @@ VERBS: Mapping[str, Verb] = {
     "compare": Verb(compare, json=True),
     "folds": Verb(folds, json=True),
     "report": Verb(report),
+    "experiment": Verb(experiment, files=("train.json",)),
+    "table": Verb(table, json=True),
     "export": Verb(export),
     "package": Verb(package),
     "annotate": Verb(annotate),

@@ -53,7 +53,10 @@ def folds(
 
 
 def report(
-    run: Annotated[str, Help("folder of an evaluation (its --output_dir) or of a training", FILES)],
+    run: Annotated[
+        str,
+        Help("folder of an evaluation (its --output_dir), a training or an experiment, or an experiment's plan", FILES),
+    ],
     *,
     output: Annotated[
         str | None,
@@ -66,8 +69,14 @@ def report(
     bundle_root: Annotated[str | None, Help("folder of the bundle, the one that holds configs/", FILES)] = None,
 ) -> None:
     """Make one HTML file of an evaluation or a training: figures, curves, cases, subgroups, model card."""
+    from custom_networks.experiment.plan import is_experiment
     from custom_networks.report import write_report
     from custom_networks.run import tracking_store
 
+    if is_experiment(run):
+        from custom_networks.experiment.command import write_page
+
+        print(write_page(run, output))
+        return
     store = tracking_store(Path(bundle_root or default_bundle()) / "runs") if mlflow else None
     print(write_report(run, output, anonymise, store))

@@ -10,8 +10,6 @@ from typing import Any
 
 from custom_networks.errors import UserError
 from custom_networks.files import sha256
-from custom_networks.network.interactive import FUSION
-from custom_networks.network.weights import read_checkpoint, read_state_dict
 from custom_networks.typed_files import read_model
 from custom_networks.weights.normalization import ISIC, Normalization
 from custom_networks.weights.record import BEST, FIX, KEY, LAST, LIMIT, WeightsRecord, parse_record
@@ -83,6 +81,8 @@ def _read(path: Path, modified: int, size: int) -> WeightsRecord:
 
 @functools.lru_cache(maxsize=32)
 def _inside(path: Path, modified: int, size: int) -> WeightsRecord | None:
+    from custom_networks.network.weights import read_checkpoint
+
     content = read_checkpoint(path, mapped=True)
     return parse_record(content[KEY], path) if isinstance(content, dict) and KEY in content else None
 
@@ -134,7 +134,11 @@ def trained_outputs(checkpoint: str | Path) -> int:
     network = record_of(checkpoint).network or {}
     if "out_channels" in network:
         return int(network["out_channels"])
-    head = read_state_dict(checkpoint, mapped=True).get("heads.0.weight") if Path(checkpoint).is_file() else None
+    if not Path(checkpoint).is_file():
+        return 1
+    from custom_networks.network.weights import read_state_dict
+
+    head = read_state_dict(checkpoint, mapped=True).get("heads.0.weight")
     return 1 if head is None else len(head)
 
 
@@ -150,8 +154,12 @@ def takes_clicks(checkpoint: str | Path) -> bool:
     Raises:
         UserError: for weights that cannot be read.
     """
-    state = read_state_dict(checkpoint, mapped=True) if Path(checkpoint).is_file() else {}
-    return any(name.startswith(FUSION) for name in state)
+    if not Path(checkpoint).is_file():
+        return False
+    from custom_networks.network.interactive import FUSION
+    from custom_networks.network.weights import read_state_dict
+
+    return any(name.startswith(FUSION) for name in read_state_dict(checkpoint, mapped=True))
 
 
 def trained_codes(checkpoint: str | Path) -> dict[int, SegmentCode]:

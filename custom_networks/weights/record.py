@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from custom_networks.software import commit, installed
 from custom_networks.typed_files import FileModel, parse_model
 from custom_networks.weights.normalization import Normalization
 from custom_networks.weights.segments import SegmentCode
@@ -30,10 +31,15 @@ WHOLE_NUMBERS = ("image_size", "fold", "seed")
 
 
 class Software(FileModel):
-    """The code that trained: version of this package and, in a checkout, its commit."""
+    """Code that trained or predicted: version of this package and, in a checkout, its commit."""
 
     sgdnet: str | None = None
     commit: str | None = None
+
+    @classmethod
+    def at_work(cls) -> Software:
+        """What runs now."""
+        return cls(sgdnet=installed(["sgdnet"]).get("sgdnet"), commit=commit())
 
 
 class TrainingData(FileModel):

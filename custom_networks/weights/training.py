@@ -9,18 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from custom_networks.errors import UserError
 from custom_networks.files import sha256
-from custom_networks.software import commit, installed
-from custom_networks.weights.network import network_arguments
 from custom_networks.weights.normalization import Normalization
 from custom_networks.weights.reading import record_of
 from custom_networks.weights.record import VERSION, Software, TrainingData, WeightsRecord, plain
 from custom_networks.weights.segments import SegmentCode
+
+if TYPE_CHECKING:
+    from torch import nn
 
 THREADS = 8
 
@@ -73,10 +72,12 @@ class About:
         Returns:
             The record.
         """
+        from custom_networks.weights.network import network_arguments
+
         return WeightsRecord(
             version=VERSION,
             network=network_arguments(network),
-            software=Software(sgdnet=installed(["sgdnet"]).get("sgdnet"), commit=commit()),
+            software=Software.at_work(),
             normalization=self.normalization,
             bit_depth=self.bit_depth,
             classes={str(number): str(name) for number, name in self.classes.items()},

@@ -12,6 +12,7 @@ import pytest
 import torch
 from conftest import BUNDLE, CONFIGS, bundle_command, run_python
 from monai.bundle import ConfigParser, ConfigWorkflow
+from networks import TOY_OVERRIDES
 
 from custom_networks import SGDNet
 from custom_networks.data.phantoms import write_phantoms
@@ -185,7 +186,7 @@ def test_a_protocol_trains_one_step(tmp_path: Path) -> None:
     items = [{"image": f"images/{name}", "label": f"masks/{name}", "fold": place} for place, name in enumerate(names)]
     (folder / "datalist.json").write_text(json.dumps({"training": items}))
     files = f"['configs/train.json','configs/{DATA_SETS[0]}']"
-    result = run_python(bundle_command(files, tmp_path, folder, max_epochs=1, tracking_uri=""))
+    result = run_python(bundle_command(files, tmp_path, folder, max_epochs=1, tracking_uri="", **TOY_OVERRIDES))
     assert result.returncode == 0, result.stderr[-2000:]
     assert "4 training and 1 validation pairs" in result.stdout
 
@@ -198,7 +199,8 @@ def test_several_processes_train_one_step(
     for name, value in environment.items():
         monkeypatch.setenv(name, str(value))
     files = "['configs/train.json','configs/multi_gpu_train.json']"
-    result = run_python(bundle_command(files, tmp_path, dataset, max_epochs=1, batch_size=8, tracking_uri=""))
+    knobs = {"max_epochs": 1, "batch_size": 8, "tracking_uri": "", **TOY_OVERRIDES}
+    result = run_python(bundle_command(files, tmp_path, dataset, **knobs))
     assert result.returncode == 0, result.stderr[-2000:]
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 2
 

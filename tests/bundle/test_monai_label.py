@@ -18,6 +18,7 @@ from conftest import BUNDLE, CONFIGS
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from monai.transforms import Compose, SaveImaged
+from networks import TOY_OVERRIDES, toy_network
 from PIL import Image
 
 from custom_networks import SGDNet, load_checkpoint
@@ -54,7 +55,7 @@ def stock_overrides(bundle: Path, dataset: Path) -> dict[str, Any]:
 
 def test_it_trains_on_the_two_lists_that_it_hands_over(bundle: Path, dataset: Path) -> None:
     """The bundle's own data set is not looked for: there is none."""
-    torch.save(SGDNet().state_dict(), bundle / "models" / "model.pt")
+    torch.save(toy_network().state_dict(), bundle / "models" / "model.pt")
     monai.bundle.run(
         run_id="run",
         init_id=None,
@@ -65,11 +66,12 @@ def test_it_trains_on_the_two_lists_that_it_hands_over(bundle: Path, dataset: Pa
         # not MONAI Label's, but a test's: smaller, and without a store
         image_size=64,
         tracking_uri="",
+        **TOY_OVERRIDES,
     )
     (run,) = (bundle / "runs").iterdir()
     assert len((run / "metrics.csv").read_text().splitlines()) == 2
     assert json.loads((run / "settings.json").read_text())["max_epochs"] == 1
-    load_checkpoint(SGDNet(), bundle / "models" / "model.pt")
+    load_checkpoint(toy_network(), bundle / "models" / "model.pt")
 
 
 def test_only_the_two_lists_ask_for_the_default_data_set() -> None:

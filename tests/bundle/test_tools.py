@@ -15,6 +15,7 @@ from monai.fl.client import MonaiAlgo
 from monai.fl.utils.constants import ExtraItems
 from monai.fl.utils.exchange_object import ExchangeObject
 from networks import TOY_OVERRIDES, toy_network
+from requirement_lists import pinned
 
 from custom_networks import load_checkpoint
 
@@ -63,14 +64,10 @@ def test_metadata_agrees_with_package_and_requirements() -> None:
     metadata = json.loads(Path(META).read_text())
     assert metadata["version"] in metadata["changelog"]
     assert f'version = "{metadata["version"]}"' in (BUNDLE.parent / "pyproject.toml").read_text()
-    pinned = dict(
-        line.split("==")
-        for line in (BUNDLE.parent / "requirements.txt").read_text().splitlines()
-        if "==" in line and not line.startswith("#")
-    )
     expected = {"monai": metadata["monai_version"], "torch": metadata["pytorch_version"]}
     expected |= {"numpy": metadata["numpy_version"], **metadata["required_packages_version"]}
-    assert {name: pinned[name] for name in expected} == expected
+    versions = pinned("requirements.txt")
+    assert {name: versions[name] for name in expected} == expected
 
 
 def test_network_takes_and_gives_what_the_metadata_says() -> None:

@@ -61,7 +61,7 @@ class BadCommand:
     @property
     def told_by_parser(self) -> bool:
         """Whether the words alone are refused, before the verb is run."""
-        return "of letters" in self.name or "misspelt" in self.name or "unknown" in self.name.removesuffix("home")
+        return self.name.startswith(("--", "an unknown")) and self.name.endswith(("of letters", "misspelt", "flag"))
 
     @property
     def command(self) -> list[str]:
@@ -180,7 +180,8 @@ def _flags() -> Iterator[BadCommand]:
                 yield BadCommand(verb, f"{misspelt}, misspelt", (misspelt, "1"), misspelt)
         for name, values in RANGES[verb].items():
             for value in values:
-                yield BadCommand(verb, f"--{name} {value or 'empty'}", _given(verb, name, value), name.split("#")[-1])
+                word = value if name == "tracking_uri" else name.split("#")[-1]
+                yield BadCommand(verb, f"--{name} {value}", _given(verb, name, value), word)
         yield BadCommand(verb, "an unknown flag", ("--no_such_flag_at_all", "1"), "no_such_flag_at_all")
         yield BadCommand(verb, "an unknown short flag", ("-Z",), "-Z")
 

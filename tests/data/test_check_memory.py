@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from warm_process import WarmProcess
 
 from custom_networks.data.checking import check_items, examine
 from custom_networks.data.checking.examine import Labels
@@ -20,8 +19,8 @@ from custom_networks.data.checking.memory import NAME, CheckMemory, key_of
 from custom_networks.data.checking.read import read_data_set
 from custom_networks.data.checking.run import run_check
 from custom_networks.data.phantoms import write_phantoms
-from custom_networks.data.user_cache import user_cache
 from custom_networks.errors import UserError
+from custom_networks.files import user_cache
 
 Item = dict[str, str]
 
@@ -220,13 +219,10 @@ leave_process_group()
 def test_the_first_of_two_processes_decodes_for_both_and_a_second_run_nothing(cache: Path, tmp_path: Path) -> None:
     folder = write_phantoms(tmp_path / "set", count=10, size=64)
     broken = next((folder / "images").iterdir())
-    words = [sys.executable, "-c", RANK, str(folder), str(broken)]
+    words = ["-c", RANK, str(folder), str(broken)]
     port = str(20000 + (os.getpid() + time.time_ns()) % 20000)
     environment = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    ranks = [
-        subprocess.Popen(words, env={**environment, "RANK": str(rank)}, stdout=subprocess.PIPE, text=True)
-        for rank in (0, 1)
-    ]
+    ranks = [WarmProcess(words, tmp_path, {**environment, "RANK": str(rank)}) for rank in (0, 1)]
     first, second = (json.loads(process.communicate(timeout=120)[0]) for process in ranks)
     assert first[:2] == [[20, 8, 2], [0, 8, 2]]
     assert second[:2] == [[0, 8, 2], [0, 8, 2]]

@@ -19,6 +19,7 @@ from conftest import BUNDLE
 from monai.bundle import ConfigWorkflow, verify_net_in_out
 from monai.data import load_net_with_metadata
 from PIL import Image
+from requirement_lists import pinned
 
 from custom_networks import SGDNet, UserError
 from custom_networks.export import Exported, write_archive
@@ -150,10 +151,8 @@ def test_runs_with_its_own_copy_of_the_code(unzipped: Path, pictures: Path, tmp_
 
 def test_requirements_are_those_of_the_repository() -> None:
     metadata = json.loads((BUNDLE / "configs" / "metadata.json").read_text())
-    lines = (BUNDLE.parent / "requirements.txt").read_text().splitlines()
-    assert set(requirements(metadata).decode().splitlines()) == {
-        line for line in lines if "==" in line and line[0] != "#"
-    }
+    versions = pinned("requirements.txt").items()
+    assert set(requirements(metadata).decode().splitlines()) == {f"{name}=={version}" for name, version in versions}
 
 
 def test_torchscript_of_other_weights_is_refused(bundle: Path, tmp_path: Path) -> None:

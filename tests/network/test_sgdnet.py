@@ -34,6 +34,7 @@ VARIANTS = [
     {"local_input": "raw"},
     {"layer_scale_init": None},
     {"stitch_placement": "blocks"},
+    {"stitch_vit": False, "refinement": "none"},
 ]
 
 
@@ -73,7 +74,15 @@ def equal(maps, others):
     return all(torch.equal(a, b) for a, b in zip(maps, others, strict=True))
 
 
-@pytest.mark.parametrize("arguments", [{}, TOY, {**TOY, "stitch_placement": "blocks"}], ids=["paper", "toy", "blocks"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param({}, id="paper", marks=pytest.mark.slow),
+        pytest.param({"encoder_width": TOY["encoder_width"]}, id="paper's depths"),
+        pytest.param(TOY, id="toy"),
+        pytest.param({**TOY, "stitch_placement": "blocks"}, id="blocks"),
+    ],
+)
 def test_whole_network_equals_its_literal_recomputation(arguments):
     """All five maps and, through them, the gradient of every parameter."""
     torch.manual_seed(0)

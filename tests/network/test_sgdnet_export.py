@@ -1,5 +1,6 @@
 """Every way out of Python gives the numbers of the module itself."""
 
+import copy
 import io
 
 import numpy as np
@@ -45,8 +46,8 @@ def test_script(network, scripted, size):
 
 
 def test_script_of_a_training_network_gives_one_map(scripted, network):
-    assert isinstance(scripted.train()(torch.rand(1, 3, 64, 64)), torch.Tensor)
-    scripted.eval()
+    training = copy.deepcopy(scripted).train()  # a step in training moves the statistics of the batch norms
+    assert isinstance(training(torch.rand(1, 3, 64, 64)), torch.Tensor)
 
 
 @pytest.mark.parametrize(

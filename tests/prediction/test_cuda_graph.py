@@ -1,16 +1,21 @@
-"""CUDA graphs: the same result on a GPU, and going on without where none can be recorded."""
+"""CUDA graphs: the same result on a GPU, one graph a shape, and going on without where none holds."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
+from networks import toy_network
+from torch import Tensor
 
-from custom_networks import SGDNet
-from custom_networks.prediction.cuda_graph import CudaGraph
-from custom_networks.prediction.engine import Engine
+from custom_networks.prediction.cuda_graph import MOST, CudaGraph
+from custom_networks.prediction.engine import EngineJob, TorchEngine
+from custom_networks.prediction.maps import NetworkMaps
 from custom_networks.weights.normalization import ISIC
+
+Function = Callable[[Tensor], Tensor]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="here graphs can be recorded")
@@ -23,17 +28,57 @@ def test_without_a_gpu_it_warns_once_and_computes() -> None:
         assert doubled(torch.ones(3)).tolist() == [2, 2, 2]
 
 
+def test_each_shape_is_recorded_once_and_only_so_many() -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def recorded(function: Function, given: Tensor) -> Function:
+        shapes.append(tuple(given.shape))
+        return function
+
+    doubled = CudaGraph(lambda given: 2 * given, recorded)
+    for size in (2, 1, 2, *range(3, 3 + MOST), 1):
+        assert torch.equal(doubled(torch.ones(size, 3)), torch.full((size, 3), 2.0))
+    assert shapes == [(2, 3), (1, 3), (3, 3), (4, 3)]
+
+
+def test_a_graph_that_replays_the_first_batch_is_not_used() -> None:
+    """As one does that was captured on another device than its images lie on."""
+
+    def stuck(function: Function, given: Tensor) -> Function:
+        first = function(given)
+        return lambda _: first.clone()
+
+    doubled = CudaGraph(lambda given: 2 * given, stuck)
+    with pytest.warns(UserWarning, match=r"a replay differs from the network by .*; going on without"):
+        assert doubled(torch.tensor([1.0, 2.0])).tolist() == [2, 4]
+    assert doubled(torch.tensor([3.0, 5.0])).tolist() == [6, 10]
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("amp", [False, True])
-def test_replays_what_the_network_computes(amp: bool) -> None:
+@pytest.mark.parametrize("device", range(max(1, torch.cuda.device_count())))
+def test_replays_what_the_network_computes(amp: bool, device: int) -> None:
     torch.manual_seed(0)
-    images = [torch.randint(0, 256, (batch, 3, 64, 64), dtype=torch.uint8) for batch in (2, 2, 1)]
-    plain, replayed = (
-        Engine(SGDNet(), ISIC, "cuda", amp, "flips", edge=True, cuda_graphs=graphs) for graphs in (False, True)
-    )
-    replayed.network.load_state_dict(plain.network.state_dict())
+    images = [torch.randint(0, 256, (batch, 3, 64, 64), dtype=torch.uint8) for batch in (2, 2, 1, 1)]
+    job = EngineJob(toy_network().eval(), torch.device("cuda", device), amp, edge=True)
+    engine = TorchEngine(job)
+    plain, replayed = (NetworkMaps(engine, job, ISIC, "flips", cuda_graphs=graphs) for graphs in (False, True))
     for batch in images:
         assert torch.allclose(plain(batch), replayed(batch), atol=1e-5)
     assert isinstance(replayed.maps, CudaGraph)
-    assert replayed.maps.recording is not None
+    assert len(replayed.maps.replays) == 2
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_batches_under_way_do_not_mix() -> None:
+    """Copies overlap with computing: each batch keeps its own maps."""
+    torch.manual_seed(0)
+    job = EngineJob(toy_network().eval(), torch.device("cuda"), edge=True)
+    maps = NetworkMaps(TorchEngine(job), job, ISIC)
+    batches = [torch.randint(0, 256, (4, 3, 128, 128), dtype=torch.uint8) for _ in range(6)]
+    alone = [maps(batch).clone() for batch in batches]
+    started = [maps.start(batch) for batch in batches]
+    for one, expected in zip(started, alone, strict=True):
+        assert torch.allclose(one.get(), expected, atol=1e-5)

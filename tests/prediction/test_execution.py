@@ -7,6 +7,7 @@ import json
 import struct
 import zlib
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from prediction_fixtures import variant
 
 from custom_networks.data import formats
 from custom_networks.errors import UserError
+from custom_networks.files import sha256
 from custom_networks.prediction import SGDNetPredictor, reading
 from custom_networks.prediction.execution import Outcome, describe, execute
 from custom_networks.prediction.outputs import chosen_outputs
@@ -147,7 +149,7 @@ def test_run_again_does_only_what_is_missing(run: Run, images: Path, tmp_path: P
     assert (out / "deep" / "c.png").is_file()
     final = run("overlay,measurements")
     assert (final.done, final.skipped) == (0, 3)
-    assert {Path(row["image"]).name for row in rows(out, "measurements.csv")} <= {"a.png", "b.jpg", "c.tif"}
+    assert {Path(row["image"]).name for row in rows(out, "measurements.csv")} == {"a.png", "b.jpg", "c.tif"}
 
 
 def test_existing_files_stay_unless_asked(run: Run, tmp_path: Path) -> None:
@@ -328,3 +330,24 @@ def test_mistakes_are_one_sentence(
     assert len(err.strip().splitlines()) == 1
     assert sentence in err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_record_says_software_and_weights(
+    sgdnet: Callable[..., tuple[int, str, str]], pictures: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    """In the journal, that of an older version beside it, and for machines."""
+    words = ("predict", pictures, "--output", tmp_path, "--checkpoint", checkpoint, "--bundle_root", BUNDLE, "--json")
+    code, out, _ = sgdnet(*words)
+    told = json.loads(out)
+    assert code == 0
+    digest = sha256(checkpoint)
+    assert (told["software"]["sgdnet"], told["settings"]["checkpoint_sha256"]) == (version("sgdnet"), digest)
+    journal = tmp_path / "predict.jsonl"
+    first, *lines = journal.read_text().splitlines()
+    assert json.loads(first)["software"] == [told["software"]]
+    assert json.loads(first)["settings"]["checkpoint_sha256"] == digest
+    older = {"sgdnet": "0.0.1", "commit": None}
+    journal.write_text("\n".join([json.dumps({**json.loads(first), "software": [older]}), *lines, ""]))
+    next(tmp_path.glob("*.png")).unlink()
+    assert sgdnet(*words)[0] == 0
+    assert json.loads(journal.read_text().splitlines()[0])["software"] == [older, told["software"]]

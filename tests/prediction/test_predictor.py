@@ -59,7 +59,7 @@ def test_the_network_sees_exactly_what_the_bundle_shows_it(
     expected = load_source(BUNDLE, checkpoint, 64).prepare(wide)
     square = predictor.prepare(read_file(wide))
     assert isinstance(square, torch.Tensor)
-    np.testing.assert_array_equal((square.float() - predictor.engine.mean) / predictor.engine.std, expected)
+    np.testing.assert_array_equal((square.float() - predictor.maps.mean) / predictor.maps.std, expected)
 
 
 def test_paths_and_arrays_are_the_same(predictor: SGDNetPredictor, wide: Path) -> None:
@@ -70,6 +70,37 @@ def test_paths_and_arrays_are_the_same(predictor: SGDNetPredictor, wide: Path) -
     assert grey.mask.shape == (30, 20)
     with pytest.raises(UserError, match="is no image"):
         predictor(np.zeros((4, 5, 6, 7)))
+
+
+def test_many_images_come_back_in_order_in_batches(
+    predictor: SGDNetPredictor, pictures: Path, wide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths and arrays of several sizes from an iterator that is read no further than the batch at hand."""
+    files = sorted(pictures.iterdir())
+    given = [wide, np.asarray(Image.open(files[0]).convert("RGB")), str(files[1]), files[2], files[3]]
+    several = variant(predictor)
+    several.batch_size = 2
+    sizes, taken = [], []
+    compute = several.compute
+    monkeypatch.setattr(several, "compute", lambda batch: (sizes.append(len(batch)), compute(batch))[1])
+
+    def images():
+        for image in given:
+            taken.append(image)
+            yield image
+
+    results = several.predict(images())
+    found = [next(results)]
+    assert len(taken) == 2
+    found += results
+    assert sizes == [2, 2, 1]
+    for one, image in zip(found, given, strict=True):
+        alone = predictor(image)
+        assert one.mask.shape == alone.mask.shape
+        np.testing.assert_allclose(one.probability, alone.probability, atol=1e-4)
+    assert list(several.predict([])) == []
+    with pytest.raises(UserError, match="is no image"):
+        list(several.predict([files[0], np.zeros((4, 5, 6, 7))]))
 
 
 @pytest.mark.parametrize("mode", ["pad", "window"])

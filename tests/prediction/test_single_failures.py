@@ -17,7 +17,7 @@ from PIL import Image
 from pydicom import dcmread
 
 from custom_networks import files
-from custom_networks.prediction import SGDNetPredictor
+from custom_networks.prediction import SGDNetPredictor, journal
 
 Predict = Callable[..., tuple[int, str, str]]
 
@@ -127,14 +127,14 @@ def test_full_or_read_only_storage_ends_the_run_and_the_next_one_resumes(
 ) -> None:
     write = files.write_atomically
 
-    def fail_for_z(path: Path, content: Callable[[IO[bytes]], Any]) -> None:
+    def fail_for_z(path: Path, content: Callable[[IO[bytes]], Any], before: Callable[[Path], Any]) -> None:
         def fail(file: IO[bytes]) -> None:
             raise OSError(number, os.strerror(number))
 
-        write(path, fail if path.name == "z.png" else content)
+        write(path, fail if path.name == "z.png" else content, before)
 
     with monkeypatch.context() as patched:
-        patched.setattr(files, "write_atomically", fail_for_z)
+        patched.setattr(journal, "write_atomically", fail_for_z)
         code, out, err = predict("--num_workers", 1)
     assert code == 1
     assert out == ""

@@ -126,6 +126,19 @@ def test_colours_and_batches(predictor: SGDNetPredictor, pictures: Path, tmp_pat
         np.testing.assert_allclose(values[..., 1].T, picture, atol=2e-4)
 
 
+def test_pictures_beside_a_volume_keep_their_batches(
+    predictor: SGDNetPredictor, grey: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, picture in enumerate(sorted(pictures.iterdir())):
+        Image.open(picture).save(grey.parent / f"{'az'[number % 2]}{number}.png")
+    sizes, compute = [], predictor.compute
+    monkeypatch.setattr(predictor, "compute", lambda batch: (sizes.append(len(batch)), compute(batch))[1])
+    outcome = run(predictor, grey.parent, tmp_path / "out", batch_size=4)
+    assert outcome.done == 5
+    assert sizes == [4, 3]
+    assert outcome.clock.network <= outcome.clock.total
+
+
 def test_confidence_is_that_of_the_whole_volume(predictor: SGDNetPredictor, grey: Path, tmp_path: Path) -> None:
     """Slices without anything do not ask for a review: all voxels count together."""
     run(predictor, grey, tmp_path / "out")

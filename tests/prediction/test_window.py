@@ -9,13 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from monai.inferers import SlidingWindowInferer
+from numpy.typing import NDArray
 from torch import Tensor
 
-from custom_networks.prediction.window import predict_windows
+from custom_networks.prediction.window import blended_rows, predict_windows
 
 
 class Red:
     """In the network's place: the probability of a pixel is its redness, whatever the window."""
+
+    channels = ("probability", "edge")
 
     def __init__(self) -> None:
         self.windows = 0
@@ -33,6 +37,40 @@ def test_windows_blend_to_the_whole(size: tuple[int, int], batch_size: int) -> N
     maps = predict_windows(Red(), pixels, 64, batch_size=batch_size)  # type: ignore[arg-type]
     assert maps.shape == (2, size[1], size[0])
     torch.testing.assert_close(maps, torch.from_numpy(pixels.transpose(2, 1, 0)[:2] / 255).float(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.6])
+def test_the_blend_is_that_of_monai(overlap: float) -> None:
+    """Where windows disagree, each gives what MONAI's inferer gives it; begun in the middle, the rest is the same."""
+    side, image = 32, torch.rand(1, 3, 150, 117, generator=torch.Generator().manual_seed(0)).mul(255).to(torch.uint8)
+
+    def engine(windows: Tensor) -> Tensor:
+        return windows[:, :1].float() + windows[:, :1, :8, :8].float().mean((1, 2, 3), keepdim=True)
+
+    inferer = SlidingWindowInferer((side, side), 4, overlap, mode="gaussian")
+    expected = inferer(image.float(), engine)[0]
+    pixels = image[0].permute(2, 1, 0).numpy()
+    torch.testing.assert_close(predict_windows(engine, pixels, side, overlap, batch_size=3), expected)  # type: ignore[arg-type]
+
+    def cut(left: int, top: int) -> NDArray[np.uint8]:
+        return pixels[top : top + side, left : left + side]
+
+    rows = dict(blended_rows(engine, cut, (150, 117), side, overlap))  # type: ignore[arg-type]
+    for first in rows:
+        again = dict(blended_rows(engine, cut, (150, 117), side, overlap, first=first))  # type: ignore[arg-type]
+        assert list(again) == list(range(first, len(rows)))
+        assert all(torch.equal(again[number], rows[number]) for number in again)
+
+
+def test_what_every_window_leaves_out_is_zero() -> None:
+    def cut(left: int, top: int) -> NDArray[np.uint8] | None:
+        return None if left < 100 else np.full((64, 64, 3), 255, np.uint8)
+
+    red = Red()
+    maps = torch.cat([maps for _, maps in blended_rows(red, cut, (300, 100), 64)], -1)  # type: ignore[arg-type]
+    assert red.windows == 2 * 3
+    assert (maps[:, :144] == 0).all()
+    assert (maps[:, 144:] == 1).all()
 
 
 def test_scale_saves_windows_and_keeps_the_size() -> None:

@@ -309,7 +309,7 @@ def test_hundreds_of_malformed_files_are_one_sentence_each(received: Path) -> No
     generator = np.random.default_rng(0)
     texts: list[tuple[str, bytes]] = []
     count = len(list(numbers(original)))
-    for index in generator.permutation(count)[:60]:
+    for index in generator.permutation(count)[:40]:
         changed = json.loads(json.dumps(original))
         container, key = list(numbers(changed))[index]
         if isinstance(container, dict) and generator.random() < 0.3:
@@ -324,12 +324,12 @@ def test_hundreds_of_malformed_files_are_one_sentence_each(received: Path) -> No
         texts.append(("summary.json", json.dumps({**original, key: [original[key]]}).encode()))
     for name in ("summary.json", "per_image.csv", "training/settings.json", "training/metrics.csv"):
         content = (received / name).read_bytes()
-        texts += [(name, content[: int(len(content) * share)]) for share in generator.random(8)]
+        texts += [(name, content[: int(len(content) * share)]) for share in generator.random(5)]
         texts += [
             (name, odd)
             for odd in (b"", b"\0" * 50, b"\xff\xfe\x00", b"[" * 100_000, b'{"a":' * 100_000, b"null", b"[]", b"3")
         ]
-        for _ in range(12):
+        for _ in range(8):
             noisy = bytearray(content)
             for place in generator.integers(len(noisy), size=8):
                 noisy[place] = generator.integers(256)
@@ -350,6 +350,6 @@ def test_hundreds_of_malformed_files_are_one_sentence_each(received: Path) -> No
             refused.append(str(error))
         finally:
             (received / name).write_bytes(kept[name])
-    assert len(texts) > 300
-    assert len(refused) > 150
+    assert len(texts) > 250
+    assert len(refused) > 120
     assert not [each for each in refused if "\n" in each or not re.search(r"\.json|\.csv|\.npz|received", each)]

@@ -74,6 +74,7 @@ def test_the_page_is_whole_and_needs_nothing_else(evaluated: Path, tmp_path: Pat
     text = output.read_text(encoding="utf-8")
     page = Page(text)
     assert page.open == []
+    assert {link[:1] for link in page.links} == {"#", "d"}
     assert all(link.startswith(("#", "data:")) for link in page.links)
     assert {link[1:] for link in page.links if link.startswith("#")} <= page.ids
     assert not re.search(r"https?://", text)

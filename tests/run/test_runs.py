@@ -6,17 +6,15 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from conftest import BUNDLE, bundle_command, run_python
 from mlflow.tracking import MlflowClient
 from networks import TOY_OVERRIDES
+from warm_process import WarmProcess
 
 KNOBS = {"max_epochs": 4, "ema_decay": 0.9, "clip_norm": 0.5, "warmup_epochs": 2, "val_interval": 3, "fold": 1}
 FIGURES = {"loss", "edge", "learning_rate", "val_mean_dice", "val_hd95"}
@@ -34,20 +32,19 @@ def rows(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def start(words: list[str]) -> subprocess.Popen[str]:
+def start(words: list[str]) -> WarmProcess:
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    output: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([sys.executable, *words], cwd=BUNDLE, env=environment, **output)
+    return WarmProcess(words, BUNDLE, environment)
 
 
-def wait_for_epoch(folder: Path, process: subprocess.Popen[str]) -> Path:
+def wait_for_epoch(folder: Path, process: WarmProcess) -> Path:
     """Wait until the process has a `last.pt`; returns the folder of its run."""
     deadline = time.monotonic() + 200
     while True:
         found = list((folder / "runs").glob("*/last.pt"))
         if found:
             return found[0].parent
-        assert process.poll() is None, process.communicate()[0][-2000:]
+        assert process.poll() is None, process.communicate()[1][-2000:]
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -64,8 +61,8 @@ def pair(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pair")
     processes = [start(toy_command(folder, dataset, **KNOBS)) for _ in range(2)]
     for process in processes:
-        output = process.communicate(timeout=240)[0]
-        assert process.returncode == 0, output[-3000:]
+        output = process.communicate(timeout=240)
+        assert process.returncode == 0, output[1][-3000:]
     return folder
 
 
@@ -100,7 +97,7 @@ def test_a_killed_run_resumes_with_its_own_settings_as_if_never_interrupted(
     refused = run_python([*bundle, "--batch_size", "16"])
     assert refused.returncode == 1
     assert refused.stderr.splitlines()[-1].startswith("Error: --batch_size 16: the run to resume has 4;")
-    resumed = run_python(bundle)
+    resumed = run_python(bundle, cold=True)
     assert resumed.returncode == 0, resumed.stderr[-2000:]
     whole = next((pair / "runs").iterdir())
     for ours, theirs in zip(rows(run), rows(whole), strict=True):

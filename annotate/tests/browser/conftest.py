@@ -12,17 +12,15 @@ import numpy as np
 import pytest
 import torch
 from annotator import Annotator
-from networks import TOY
+from networks import TOY, toy_network
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from server_process import Server
 from torch import nn
 from toy_weights import write_record
 
-from custom_networks import SGDNet
 from custom_networks.data.phantoms import write_phantoms
 from custom_networks.network.interactive import InteractiveSGDNet
-from custom_networks.weights.normalization import ISIC
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -40,14 +38,10 @@ def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Untrained weights of two classes that say they were trained at 64 x 64 pixels."""
     path = tmp_path_factory.mktemp("two_classes") / "model.pt"
     torch.manual_seed(0)
-    torch.save(SGDNet(out_channels=3).state_dict(), path)
-    about = {
-        "normalization": ISIC.as_dict(),
-        "classes": {"1": "lesion", "2": "ink"},
-        "settings": {"image_size": 64},
-        "metrics": {"val_mean_dice": 0.5},
-    }
-    path.with_suffix(".json").write_text(json.dumps(about))
+    network = toy_network(out_channels=3)
+    torch.save(network.state_dict(), path)
+    classes = {"1": "lesion", "2": "ink"}
+    write_record(path, network, classes=classes, image_size=64, metrics={"val_mean_dice": 0.5})
     return path
 
 

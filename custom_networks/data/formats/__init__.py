@@ -6,7 +6,8 @@ all see the same pixels and numbers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from custom_networks.data.datalist import LABEL_KINDS
-from custom_networks.data.formats import dicom, nifti
+from custom_networks.data.formats import dicom, dicom_volumes, nifti, slides
 from custom_networks.data.images import (
     WIDE_MODES,
     binary,
@@ -33,12 +34,12 @@ from custom_networks.data.pairing import EXTENSIONS
 from custom_networks.errors import UserError, nearest
 from custom_networks.files import PathLike
 
-__all__ = ["KINDS", "Opened", "Slice", "Spacing", "read", "stem", "stored_image"]
+__all__ = ["KINDS", "Opened", "Slice", "Spacing", "read", "stem", "stored_image", "stored_volume"]
 
 KINDS = ("image", *LABEL_KINDS)
 Spacing = tuple[float, float]  # millimetres between rows and between columns
 Slice = nifti.Slice
-_EXTENSIONS = (*nifti.EXTENSIONS[::-1], *dicom.EXTENSIONS, *EXTENSIONS)
+_EXTENSIONS = (*nifti.EXTENSIONS[::-1], *dicom.EXTENSIONS, *slides.EXTENSIONS, *EXTENSIONS)
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,27 @@ def stored_image(path: PathLike, data: bytes | None = None, at: Slice | None = N
     if picture.mode in WIDE_MODES:
         return _wide(np.asarray(upright(picture)), path, found)
     return Opened(to_rgb(picture), None, found.mode, found.transparent, found.turned)
+
+
+def stored_volume(paths: Sequence[Path]) -> list[Opened]:
+    """Read the frames of a DICOM file, or the slices of a series in the order of their positions, as `stored_image`.
+
+    Args:
+        paths: one file of several frames, or the files of a series.
+
+    Returns:
+        The frames or slices; those of grey of more than 8 bits have one depth, which holds them all.
+
+    Raises:
+        UserError: as `stored_image`, and where the files are no volume.
+    """
+    pictures = dicom_volumes.read_series(paths) if len(paths) > 1 else dicom_volumes.read_frames(paths[0])
+    opened = [Opened(picture, spacing, picture.mode) for picture, spacing in pictures]
+    if pictures[0][0].mode not in WIDE_MODES:
+        return [replace(one, image=one.image.convert("RGB")) for one in opened]
+    wide = [_wide(np.asarray(one.image), paths[0], one) for one in opened]
+    depth = max(one.depth or 0 for one in wide)
+    return [replace(one, depth=depth) for one in wide]
 
 
 def _wide(values: NDArray, path: PathLike, found: Opened) -> Opened:

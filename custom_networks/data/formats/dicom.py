@@ -1,4 +1,4 @@
-"""DICOM pictures of one frame, colour or grey, and DICOM SEG masks."""
+"""DICOM pictures, colour or grey, and DICOM SEG masks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"
 
 
 @contextmanager
-def _told(path: PathLike) -> Iterator[None]:
+def told(path: PathLike) -> Iterator[None]:
     """Tell what pydicom and highdicom raise, nearly anything, of a file whose elements are missing or contradict."""
     try:
         yield
@@ -62,7 +62,7 @@ def read_header(path: PathLike) -> Dataset:
     Raises:
         UserError: when the file is missing or no DICOM.
     """
-    return _read(path, stop_before_pixels=True)
+    return read_dataset(path, stop_before_pixels=True)
 
 
 def is_segmentation(path: PathLike) -> bool:
@@ -99,23 +99,41 @@ def read_dicom_image(path: PathLike) -> tuple[Image.Image, tuple[float, float] |
         UserError: when the file is missing, damaged, holds no picture or several frames, or is compressed in a way for
             which no decoder is installed.
     """
-    with _told(path):
-        dataset = _read(path)
-        values = _pixels(dataset, path)
-        if dataset.PhotometricInterpretation == "PALETTE COLOR":
-            from pydicom.pixels import apply_color_lut
+    with told(path):
+        dataset = read_dataset(path)
+        return shown(read_pixels(dataset, path), dataset), spacing_of(dataset)
 
-            values = apply_color_lut(values, dataset)
-        if values.ndim == 3:
-            bits = 8 * values.itemsize if dataset.PhotometricInterpretation == "PALETTE COLOR" else dataset.BitsStored
-            values = values if bits == 8 else np.rint(values / (2**bits - 1) * 255)
-            return Image.fromarray(values.astype(np.uint8)), _spacing(dataset)
-        if _is_plain(dataset) and dataset.BitsStored == 16 and dataset.PhotometricInterpretation == "MONOCHROME2":
-            return Image.fromarray(values.astype(np.uint16)), _spacing(dataset)
-        shown = _window(values, dataset)
-        if dataset.PhotometricInterpretation == "MONOCHROME1":
-            shown = 255 - shown
-        return Image.fromarray(np.rint(shown).astype(np.uint8)), _spacing(dataset)
+
+def shown(values: np.ndarray, dataset: Dataset, extremes: tuple[float, float] | None = None) -> Image.Image:
+    """Bring stored values to what `read_dicom_image` gives.
+
+    Args:
+        values: (H, W) or (H, W, 3) of a frame.
+        dataset: that says how they are shown.
+        extremes: rescaled values that become black and white where no window is declared; None takes the frame's own.
+    """
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        from pydicom.pixels import apply_color_lut
+
+        values = apply_color_lut(values, dataset)
+    if values.ndim == 3:
+        bits = 8 * values.itemsize if dataset.PhotometricInterpretation == "PALETTE COLOR" else dataset.BitsStored
+        values = values if bits == 8 else np.rint(values / (2**bits - 1) * 255)
+        return Image.fromarray(values.astype(np.uint8))
+    if _is_plain(dataset) and dataset.BitsStored == 16 and dataset.PhotometricInterpretation == "MONOCHROME2":
+        return Image.fromarray(values.astype(np.uint16))
+    levels = _window(values, dataset, extremes)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        levels = 255 - levels
+    return Image.fromarray(np.rint(levels).astype(np.uint8))
+
+
+def rescaled_range(values: np.ndarray, dataset: Dataset) -> tuple[float, float]:
+    """Smallest and largest value of a frame after the modality rescale."""
+    from pydicom.pixels import apply_modality_lut
+
+    levels = apply_modality_lut(values, dataset) if values.ndim == 2 else values
+    return float(levels.min()), float(levels.max())
 
 
 def read_dicom_levels(path: PathLike) -> tuple[Image.Image, tuple[float, float] | None]:
@@ -130,15 +148,15 @@ def read_dicom_levels(path: PathLike) -> tuple[Image.Image, tuple[float, float] 
     Raises:
         UserError: as `read_dicom_image`; for colours and for negative values.
     """
-    dataset = _read(path)
-    values = _pixels(dataset, path)
+    dataset = read_dataset(path)
+    values = read_pixels(dataset, path)
     if values.ndim == 3:
         raise UserError(f"{path}: the mask is coloured; save it as grey, 0 for background")
     if values.min() < 0:
         raise UserError(f"{path}: the mask has negative values; save it as grey, 0 for background")
     picture = Image.fromarray(values.astype(np.uint8 if values.max() <= 255 else np.uint16))
     picture.filename = str(path)  # type: ignore[attr-defined]  # for later messages, as PIL sets it
-    return picture, _spacing(dataset)
+    return picture, spacing_of(dataset)
 
 
 def read_segmentation(path: PathLike, image_uid: str = "") -> tuple[np.ndarray, tuple[float, float] | None]:
@@ -155,15 +173,15 @@ def read_segmentation(path: PathLike, image_uid: str = "") -> tuple[np.ndarray, 
     Raises:
         UserError: when the file is damaged, refers to other images only, or has several frames of one segment.
     """
-    with _told(path):
-        dataset = _read(path)
-        frames = _pixels(dataset, path, several=True)
+    with told(path):
+        dataset = read_dataset(path)
+        frames = read_pixels(dataset, path, several=True)
         frames = frames if frames.ndim == 3 else frames[None]
         groups = list(dataset.get("PerFrameFunctionalGroupsSequence", [])) or [Dataset()] * len(frames)
         sources = [_frame_sources(group) for group in groups]
         mine = [i for i, uids in enumerate(sources) if not image_uid or not uids or image_uid in uids]
         if not mine and image_uid in references(dataset):
-            return np.zeros(frames.shape[1:], np.uint16), _spacing(dataset)
+            return np.zeros(frames.shape[1:], np.uint16), spacing_of(dataset)
         if not mine:
             raise UserError(f"{path}: drawn on other images than its partner; pair it with the image that it refers to")
         if dataset.SegmentationType == "LABELMAP":
@@ -173,25 +191,26 @@ def read_segmentation(path: PathLike, image_uid: str = "") -> tuple[np.ndarray, 
         if len({numbers[i] for i in mine}) < len(mine):
             raise UserError(f"{path}: several frames of one segment; save a SEG of one frame a segment for each image")
         if dataset.SegmentationType == "LABELMAP":
-            return frames[mine[0]], _spacing(dataset)
+            return frames[mine[0]], spacing_of(dataset)
         least = dataset.MaximumFractionalValue / 2 if dataset.SegmentationType == "FRACTIONAL" else 1
         labels = np.zeros(frames.shape[1:], np.uint16)
         for i in sorted(mine, key=lambda i: numbers[i]):
             labels[frames[i] >= least] = numbers[i]
-        return labels, _spacing(dataset)
+        return labels, spacing_of(dataset)
 
 
-def _read(path: PathLike, **options: Any) -> Dataset:
+def read_dataset(path: PathLike, **options: Any) -> Dataset:
+    """Read a file, with options of `dcmread`; raises UserError when it is missing or no DICOM."""
     check_regular(path)
     try:
-        with _told(path), warnings.catch_warnings():
+        with told(path), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return dcmread(path, **options)
     except InvalidDicomError:
         raise UserError(f"{path}: not a DICOM file; replace it, or give it the extension of its format") from None
 
 
-def _pixels(dataset: Dataset, path: PathLike, several: bool = False) -> np.ndarray:
+def read_pixels(dataset: Dataset, path: PathLike, several: bool = False) -> np.ndarray:
     """Decoded values: (H, W) or (H, W, 3) of one frame, with `several` also (frames, H, W)."""
     try:
         from pydicom.pixels import get_decoder, pixel_array  # new in pydicom 3
@@ -219,7 +238,7 @@ def _pixels(dataset: Dataset, path: PathLike, several: bool = False) -> np.ndarr
             f"{path}: compressed as {syntax.name}, for which no decoder is installed; `pip install pylibjpeg "
             "pylibjpeg-libjpeg pylibjpeg-openjpeg`, or export it uncompressed"
         )
-    with _told(path), warnings.catch_warnings():
+    with told(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pixel_array(dataset)
 
@@ -231,7 +250,7 @@ def _is_plain(dataset: Dataset) -> bool:
     return not dataset.PixelRepresentation and not rescaled and not any(dataset.get(name) for name in said)
 
 
-def _window(values: np.ndarray, dataset: Dataset) -> np.ndarray:
+def _window(values: np.ndarray, dataset: Dataset, extremes: tuple[float, float] | None) -> np.ndarray:
     """Grey levels 0..255, as float, of stored values (H, W)."""
     from highdicom.pixels import apply_voi_window  # takes a second to import
     from pydicom.pixels import apply_modality_lut, apply_voi
@@ -254,7 +273,7 @@ def _window(values: np.ndarray, dataset: Dataset) -> np.ndarray:
             _tell_unknown(function)
             function = _LINEAR
         return apply_voi_window(levels, float(centres[0]), float(widths[0]), function, output_range=(0, 255))
-    low, high = float(levels.min()), float(levels.max())
+    low, high = extremes or (float(levels.min()), float(levels.max()))
     return (levels - low) / (high - low or 1.0) * 255
 
 
@@ -263,7 +282,7 @@ def _tell_unknown(function: str) -> None:
     logger.warning("DICOM window of the unknown function %s: shown as LINEAR", function)
 
 
-def _spacing(dataset: Dataset) -> tuple[float, float] | None:
+def spacing_of(dataset: Dataset) -> tuple[float, float] | None:
     """Millimetres between rows and columns, of the picture or of what all frames share."""
     shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
     for place in (dataset, *(shared[0].get("PixelMeasuresSequence") or [])):

@@ -1,6 +1,7 @@
 from .case import PredictedCase as PredictedCase
 from .case import Volume as Volume
 from .registry import IMAGE_OUTPUTS as IMAGE_OUTPUTS
+from .registry import SLIDE_OUTPUTS as SLIDE_OUTPUTS
 from .registry import TABLE_OUTPUTS as TABLE_OUTPUTS
 from .registry import chosen_outputs as chosen_outputs
 from .registry import follows_objects as follows_objects

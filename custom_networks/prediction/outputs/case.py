@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -82,13 +82,15 @@ class Volume:
         source: its file.
         name: of its files below the output folder, without ending.
         slices: each a case of its own.
-        axis: of the array along which they are counted.
+        axis: of the array of NIfTI along which they are counted.
+        series: files of a DICOM series.
     """
 
     source: Path
     name: str
     slices: list[PredictedCase]
     axis: int
+    series: Sequence[Path] = ()
 
     @property
     def confidence(self) -> float:

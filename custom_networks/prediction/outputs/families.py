@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from custom_networks.data.formats import dicom, nifti
+from custom_networks.data.formats import dicom, nifti, slides
 from custom_networks.errors import UserError
 
-PICTURE, NIFTI, DICOM = "picture", "nifti", "dicom"
+PICTURE, NIFTI, DICOM, SLIDE = "picture", "nifti", "dicom", "slide"
 LARGEST = 65535
 
 
@@ -22,7 +23,9 @@ def family(path: Path) -> str:
     """Tell the family of an image file."""
     if nifti.is_nifti(path):
         return NIFTI
-    return DICOM if dicom.is_dicom(path) else PICTURE
+    if dicom.is_dicom(path):
+        return DICOM
+    return SLIDE if slides.is_slide(path) else PICTURE
 
 
 def png(values: NDArray) -> bytes:
@@ -34,10 +37,27 @@ def png(values: NDArray) -> bytes:
 
 def probability_png(values: NDArray[np.floating]) -> bytes:
     """Encode (H, W) values from 0 to 1 as a PNG of 16 bits, 65535 being 1."""
+    return png(probability_levels(values))
+
+
+def probability_levels(values: NDArray[np.floating]) -> NDArray[np.uint16]:
+    """Bring (H, W) values from 0 to 1 to 16 bits, 65535 being 1."""
     levels = np.empty(values.shape, np.uint16)
     for row, line in enumerate(values):  # row by row: a large map is not copied in float
         levels[row] = np.rint(np.clip(line, 0, 1) * LARGEST)
-    return png(levels)
+    return levels
+
+
+def pages(maps: Sequence[NDArray]) -> bytes:
+    """Encode maps (H, W) as the pages of a TIFF, each as `grid_file` encodes one for a picture."""
+    import tifffile
+
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        for values in maps:
+            page = probability_levels(values) if values.dtype.kind == "f" else values
+            file.write(page, compression="zlib", photometric="minisblack", metadata=None, software="SGD-Net")
+    return buffer.getvalue()
 
 
 def nifti_like(source: Path, values: NDArray, axis: int = 0) -> bytes:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from custom_networks.data.formats import Spacing
 from custom_networks.prediction.objects import Object
 from custom_networks.prediction.outputs.case import PredictedCase, Volume
 from custom_networks.prediction.polygons import rings
+from custom_networks.prediction.tracing import Region
 
 
 def geojson_file(case: PredictedCase) -> bytes:
@@ -23,6 +29,41 @@ def geojson_volume(volume: Volume) -> bytes:
 def _collection(features: list[dict[str, Any]]) -> bytes:
     numbered = [{"type": "Feature", "id": number, **feature} for number, feature in enumerate(features, start=1)]
     return json.dumps({"type": "FeatureCollection", "features": numbered}).encode()
+
+
+def write_traced(
+    path: Path,
+    regions: Iterable[Region],
+    enlargement: tuple[float, float],
+    spacing: Spacing | None,
+    names: Mapping[int, str],
+) -> None:
+    """Write the regions of a slide, one at a time.
+
+    Args:
+        path: the file.
+        regions: of its mask.
+        enlargement: pixels of level 0 that a pixel of the mask has, across and down.
+        spacing: millimetres a pixel of level 0; None where unknown.
+        names: of the classes; empty for one without a name.
+    """
+    pixel = enlargement[0] * enlargement[1]
+    with path.open("w", encoding="utf-8") as file:
+        file.write('{"type": "FeatureCollection", "features": [')
+        for number, region in enumerate(regions, start=1):
+            rings = [np.round(ring * enlargement, 2).tolist() for ring in region.rings]
+            area: dict[str, float] = {"area_px": round(region.area * pixel, 2)}
+            if spacing is not None:
+                area["area_um2"] = round(region.area * pixel * spacing[0] * spacing[1] * 1e6, 3)
+            named = {"class": region.category, "classification": {"name": names[region.category]}} if names else {}
+            feature = {
+                "type": "Feature",
+                "id": number,
+                "geometry": {"type": "Polygon", "coordinates": rings},
+                "properties": {"object": number, **named, **area},
+            }
+            file.write(("" if number == 1 else ",") + "\n" + json.dumps(feature))
+        file.write("]}\n")
 
 
 def _features(case: PredictedCase, **more: Any) -> list[dict[str, Any]]:

@@ -16,17 +16,18 @@ from custom_networks.prediction.outputs.coco import coco_file, coco_rows
 from custom_networks.prediction.outputs.families import (
     DICOM,
     NIFTI,
+    SLIDE,
     family,
     grid_file,
     nifti_like,
     numbers,
+    pages,
     png,
 )
 from custom_networks.prediction.outputs.geojson import geojson_file, geojson_volume
 from custom_networks.prediction.outputs.overlay import overlay_file, overlay_volume
 from custom_networks.prediction.outputs.segmentation import segmentation_file
 from custom_networks.prediction.outputs.tables import measurement_rows, measurements_file
-from custom_networks.prediction.reading import is_volume
 
 Row = dict[str, Any]
 OF_CLASS = "probability_"  # with the number of a class
@@ -37,13 +38,13 @@ class ImageOutput:
     """A file for each image.
 
     Attributes:
-        ending: of the file, after the image's name.
+        ending: of the file, after the image's name; told its path and whether it is a volume.
         encode: makes its bytes.
         encode_volume: makes them of a volume.
         of_objects: whether it lists objects, which are others once instances are asked for.
     """
 
-    ending: Callable[[Path], str]
+    ending: Callable[[Path, bool], str]
     encode: Callable[[PredictedCase], bytes]
     encode_volume: Callable[[Volume], bytes]
     of_objects: bool = False
@@ -79,18 +80,38 @@ def encode_mask(case: PredictedCase) -> bytes:
 
 
 def _volume_of(values: Callable[[PredictedCase], NDArray]) -> Callable[[Volume], bytes]:
-    """Encode a map of all slices as one NIfTI volume."""
-    return lambda volume: nifti_like(volume.source, np.stack([values(one) for one in volume.slices]), volume.axis)
+    """Encode a map of all slices as one NIfTI volume, or of DICOM as pages of a TIFF."""
+
+    def encode(volume: Volume) -> bytes:
+        maps = [values(one) for one in volume.slices]
+        return pages(maps) if family(volume.source) == DICOM else nifti_like(volume.source, np.stack(maps), volume.axis)
+
+    return encode
 
 
-def _mask_ending(path: Path) -> str:
-    return {DICOM: ".dcm", NIFTI: ".nii.gz"}.get(family(path), ".png")
+def encode_mask_volume(volume: Volume) -> bytes:
+    """Encode the masks of all slices: NIfTI, or DICOM SEG that refers to the frames or files that they are of."""
+    if family(volume.source) != DICOM:
+        return _volume_of(lambda case: case.classes)(volume)
+    first = volume.slices[0]
+    classes = np.stack([one.classes for one in volume.slices])
+    return segmentation_file(volume.source, classes, first.names, codes=first.codes, series=volume.series)
+
+
+def _mask_ending(path: Path, volume: bool) -> str:
+    return {DICOM: ".dcm", NIFTI: ".nii.gz", SLIDE: ".tif"}.get(family(path), ".png")
+
+
+def _map_ending(path: Path, volume: bool) -> str:
+    """Ending of a map: TIFF of slides and of the frames of DICOM volumes."""
+    of = family(path)
+    return ".nii.gz" if of == NIFTI else ".tif" if of == SLIDE or volume else ".png"
 
 
 def _grid(what: str, values: Callable[[PredictedCase], NDArray]) -> ImageOutput:
     """Describe the output of a map (H, W) on the image's own grid."""
     return ImageOutput(
-        lambda path: f"_{what}.nii.gz" if family(path) == NIFTI else f"_{what}.png",
+        lambda path, volume: f"_{what}{_map_ending(path, volume)}",
         lambda case: grid_file(case.source, values(case)),
         _volume_of(values),
     )
@@ -103,16 +124,17 @@ def _given(values: NDArray[np.float32] | None, case: PredictedCase, what: str) -
 
 
 IMAGE_OUTPUTS: dict[str, ImageOutput] = {
-    "mask": ImageOutput(_mask_ending, encode_mask, _volume_of(lambda case: case.classes)),
+    "mask": ImageOutput(_mask_ending, encode_mask, encode_mask_volume),
     "probability": _grid("probability", lambda case: case.prediction.probability),
     "edge": _grid("edge", lambda case: _given(case.prediction.edge, case, "edge")),
     "uncertainty": _grid("uncertainty", lambda case: _given(case.prediction.uncertainty, case, "uncertainty")),
     "instances": _grid("instances", lambda case: numbers(case.source, case.labels)),
     "overlay": ImageOutput(
-        lambda path: "_overlay.tif" if is_volume(path) else "_overlay.jpg", overlay_file, overlay_volume
+        lambda _, volume: "_overlay.tif" if volume else "_overlay.jpg", overlay_file, overlay_volume
     ),
-    "geojson": ImageOutput(lambda path: ".geojson", geojson_file, geojson_volume, of_objects=True),
+    "geojson": ImageOutput(lambda *_: ".geojson", geojson_file, geojson_volume, of_objects=True),
 }
+SLIDE_OUTPUTS = ("mask", "probability", "geojson")
 TABLE_OUTPUTS: dict[str, TableOutput] = {
     "coco": TableOutput("coco.json", coco_rows, coco_file),
     "measurements": TableOutput("measurements.csv", measurement_rows, measurements_file),

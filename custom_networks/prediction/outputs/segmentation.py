@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from custom_networks.data.formats.dicom_volumes import ordered
 from custom_networks.errors import UserError
 from custom_networks.prediction.outputs.coco import LESION
+from custom_networks.prediction.outputs.frame_positions import (
+    complete_thickness,
+    give_positions,
+    has_positions,
+    take_positions,
+)
 from custom_networks.weights.segments import LESION_CODE, SegmentCode
 
 ALGORITHM = "SGD-Net"
@@ -24,14 +31,16 @@ def segmentation_file(
     names: Mapping[int, str],
     algorithm_type: str = "AUTOMATIC",
     codes: Mapping[int, SegmentCode] | None = None,
+    series: Sequence[Path] = (),
 ) -> bytes:
     """Encode a mask as DICOM SEG, binary, with a segment for each class.
 
     Args:
         source: the DICOM image.
-        classes: (H, W), of its rows and columns, 0 being background.
+        classes: (H, W), of its rows and columns, 0 being background; (N, H, W) of several frames or a series.
         names: of the classes; empty for one without a name.
         codes: what the classes are; one that is not named is a lesion.
+        series: all files of a series, `source` being one of them, whose slices `classes` has in the order of positions.
         algorithm_type: AUTOMATIC, SEMIAUTOMATIC (a prediction corrected by hand) or MANUAL.
 
     Returns:
@@ -69,9 +78,14 @@ def segmentation_file(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            images = [dcmread(path) for path in (ordered(series) if series else (source,))]
+            positioned = len(images) > 1 or int(images[0].get("NumberOfFrames") or 1) == 1 or has_positions(images[0])
+            if not positioned:
+                give_positions(images[0])
+            complete_thickness(images)
             segmentation = hd.seg.Segmentation(
-                source_images=[dcmread(source)],
-                pixel_array=np.ascontiguousarray(classes)[None],
+                source_images=images,
+                pixel_array=np.ascontiguousarray(classes if classes.ndim == 3 else classes[None]),
                 segmentation_type="BINARY",
                 segment_descriptions=segments,
                 series_instance_uid=generate_uid(),
@@ -85,6 +99,8 @@ def segmentation_file(
                 content_label="SGDNET",
                 omit_empty_frames=bool(classes.any()),
             )
+            if not positioned:
+                take_positions(segmentation)
             segmentation.save_as(buffer)
     except (AttributeError, KeyError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]

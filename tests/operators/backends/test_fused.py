@@ -37,7 +37,7 @@ def test_in_the_interpreter():
     child = subprocess.run(
         [sys.executable, "-m", "pytest", __file__, *options, "-W", "error::RuntimeWarning"],
         cwd=Path(__file__).parents[3],
-        env={**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
     )

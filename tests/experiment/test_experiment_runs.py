@@ -1,0 +1,171 @@
+"""`sgdnet experiment` on real trainings of a toy network: what is done, resumed, failed, and told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from networks import TOY
+
+from custom_networks.data.phantoms import write_phantoms
+from custom_networks.run.record import read_metrics
+from custom_networks.run.tracking import open_store
+
+Run = Callable[..., tuple[int, str, str]]
+KNOBS = {"image_size": 64, "batch_size": 4, "num_workers": 0, "learning_rate": "1e-3"}
+NETWORK = {f"network_def#{name}": list(value) if isinstance(value, tuple) else value for name, value in TOY.items()}
+
+
+def write_plan(folder: Path, epochs: int, *rows: dict[str, object], **more: object) -> Path:
+    path = folder / "toy.yaml"
+    knobs = {**KNOBS, **NETWORK, "max_epochs": epochs}
+    path.write_text(json.dumps({"title": "Toy", "knobs": knobs, "rows": rows, **more}))  # JSON is YAML
+    return path
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_phantoms(tmp_path_factory.mktemp("experiment") / "set", count=10, size=64)
+
+
+def test_a_failed_row_stops_no_other_and_what_is_done_is_not_done_again(
+    sgdnet: Run, phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    broken = {"name": "broken", "knobs": {"loss#edge_weight": -1}}
+    plan = write_plan(tmp_path, 1, broken, {"name": "Full", "published": {"dice": 91.41}}, reference="Full")
+    words = ("experiment", plan, "--dataset_dir", phantoms)
+    code, out, err = sgdnet(*words, "--dry_run", "true")
+    assert code == 0
+    assert "broken_fold0_seed0: would fail, SGDNetLoss: edge_weight must be 0 or more" in out
+    assert "full_fold0_seed0: about" in out
+    assert not (tmp_path / "experiments").exists()
+
+    code, out, err = sgdnet(*words)
+    assert code == 2
+    assert "broken_fold0_seed0: failed, SGDNetLoss: edge_weight must be 0 or more, got -1" in err
+    assert "1 of 2 runs done, 1 failed" in out
+    folder = tmp_path / "experiments" / "toy"
+    run = folder / "runs" / "full_fold0_seed0"
+    assert not (run / "last.pt").exists()  # done: only the weights are kept
+    client = open_store(f"sqlite:///{folder / 'runs' / 'mlflow.db'}")
+    child = client.get_run((run / "mlflow_run_id.txt").read_text().strip())
+    parent = client.get_run(child.data.tags["mlflow.parentRunId"])
+    assert (parent.info.run_name, parent.info.status) == ("Toy", "FAILED")  # a row of it failed
+    before = (run / "model.pt").stat().st_mtime_ns
+    run.rename(run.with_name("another_name"))  # it is known by its settings
+    write_plan(tmp_path, 1, {"name": "Full", "published": {"dice": 91.41}}, reference="Full")
+    code, out, err = sgdnet(*words)
+    assert code == 0
+    assert "1 runs, 1 done already" in out
+    assert (run.with_name("another_name") / "model.pt").stat().st_mtime_ns == before
+    assert not run.exists()
+
+    code, out, err = sgdnet("table", plan, "--json")
+    cells = {(each["row"], each["metric"]): each for each in json.loads(out)["cells"]}
+    summary = json.loads((folder / "evaluations" / "full_fold0_seed0" / "validation" / "summary.json").read_text())
+    assert cells["Full", "dice"]["mean"] == pytest.approx(summary["metrics"]["dice"]["mean"])
+    code, out, err = sgdnet("report", plan)
+    assert code == 1
+    assert "run both first" in err
+
+    code, out, err = sgdnet(*words, "--image_size", 128)
+    assert code == 1
+    assert "--image_size" in err
+    other = write_phantoms(tmp_path / "other", count=6, size=64)
+    code, out, err = sgdnet("experiment", plan, "--dataset_dir", other)
+    assert code == 1
+    assert "other data" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--fold", 1), "belongs to each run"),
+        (("--budget", "soon"), "must be a time"),
+        (("--test", "ph2"), "must be a short name"),
+        (("--max_epoch", 3), "max_epochs"),
+    ],
+)
+def test_mistakes(sgdnet: Run, tmp_path: Path, words: tuple[object, ...], said: str) -> None:
+    plan = write_plan(tmp_path, 1, {"name": "A"})
+    code, _, err = sgdnet("experiment", plan, "--output_dir", tmp_path / "out", *words)
+    assert code == 1
+    assert said in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_whose_overlay_is_missing(sgdnet: Run, tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, 1, {"name": "A", "overlays": ["ablations/res2nett.json"]})
+    code, _, err = sgdnet("experiment", plan, "--output_dir", tmp_path / "out")
+    assert code == 1
+    assert "res2nett.json" in err
+
+
+def test_a_table_of_nothing_says_what_to_do(sgdnet: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = write_plan(tmp_path, 1, {"name": "A"})
+    code, _, err = sgdnet("table", plan)
+    assert code == 1
+    assert "sgdnet experiment" in err
+
+
+def command(plan: Path, phantoms: Path, folder: Path, *more: str) -> list[str]:
+    words = ["experiment", str(plan), "--dataset_dir", str(phantoms), "--output_dir", str(folder), "--tracking_uri", ""]
+    return [sys.executable, "-m", "custom_networks.cli", *words, *more]
+
+
+@pytest.mark.slow
+def test_killed_in_a_run_it_goes_on_to_the_same_figures(phantoms: Path, tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, 6, {"name": "A"}, {"name": "B", "knobs": {"learning_rate": 0.002}})
+    subprocess.run(command(plan, phantoms, tmp_path / "whole"), check=True, capture_output=True)
+    process = subprocess.Popen(
+        command(plan, phantoms, tmp_path / "killed"), start_new_session=True, stdout=subprocess.DEVNULL
+    )
+    last = tmp_path / "killed" / "runs" / "b_fold0_seed0" / "last.pt"
+    deadline = time.monotonic() + 240
+    while not last.is_file() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert last.is_file()
+    subprocess.run(command(plan, phantoms, tmp_path / "killed"), check=True, capture_output=True)
+    for name in ("a_fold0_seed0", "b_fold0_seed0"):
+        rows = [read_metrics(tmp_path / each / "runs" / name / "metrics.csv") for each in ("whole", "killed")]
+        for row in (row for run in rows for row in run):
+            row.pop("images_per_second")
+        assert rows[0] == rows[1]
+        tables = [
+            tmp_path / each / "evaluations" / name / "validation" / "per_image.csv" for each in ("whole", "killed")
+        ]
+        assert tables[0].read_bytes() == tables[1].read_bytes()
+
+
+@pytest.mark.slow
+def test_a_clusters_killed_worker_loses_no_row(phantoms: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    plan = write_plan(
+        tmp_path, 3, *({"name": name, "knobs": {"clip_norm": 1.0 + at}} for at, name in enumerate("ABCD"))
+    )
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1", silence_logs=50
+    ) as cluster:
+        folder = tmp_path / "out"
+        process = subprocess.Popen(
+            command(plan, phantoms, folder, "--cluster", cluster.scheduler_address), stdout=subprocess.PIPE, text=True
+        )
+        deadline = time.monotonic() + 240
+        while not list(folder.glob("runs/*/config.json")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(next(iter(cluster.workers.values())).process.pid, signal.SIGKILL)
+        out, _ = process.communicate(timeout=500)
+    assert process.returncode == 0, out
+    assert "4 of 4 runs done" in out
+    assert len(list(folder.glob("evaluations/*/validation/summary.json"))) == 4
