@@ -7,10 +7,11 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -202,22 +203,53 @@ def lock_file(
 
 
 def remove_unfinished(folder: Path, names: Iterable[str] | None = None) -> None:
-    """Remove what `write_atomically` left behind where its process was killed; what is being written stays.
+    """Remove what a killed process left of `write_atomically` and `unfinished_folder`; what is being written stays.
 
     Args:
         folder: may be missing.
-        names: of the files that were to be written; None for all.
+        names: of the files that were to be written; None for all files, and no folders.
     """
     starts = None if names is None else {name[:32] for name in names}
     for path in folder.iterdir() if folder.is_dir() else ():
         match = _UNFINISHED.fullmatch(path.name)
-        if match is None or (starts is not None and match[1] not in starts) or path.is_symlink():
+        if match is None or (starts is not None and match[1] not in starts):
             continue
-        with suppress(OSError, UserError), open_regular(path) as file:
-            lock = _locked(file.fileno(), wait=False)
+        with suppress(OSError):
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode) and not (names is not None and stat.S_ISDIR(status.st_mode)):
+                continue
+            opened = os.open(path, os.O_RDONLY)
+            lock = _locked(opened, wait=False)
+            os.close(opened)
             if lock >= 0:
-                path.unlink()
+                shutil.rmtree(path) if stat.S_ISDIR(status.st_mode) else path.unlink()
                 os.close(lock)
+
+
+@contextmanager
+def unfinished_folder(path: Path) -> Iterator[Path]:
+    """Make a folder beside a file that is to be written, which is removed at the end, with what killed ones left.
+
+    Args:
+        path: the file.
+
+    Yields:
+        The folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(path.parent, [path.name])
+    folder, lock = unfinished(path), -1
+    folder.mkdir()
+    try:
+        if sys.platform != "win32":
+            opened = os.open(folder, os.O_RDONLY)
+            lock = _locked(opened)
+            os.close(opened)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if lock >= 0:
+            os.close(lock)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from custom_networks import UserError
-from custom_networks.files import lock_file, open_regular, remove_unfinished, sha256, write_atomically
+from custom_networks.files import (
+    lock_file,
+    open_regular,
+    remove_unfinished,
+    sha256,
+    unfinished_folder,
+    write_atomically,
+)
 
 
 @pytest.fixture(params=[0o022, 0o077, 0o002])
@@ -94,6 +101,20 @@ def test_what_another_process_writes_is_not_removed(tmp_path: Path) -> None:
         other.communicate(b"\n")
     assert [each.name for each in tmp_path.iterdir()] == ["a.png"]
     assert path.read_bytes() == b"all"
+
+
+def test_the_folder_that_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from custom_networks.files import unfinished_folder\n"
+        "with unfinished_folder(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'half').write_bytes(b'half'); os.kill(os.getpid(), 9)"
+    )
+    path = tmp_path / "a.ts"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    with unfinished_folder(path) as mine, unfinished_folder(path) as other:
+        assert sorted(tmp_path.iterdir()) == sorted([mine, other])
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_but_files_is_removed(tmp_path: Path) -> None:
