@@ -178,7 +178,7 @@ def _flags() -> Iterator[BadCommand]:
             if not argument.position:
                 misspelt = f"{flag}{flag[-1]}x"
                 yield BadCommand(verb, f"{misspelt}, misspelt", (misspelt, "1"), misspelt)
-        for name, values in RANGES[verb].items():
+        for name, values in RANGES.get(verb, {}).items():
             for value in values:
                 word = value if name == "tracking_uri" else name.split("#")[-1]
                 yield BadCommand(verb, f"--{name} {value}", _given(verb, name, value), word)
@@ -248,8 +248,8 @@ def _in_its_place(verb: str, make: Callable[[Path], Any]) -> Spoil:
 
 def _outputs() -> Iterator[BadCommand]:
     for verb in GOOD:
-        if verb == "annotate":
-            continue
+        if verb in ("annotate", "experiment", "table"):
+            continue  # they write beside their input, or nothing on the stage
         flag = output_flag(verb)
         name = _made(Path(), verb).name
         yield BadCommand(verb, "output read-only", (), "made", read_only=True)
@@ -605,5 +605,27 @@ def _renamed(name: str) -> Spoil:
     return lambda root: (root / "set").rename(root / name)
 
 
-BAD = [*_flags(), *_places(), *_outputs(), *_weights(), *_runs(), *_journals(), *_images(), *_lists()]
+PLANS = {
+    "no YAML": "title: [",
+    "a list": "- a\n- b\n",
+    "without rows": "title: T\n",
+    "of no rows": "title: T\nrows: []\n",
+    "of a misspelt key": "title: T\nrowz: []\nrows: [{name: A}]\n",
+    "of a row twice": "title: T\nrows: [{name: A}, {name: A}]\n",
+    "of an unknown reference": "title: T\nrows: [{name: A}]\nreference: C\n",
+    "nested 10,000 deep": "[" * 10_000,
+}
+
+
+def _plans() -> Iterator[BadCommand]:
+    for verb in ("experiment", "table"):
+        for name, spoil in _damaged("plan.yaml").items():
+            yield BadCommand(verb, f"plan {name}", (), "plan.yaml", spoil)
+        for name, text in PLANS.items():
+            spoil = lambda root, text=text: (root / "plan.yaml").write_text(text)  # noqa: E731
+            yield BadCommand(verb, f"plan {name}", (), "plan.yaml", spoil)
+    yield BadCommand("table", "nothing was run", (), "out/made")
+
+
+BAD = [*_flags(), *_places(), *_outputs(), *_weights(), *_runs(), *_plans(), *_journals(), *_images(), *_lists()]
 assert len({(bad.verb, bad.name) for bad in BAD}) == len(BAD)

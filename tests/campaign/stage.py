@@ -29,13 +29,24 @@ _GOOD = {
     "compare": "eval1 again --resamples 100 --output_dir out/made",
     "folds": "eval0 eval1 --output_dir out/made",
     "report": "eval0 --output out/made.html",
+    "experiment": f"plan.yaml {_DATA} --dry_run true --output_dir out/made " + shlex.join(TOY_WORDS),
+    "table": "plan.yaml --output_dir out/made",
     "export": f"--format torchscript {_WEIGHTS} --output out/made.ts",
     "package": f"{_WEIGHTS} --output out/made.zip",
     "annotate": f"--studies set {_WEIGHTS} --device cpu --port 0 --score false",
 }
 GOOD = {verb: [verb, *shlex.split(words)] for verb, words in _GOOD.items()}
-"""A command of each verb that works on the stage."""
-POSITIONAL = {"prepare": 2, "check": 1, "predict": 1, "compare": 2, "folds": 2, "report": 1}
+"""A command of each verb that works on the stage; that of `table` waits for an experiment that has run."""
+POSITIONAL = {
+    "prepare": 2,
+    "check": 1,
+    "predict": 1,
+    "compare": 2,
+    "folds": 2,
+    "report": 1,
+    "experiment": 1,
+    "table": 1,
+}
 """How many words of a verb's command name its input without a flag."""
 
 
@@ -55,6 +66,7 @@ def build(root: Path) -> Path:
         main(words_with("predict", "--output", "predicted"))
         shutil.copytree("eval1", "again")
         shutil.rmtree("bundle/cache", ignore_errors=True)
+        Path("plan.yaml").write_text("title: T\nrows:\n  - {name: A, knobs: {max_epochs: 1}}\n  - {name: B}\n")
         Path(OUT).mkdir()
     return root
 

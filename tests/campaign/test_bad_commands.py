@@ -78,13 +78,13 @@ def test_every_verb_has_bad_commands() -> None:
 def test_the_good_commands_work(stage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(stage)
     for verb, words in GOOD.items():
-        if verb == "annotate":
-            continue  # serves until it is stopped
+        if verb in ("annotate", "table"):
+            continue  # one serves until it is stopped, the other prints what has run
         shutil.rmtree(OUT)
         Path(OUT).mkdir()
         outcome = attempt(lambda words=words: main(list(words)))  # type: ignore[misc]
         assert (outcome.code, outcome.trace) == (0, ""), (verb, outcome)
-        assert list(Path(OUT).iterdir()), verb
+        assert list(Path(OUT).iterdir()) or "--dry_run" in words, verb
 
 
 @pytest.mark.parametrize("bad", list(rows()))
