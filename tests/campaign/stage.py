@@ -57,7 +57,7 @@ def build(root: Path) -> Path:
     shutil.copy(REPOSITORY / "bundle" / "LICENSE", root / "bundle" / "LICENSE")
     with contextlib.chdir(root), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         main(words_with("phantoms", "--count", "6", "--output_dir", "set"))
-        main(words_with("prepare", "--output", "prepared"))
+        main(words_with("prepare", "--output", "prepared", "--near_duplicates", "false"))
         for fold in ("0", "1"):
             shutil.rmtree("run", ignore_errors=True)
             shutil.rmtree("weights", ignore_errors=True)
