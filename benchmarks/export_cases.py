@@ -46,7 +46,7 @@ def in_torch(network: torch.nn.Module) -> Run:
 
 
 def truth_of(paths: list[str], masks: Path | None, side: int) -> list[Images] | None:
-    """Read the masks of the images, (1, 1, X, Y) of 0 and 1 at the network's size; None without a folder."""
+    """Read the masks of the images, (1, X, Y) of 0 and 1 at the network's size; None without a folder."""
     if masks is None:
         return None
     found = []
@@ -55,17 +55,17 @@ def truth_of(paths: list[str], masks: Path | None, side: int) -> list[Images] | 
         if name is None:
             raise UserError(f"{masks}: no mask for {Path(path).name}; put it there")
         mask = Image.open(name).convert("L").resize((side, side), Image.Resampling.NEAREST)
-        found.append((np.asarray(mask).T > 127).astype(np.float32)[None, None])
+        found.append((np.asarray(mask).T > 127).astype(np.float32)[None])
     return found
 
 
-def score(run: Run, inputs: list[Images], expected: list[Images], truth: list[Images] | None) -> Row:
+def score(run: Run, inputs: list[Images], expected: list[Images], truth: list[Images] | None, threshold: float) -> Row:
     """Compare masks with those of float32 PyTorch, and with the truth."""
-    got = [probabilities(run(image)) for image in inputs]
-    scores = [dice(one, other) for one, other in zip(got, expected, strict=True)]
+    got = [probabilities(run(image))[0] for image in inputs]
+    scores = [dice(one, other, threshold) for one, other in zip(got, expected, strict=True)]
     row: Row = {"dice": statistics.mean(scores), "min_dice": min(scores)}
     if truth is not None:
-        row["truth_dice"] = statistics.mean(dice(one, other) for one, other in zip(got, truth, strict=True))
+        row["truth_dice"] = statistics.mean(dice(one, other, threshold) for one, other in zip(got, truth, strict=True))
     return row
 
 
@@ -80,7 +80,8 @@ def opened(
         label, row = f"{name}, {precision}", {"name": name, "precision": precision}
         try:
             output = folder / precision / FORMATS[name].name
-            written = export_model(BUNDLE, name, source.checkpoint, output, precision, calibration, source.image_size)
+            words = (name, source.checkpoint, output, precision, calibration, source.image_size)
+            written = export_model(BUNDLE, *words, least_mean_dice=0, least_dice=0)  # the row has the figures
             runs[label] = FORMATS[name].open(written.files[0], settings.threads)
             row["mb"] = sum(path.stat().st_size for path in written.files) / 1e6
             row |= {KEPT: written.metadata[KEPT]} if KEPT in written.metadata else {}
@@ -121,14 +122,14 @@ def run(
     source = load_source(BUNDLE, checkpoint, image_size)
     paths = spread(listed_images(images), 3 if settings.quick else count)
     inputs = [source.prepare(path)[None] for path in paths]
-    expected = [probabilities(in_torch(source.network)(image)) for image in inputs]
+    expected = [probabilities(in_torch(source.network)(image))[0] for image in inputs]
     truth = truth_of(paths, Path(masks) if masks else None, source.image_size)
     with tempfile.TemporaryDirectory() as folder:
         runs, rows = opened(source, settings, Path(folder), Path(calibration or images), formats)
         for row in rows:
             label = BASELINE if row["name"] == BASELINE else f"{row['name']}, {row['precision']}"
             if label in runs:
-                row |= score(runs[label], inputs, expected, truth)
+                row |= score(runs[label], inputs, expected, truth, source.threshold)
         side = timed_size or source.image_size
         image = np.asarray(torch.nn.functional.interpolate(torch.from_numpy(inputs[0]), (side, side), mode="bilinear"))
         timed = {label: run for label, run in runs.items() if side == source.image_size or _takes_any_size(label)}

@@ -17,9 +17,18 @@ session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]
 about = json.loads(session.get_modelmeta().custom_metadata_map["metadata"])
 before, after = about["preprocessing"], about["output"]
 
-picture = ImageOps.exif_transpose(Image.open(source)).convert("RGB")
-side = before["size"]
-small = np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR), np.float32)
+picture = ImageOps.exif_transpose(Image.open(source))
+if picture.mode[0] in "IF":  # 16 bits or floating point: what is white becomes 255
+    values, depths = np.asarray(picture), before["bit_depth"] or (8, 10, 12, 14, 16)
+    whites = (1, 255) if picture.mode == "F" else [2**depth - 1 for depth in np.atleast_1d(depths)]
+    white = next((white for white in whites if 0 <= values.min() <= values.max() <= white), None)
+    if white is None:
+        sys.exit(f"{source}: values above white")
+    picture = Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
+elif picture.has_transparency_data:
+    picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
+bands, side = picture.convert("RGB").split(), (before["size"], before["size"])
+small = np.stack([band.convert("F").resize(side, Image.Resampling.BILINEAR) for band in bands], -1).round()
 image = ((small - np.float32(before["mean"])) / np.float32(before["std"])).transpose(2, 1, 0)[None]  # (1, 3, x, y)
 
 logits = session.run([after["name"]], {about["input"]["name"]: image})[0][0].transpose(0, 2, 1)  # (class, y, x)

@@ -18,10 +18,19 @@ network = torch.jit.load(model, map_location="cpu", _extra_files=extra).eval()
 about = json.loads(extra["metadata.json"])
 before, after = about["preprocessing"], about["output"]
 
-picture = ImageOps.exif_transpose(Image.open(source)).convert("RGB")
-side = before["size"]
-small = picture.resize((side, side), Image.Resampling.BILINEAR)
-pixels = (torch.tensor(np.asarray(small)) - torch.tensor(before["mean"])) / torch.tensor(before["std"])
+picture = ImageOps.exif_transpose(Image.open(source))
+if picture.mode[0] in "IF":  # 16 bits or floating point: what is white becomes 255
+    values, depths = np.asarray(picture), before["bit_depth"] or (8, 10, 12, 14, 16)
+    whites = (1, 255) if picture.mode == "F" else [2**depth - 1 for depth in np.atleast_1d(depths)]
+    white = next((white for white in whites if 0 <= values.min() <= values.max() <= white), None)
+    if white is None:
+        sys.exit(f"{source}: values above white")
+    picture = Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
+elif picture.has_transparency_data:
+    picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
+bands, side = picture.convert("RGB").split(), (before["size"], before["size"])
+small = np.stack([band.convert("F").resize(side, Image.Resampling.BILINEAR) for band in bands], -1).round()
+pixels = (torch.from_numpy(small) - torch.tensor(before["mean"])) / torch.tensor(before["std"])
 
 with torch.no_grad():
     logits = network(pixels.permute(2, 1, 0)[None])[0].mT  # (class, y, x)

@@ -21,7 +21,7 @@ from custom_networks.configuration.inference import TrainedSource, load_source
 from custom_networks.errors import UserError
 from custom_networks.export.torchscript import open_
 from custom_networks.export.verify import check, compare
-from custom_networks.files import write_atomically
+from custom_networks.files import remove_unfinished, write_atomically
 from custom_networks.weights.network import network_arguments
 from custom_networks.weights.reading import record_of
 from custom_networks.weights.record import VERSION
@@ -85,7 +85,7 @@ def check_script(path: Path, source: TrainedSource) -> None:
     """Raise UserError where a TorchScript file was made of other weights."""
     image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0)).numpy()
     try:
-        check(compare(open_(path, 1), source.network, [image], any_size=True), "float32")
+        check(compare(open_(path, 1), source.network, [image], True, source.threshold), "float32")
     except (UserError, RuntimeError):
         raise UserError(
             f"{path}: not made of {source.checkpoint}; make it again with `sgdnet export --format torchscript "
@@ -156,5 +156,6 @@ def write_archive(
             sums = [f"{add(archive, name, files[name])}  {name}\n" for name in sorted(files)]
             add(archive, CHECKSUMS, "".join(sums).encode())
 
+    remove_unfinished(path.parent, [path.name])
     write_atomically(path, write)
     return path

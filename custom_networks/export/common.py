@@ -6,10 +6,11 @@ Symbols: B batch, X and Y the two sides of the image as the bundle reads it, x (
 from __future__ import annotations
 
 import importlib.util
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -30,6 +31,27 @@ Metadata = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class DiceLimits:
+    """What Dice between a file's masks and those of PyTorch in float32 passes.
+
+    Attributes:
+        mean: over the images, at least.
+        worst: of each image, at least.
+
+    Raises:
+        UserError: for one that is not from 0 to 1.
+    """
+
+    mean: float = 0.99
+    worst: float = 0.95
+
+    def __post_init__(self) -> None:
+        for flag, value in (("--least_mean_dice", self.mean), ("--least_dice", self.worst)):
+            if not 0 <= value <= 1:
+                raise UserError(f"{flag} {value}: must be from 0 to 1, such as 0.95")
+
+
+@dataclass(frozen=True)
 class ExportJob:
     """One export.
 
@@ -38,7 +60,9 @@ class ExportJob:
         precision: one of `PRECISIONS`.
         image_size: side of the square the weights were trained on, pixels.
         metadata: to be written into the file; int8 adds the stages it left alone.
-        calibration: normalised images (3, X, Y) that set the ranges of int8; empty for other precisions.
+        calibration: normalised images (3, X, Y) that int8 is made with; empty for other precisions.
+        threshold: probability from which a pixel is foreground.
+        limits: of Dice that int8 is made to keep.
         edge: whether the edge logits follow those of the classes; ONNX and OpenVINO alone.
     """
 
@@ -47,6 +71,8 @@ class ExportJob:
     image_size: int
     metadata: Metadata
     calibration: Sequence[Images] = field(default_factory=tuple)
+    threshold: float = 0.5
+    limits: DiceLimits = field(default_factory=DiceLimits)
     edge: bool = False
 
 
@@ -87,6 +113,21 @@ def require(packages: Sequence[str], what: str) -> None:
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(f"{what}: needs {' and '.join(missing)}; run `pip install {' '.join(missing)}`")
+
+
+def write_whole(path: Path, save: Callable[[IO[bytes]], object]) -> None:
+    """Write what a library saves by way of memory: PyTorch's own writer ends the process on a full disk.
+
+    Args:
+        path: the file.
+        save: writes into what it is given.
+
+    Raises:
+        OSError: where the file cannot be written.
+    """
+    memory = io.BytesIO()
+    save(memory)
+    path.write_bytes(memory.getbuffer())
 
 
 def example(job: ExportJob) -> torch.Tensor:

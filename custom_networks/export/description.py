@@ -48,9 +48,12 @@ def describe(source: TrainedSource, name: str, precision: str, sizes: str) -> Me
             "sizes": f"x = y = {side}" if sizes == "fixed" else f"x and y: {sizes}",
         },
         "preprocessing": {
-            "colour": "RGB, 0 to 255, upright as EXIF says",
-            **({} if source.bit_depth is None else {"grey_in_16_bits": f"values * 255 / {2**source.bit_depth - 1}"}),
-            "resize": f"to {side} x {side} pixels, bilinear, anti-aliased as Pillow does it, rounded to whole numbers",
+            "colour": "RGB, 0 to 255, upright as EXIF says, transparent parts on white",
+            "bit_depth": source.bit_depth,
+            "grey_in_16_bits": "values * 255 / (2^bit_depth - 1); without bit_depth the least of 8, 10, 12, 14 and 16 "
+            "that holds the image's values",
+            "resize": f"to {side} x {side} pixels, bilinear, anti-aliased as Pillow does it on floating-point bands, "
+            "rounded to whole numbers once",
             "size": side,
             "mean": list(source.normalization.mean),
             "std": list(source.normalization.std),

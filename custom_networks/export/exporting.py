@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from custom_networks.configuration.inference import TrainedSource, load_source
-from custom_networks.data.phantoms import write_phantoms
+from custom_networks.configuration.inference import load_source
 from custom_networks.errors import UserError, nearest
-from custom_networks.export.common import KEPT, PRECISIONS, ExportJob, Format, Images, Metadata, require
+from custom_networks.export.common import KEPT, PRECISIONS, DiceLimits, ExportJob, Format, Metadata, require
 from custom_networks.export.description import describe
-from custom_networks.export.images import listed_images, spread
+from custom_networks.export.images import images_to_verify, listed_images, spread
 from custom_networks.export.registry import FORMATS
 from custom_networks.export.verify import Agreement, check, compare
-
-VERIFIED_IMAGES = 3
+from custom_networks.files import unfinished_folder
 
 
 @dataclass(frozen=True)
@@ -27,12 +24,14 @@ class Exported:
     Attributes:
         files: the file, and those that belong to it.
         agreement: with PyTorch.
+        verified_on: how many images of which kind, in words.
         metadata: inside the file.
         remains: what is left to do elsewhere, "" where nothing is.
     """
 
     files: tuple[Path, ...]
     agreement: Agreement
+    verified_on: str
     metadata: Metadata
     remains: str = ""
 
@@ -41,7 +40,7 @@ class Exported:
         lines = [
             f"{self.files[0]}: {self.metadata['format']}, {self.metadata['precision']}, {size:.1f} MB, "
             f"{self.metadata['input']['sizes']}",
-            f"verified against PyTorch on {VERIFIED_IMAGES} images: {self.agreement}",
+            f"verified against PyTorch on {self.verified_on}: {self.agreement}",
         ]
         if KEPT in self.metadata:
             lines.insert(1, f"in floating point: {', '.join(self.metadata[KEPT]) or 'what is no convolution'}")
@@ -79,15 +78,6 @@ def place(output: str | Path | None, bundle_root: Path, format_: Format, overwri
     return path
 
 
-def images_to_verify(source: TrainedSource, paths: list[str]) -> list[Images]:
-    """Prepare three images: of those given, else drawn phantoms."""
-    if len(paths) >= VERIFIED_IMAGES:
-        return [source.prepare(path) for path in spread(paths, VERIFIED_IMAGES)]
-    with tempfile.TemporaryDirectory() as folder:
-        write_phantoms(folder, count=VERIFIED_IMAGES, size=source.image_size)
-        return [source.prepare(path) for path in listed_images(Path(folder) / "images")]
-
-
 def export_model(
     bundle_root: str | Path,
     format: str = "onnx",
@@ -97,6 +87,9 @@ def export_model(
     calibration: str | Path | None = None,
     image_size: int | None = None,
     overwrite: bool = False,
+    validation: str | Path | None = None,
+    least_mean_dice: float = DiceLimits.mean,
+    least_dice: float = DiceLimits.worst,
 ) -> Exported:
     """Export trained weights, and compare the file with PyTorch before it is put in its place.
 
@@ -106,9 +99,12 @@ def export_model(
         checkpoint: weights; None takes the bundle's `models/model.pt`.
         output: the file; None puts it beside the bundle's weights.
         precision: "float32", "float16", "bfloat16" or "int8".
-        calibration: folder or datalist of images; int8 needs it, and three of them verify the file.
+        calibration: folder or datalist of images, which int8 needs.
         image_size: side in pixels, a multiple of 64; None takes the training's.
         overwrite: whether a file that is there may be replaced.
+        validation: folder or datalist of images that verify the file, see `images_to_verify`.
+        least_mean_dice: between the masks of the file and of PyTorch in float32, mean over these images.
+        least_dice: the same of each image.
 
     Returns:
         What was written and how far it agrees.
@@ -121,26 +117,28 @@ def export_model(
     require(format_.packages, f"--format {format}")
     if precision == "int8" and calibration is None:
         raise UserError("--precision int8: needs --calibration, a folder or datalist with some 32 images like yours")
+    limits = DiceLimits(least_mean_dice, least_dice)
     source = load_source(bundle_root, checkpoint, image_size)
     paths = listed_images(calibration) if calibration is not None else []
-    images = images_to_verify(source, paths)
-    samples = tuple(source.prepare(name) for name in spread(paths)) if precision == "int8" else ()
+    calibrated = spread(paths) if precision == "int8" else []
+    verification = images_to_verify(source, validation, paths, calibrated)
+    samples = tuple(source.prepare(name) for name in calibrated)
     metadata = describe(source, format, precision, format_.sizes)
-    job = ExportJob(source.network, precision, source.image_size, metadata, samples)
+    job = ExportJob(source.network, precision, source.image_size, metadata, samples, source.threshold, limits)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-            written = Path(folder) / path.name
+        with unfinished_folder(path) as folder:
+            written = folder / path.name
             format_.write(job, written)
             run = format_.open(written, torch.get_num_threads())
-            agreement = compare(run, source.network, images, format_.any_size)
-            check(agreement, precision)
+            agreement = compare(run, source.network, verification.images, format_.any_size, source.threshold)
+            check(agreement, precision, limits, verification.names)
             del run  # lets go of the file, which Windows would not rename otherwise
-            parts = sorted(Path(folder).iterdir(), key=lambda part: part.name == path.name)  # the named file last
+            parts = sorted(folder.iterdir(), key=lambda part: part.name == path.name)  # the named file last
             files = tuple(part.replace(path.with_name(part.name)) for part in parts)
     except OSError as error:
         raise UserError(
             f"{path}: cannot be written ({error.strerror or error}); free some space or give another --output"
         ) from error
     remains = format_.remains(path, metadata) if format_.remains else ""
-    return Exported(files[::-1], agreement, metadata, remains)
+    return Exported(files[::-1], agreement, str(verification), metadata, remains)

@@ -60,7 +60,7 @@ def write(job: ExportJob, path: Path) -> None:
     """Trace, quantise where asked for, describe."""
     trace(job, path, DTYPES.get(job.precision, torch.float32))
     if job.precision == "int8":
-        job.metadata[KEPT] = quantise(path, job.calibration, INPUT)
+        job.metadata[KEPT] = quantise(path, job, INPUT)
     describe(path, job.metadata)
 
 

@@ -26,10 +26,13 @@ def write(job: ExportJob, path: Path) -> None:
     graph = path.with_suffix(".onnx")
     trace(job, graph, torch.float32)
     if job.precision == "int8":
-        job.metadata[KEPT] = quantise(graph, job.calibration, INPUT, float_outputs=True)
-    model = openvino.convert_model(str(graph))
+        job.metadata[KEPT] = quantise(graph, job, INPUT, float_outputs=True)
+    model = openvino.Core().read_model(str(graph))  # unlike convert_model, it sends no figures of its use anywhere
     model.set_rt_info(json.dumps(job.metadata), PLACE)
-    openvino.save_model(model, str(path), compress_to_fp16=job.precision in ("float16", "bfloat16"))
+    try:
+        openvino.save_model(model, str(path), compress_to_fp16=job.precision in ("float16", "bfloat16"))
+    except RuntimeError as error:  # of C++ streams, which do not tell why
+        raise OSError("the disk did not take all of it") from error
     graph.unlink()
 
 

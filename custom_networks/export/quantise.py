@@ -1,7 +1,8 @@
 """Post-training quantisation to int8: convolutions, which are nearly all of the work, with ranges from real images.
 
 Not every stage bears rounding: what the first blocks round, all that follow inherit. Each stage is therefore quantised
-alone, and those that change the probabilities most stay in floating point, worst first, until the masks agree.
+alone, and those that change the probabilities most stay in floating point, worst first, until the masks agree on images
+that no range was taken from.
 
 Weights have 7 bits. Processors without VNNI add two products of 8 bits in 16 bits, which saturates and changes the
 masks; with 7 bits it cannot, so that a file gives the same masks on all of them, whichever it was made on.
@@ -21,19 +22,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from custom_networks.export.common import Images
+from custom_networks.export.common import DiceLimits, ExportJob, Images
 from custom_networks.export.verify import dice, probabilities
 
 OPERATORS = ["Conv", "Relu"]
 """A ReLU becomes the lower end of its convolution's output range: all 256 steps are spent on what it lets through."""
 HEADROOM = 1.5
 """How much wider ranges are than what calibration saw: clipping another camera's maps costs more than coarser steps."""
-AGREEMENT = 0.99
-"""Dice to float32, mean over images of the calibration, from which no further stage is kept in floating point."""
-MOST_KEPT = 4
-"""Stages kept in floating point at most; beyond, int8 has little left to speed up."""
-PROBES, CHECKS = 4, 16
-"""Images that rank the stages, and that the masks are compared on."""
+SHARE = 0.5
+"""Part of what `DiceLimits` allow that may be used up here; the rest is for other images, and for bfloat16 around."""
+PROBES = 4
+"""Images that rank the stages."""
+CONTROL = 4
+"""Every so many of the calibration images, one controls the masks and sets no range."""
 CHILDREN = ("encoder", "dual_attention", "reduce", "sge", "refine", "decoder", "heads")
 
 
@@ -139,50 +140,59 @@ class Quantiser:
 
 
 def segment(graph: Any, images: Sequence[Images], name: str) -> list[Images]:
-    """Run a graph, (3, X, Y) to probabilities (1, classes, X, Y), image by image."""
+    """Run a graph, (3, X, Y) to probabilities (classes, X, Y), image by image."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return [probabilities(session.run(None, {name: image[None]})[0]) for image in images]
+    return [probabilities(session.run(None, {name: image[None]})[0])[0] for image in images]
 
 
 def choose(
-    stages: Collection[str], run: Callable[[Collection[str], int], list[Images]], exact: list[Images]
+    stages: Collection[str],
+    run: Callable[[Collection[str], int], list[Images]],
+    exact: list[Images],
+    limits: DiceLimits,
+    threshold: float,
 ) -> list[str]:
     """Choose the stages that stay in floating point.
 
     Args:
         stages: all that can be quantised.
-        run: gives the probabilities of so many images, first come first, with the stages named kept.
+        run: gives the probabilities (classes, X, Y) of so many images, first come first, with the stages named kept.
         exact: the probabilities in float32.
+        limits: of Dice between the masks, mean and worst.
+        threshold: probability from which a pixel is foreground.
 
     Returns:
-        The stages that change the probabilities most when quantised alone, worst first: as few as let the masks
-        reach `AGREEMENT`, `MOST_KEPT` at most.
+        The stages that change the probabilities most when quantised alone, worst first: as few as let the masks keep
+        `SHARE` of the way from the limits to 1; all but the least harmful one where that is never reached.
     """
+    mean, worst = (1 - SHARE * (1 - limit) for limit in (limits.mean, limits.worst))
 
     def damage(stage: str) -> float:
         got = run([other for other in stages if other != stage], PROBES)
         return float(np.mean([np.abs(one - other).mean() for one, other in zip(got, exact, strict=False)]))
 
-    def agreement(kept: Collection[str]) -> float:
-        return float(np.mean([dice(one, other) for one, other in zip(run(kept, len(exact)), exact, strict=True)]))
+    def agrees(kept: Collection[str]) -> bool:
+        got = run(kept, len(exact))
+        scores = [dice(one, other, threshold) for one, other in zip(got, exact, strict=True)]
+        return float(np.mean(scores)) >= mean and min(scores) >= worst
 
-    if agreement([]) >= AGREEMENT:
+    if agrees([]):
         return []
-    worst = sorted(stages, key=damage, reverse=True)[:MOST_KEPT]
-    return next((worst[:count] for count in range(1, len(worst)) if agreement(worst[:count]) >= AGREEMENT), worst)
+    ranked = sorted(stages, key=damage, reverse=True)[:-1]
+    return next((ranked[:count] for count in range(1, len(ranked)) if agrees(ranked[:count])), ranked)
 
 
-def quantise(path: Path, calibration: Sequence[Images], name: str, float_outputs: bool = False) -> list[str]:
+def quantise(path: Path, job: ExportJob, name: str, float_outputs: bool = False) -> list[str]:
     """Quantise an ONNX file in place, with QDQ nodes around its convolutions.
 
     Args:
         path: the float32 file, traced.
-        calibration: normalised images (3, X, Y) of one size.
+        job: with its images, and the limits of Dice.
         name: of the graph's input.
         float_outputs: whether convolutions give floating point (OpenVINO), not int8 (ONNX Runtime's kernels).
 
@@ -200,10 +210,17 @@ def quantise(path: Path, calibration: Sequence[Images], name: str, float_outputs
         if node.input[1] in stored:
             stages.setdefault(stage_of(node.name), []).append(node.name)
     fixed = [node.name for node in convolutions if node.input[1] not in stored]
-    checks = calibration[:: max(1, len(calibration) // CHECKS)][:CHECKS]
+    checks = job.calibration[::CONTROL]
+    samples = [image for number, image in enumerate(job.calibration) if number % CONTROL] or job.calibration
     with quiet():
-        quantiser = Quantiser(graph, stages, fixed, measure_ranges(path, calibration, name), float_outputs)
+        quantiser = Quantiser(graph, stages, fixed, measure_ranges(path, samples, name), float_outputs)
         exact = segment(graph, checks, name)
-        kept = choose(stages, lambda kept, count: segment(quantiser(kept), checks[:count], name), exact)
+        kept = choose(
+            stages,
+            lambda kept, count: segment(quantiser(kept), checks[:count], name),
+            exact,
+            job.limits,
+            job.threshold,
+        )
         onnx.save(quantiser(kept), str(path))
     return kept

@@ -12,7 +12,17 @@ from pathlib import Path
 
 import torch
 
-from custom_networks.export.common import DTYPES, INPUT, METADATA, ExportJob, Format, Images, Metadata, Run
+from custom_networks.export.common import (
+    DTYPES,
+    INPUT,
+    METADATA,
+    ExportJob,
+    Format,
+    Images,
+    Metadata,
+    Run,
+    write_whole,
+)
 from custom_networks.network.optimized import FoldedSGDNet
 
 EXTRA = f"{METADATA}.json"
@@ -27,7 +37,8 @@ def write(job: ExportJob, path: Path) -> None:
         program = torch.export.export(
             network, (torch.zeros(2, 3, side, side),), dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}}
         )
-        torch.export.save(program, path, extra_files={EXTRA: json.dumps(job.metadata)})
+        about = {EXTRA: json.dumps(job.metadata)}
+        write_whole(path, lambda file: torch.export.save(program, file, extra_files=about))
 
 
 def open_(path: Path, threads: int) -> Run:

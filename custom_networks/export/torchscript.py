@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from custom_networks.export.common import DTYPES, METADATA, ExportJob, Format, Images, Metadata, Run
+from custom_networks.export.common import DTYPES, METADATA, ExportJob, Format, Images, Metadata, Run, write_whole
 from custom_networks.network.optimized import FoldedSGDNet
 
 EXTRA = f"{METADATA}.json"  # where MONAI's own `ckpt_export` puts it too
@@ -19,7 +19,8 @@ def write(job: ExportJob, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         scripted = torch.jit.script(FoldedSGDNet(job.network, DTYPES[job.precision]).eval())
-        torch.jit.save(scripted, str(path), {EXTRA: json.dumps(job.metadata)})
+        about = {EXTRA: json.dumps(job.metadata)}
+        write_whole(path, lambda file: torch.jit.save(scripted, file, about))
 
 
 def open_(path: Path, threads: int) -> Run:

@@ -1,4 +1,8 @@
-"""Whether an exported file computes what the network computes: on three images, alone, as a batch, and elsewhere."""
+"""Whether an exported file computes what the network computes: its probabilities, and above all its masks.
+
+A mean over pixels says little of a small lesion: a file that finds nothing at all differs little from one that finds a
+thirtieth of the image. Masks are therefore compared by their Dice, image by image.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from custom_networks.errors import UserError
-from custom_networks.export.common import Images, Run
+from custom_networks.export.common import DiceLimits, Images, Run
+from custom_networks.metrics.overlap import confusion
+from custom_networks.metrics.overlap import dice as dice_of_counts
 from custom_networks.network.sgdnet import SGDNet
 
 LARGEST = {"float32": 1e-3}
 """Largest difference of a pixel's probability that passes; other precisions round single pixels further."""
 MEAN = {"float32": 1e-4, "float16": 0.01, "bfloat16": 0.02, "int8": 0.03}
 """Mean difference of the probabilities of an image that passes."""
+IN_A_BATCH = 3
+"""Images that are also run as a batch."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +34,30 @@ class Agreement:
     Attributes:
         largest: difference of a probability.
         mean: difference of the probabilities, of the worst image.
-        dice: of the masks, mean over images; two empty masks agree.
-        inputs: how many arrays were compared.
+        dice: of the masks, image by image.
+        foreground: how many of the images have any in PyTorch.
     """
 
     largest: float
     mean: float
-    dice: float
-    inputs: int
+    dice: tuple[float, ...]
+    foreground: int
+
+    @property
+    def mean_dice(self) -> float:
+        """Mean Dice over the images."""
+        return float(np.mean(self.dice))
+
+    @property
+    def worst(self) -> int:
+        """Which image has the least Dice."""
+        return int(np.argmin(self.dice))
 
     def __str__(self) -> str:
-        return f"largest difference of a probability {self.largest:.1e}, mean {self.mean:.1e}, Dice {self.dice:.4f}"
+        return (
+            f"largest difference of a probability {self.largest:.1e}, mean {self.mean:.1e}; Dice of the masks "
+            f"{self.mean_dice:.4f} in the mean, {min(self.dice):.4f} at worst"
+        )
 
 
 def probabilities(logits: Images) -> Images:
@@ -44,37 +66,63 @@ def probabilities(logits: Images) -> Images:
     return (torch.sigmoid(values) if values.shape[1] == 1 else torch.softmax(values, dim=1)).numpy()
 
 
-def dice(first: Images, second: Images, threshold: float = 0.5) -> float:
-    """Dice of the masks of two arrays of probabilities; 1 where both are empty."""
-    one, other = first >= threshold, second >= threshold
-    total = int(one.sum()) + int(other.sum())
-    return 2 * int((one & other).sum()) / total if total else 1.0
+def numbers(probability: Images, threshold: float) -> NDArray:
+    """Number of the class at each pixel as `predict` decides, 0 for background, of probabilities (classes, X, Y)."""
+    if len(probability) == 1:
+        return (probability[0] >= threshold).astype(np.uint8)
+    return np.where(1 - probability[0] >= threshold, probability[1:].argmax(axis=0) + 1, 0)
 
 
-def inputs_of(images: Sequence[Images], any_size: bool) -> list[Images]:
-    """Make the inputs: each image alone, all as a batch and, where sizes are free, one that is longer than wide."""
-    inputs = [image[None] for image in images] + [np.stack(images)]
+def dice_by_class(one: NDArray, other: NDArray) -> list[float]:
+    """Dice of each class that either of two maps of class numbers has; 0 where the other lacks it."""
+    classes = sorted({*np.unique(one), *np.unique(other)} - {0})
+    return [dice_of_counts(confusion(one == kind, other == kind)) for kind in classes]
+
+
+def dice(first: Images, second: Images, threshold: float) -> float:
+    """Dice of the masks of an image.
+
+    Args:
+        first: probabilities (classes, X, Y).
+        second: others of the same shape.
+        threshold: probability from which a pixel is foreground.
+
+    Returns:
+        Of several classes the mean of those that either has; 0 where one mask is empty and the other is not, 1 where
+        both are.
+    """
+    return float(np.mean(dice_by_class(numbers(first, threshold), numbers(second, threshold)) or [1.0]))
+
+
+def together(images: Sequence[Images], any_size: bool) -> list[Images]:
+    """Make what is run besides single images: a batch of some and, where sizes are free, one longer than wide."""
+    inputs = [np.stack(images[:IN_A_BATCH])]
     if any_size:
         wider = np.concatenate([images[0], images[0][:, :64]], axis=1)
         inputs.append(np.ascontiguousarray(wider[None]))
     return inputs
 
 
-def compare(run: Run, network: SGDNet, images: Sequence[Images], any_size: bool) -> Agreement:
-    """Compare a file with the network.
+def compare(run: Run, network: SGDNet, images: Sequence[Images], any_size: bool, threshold: float) -> Agreement:
+    """Compare a file with the network: each image alone, some as a batch, one of another size.
 
     Args:
         run: the file, opened.
         network: in `eval()`, float32.
         images: normalised, (3, X, Y), X and Y multiples of 64.
         any_size: whether the file takes other sizes too.
+        threshold: probability from which a pixel is foreground.
 
     Returns:
         The differences; not a number where the file gives none.
+
+    Raises:
+        UserError: for outputs of another shape.
     """
-    largest, means, scores = 0.0, [], []
-    inputs = inputs_of(images, any_size)
-    for batch in inputs:
+    largest, foreground = 0.0, 0
+    means: list[float] = []
+    scores: list[float] = []
+    for batch in [*(image[None] for image in images), *together(images, any_size)]:
         with torch.no_grad():
             expected = probabilities(network(torch.from_numpy(batch)).numpy())
         got = probabilities(run(batch))
@@ -83,17 +131,49 @@ def compare(run: Run, network: SGDNet, images: Sequence[Images], any_size: bool)
         difference = np.abs(got - expected)
         largest = float(np.fmax(largest, np.nan_to_num(difference.max(), nan=np.inf)))
         means += difference.mean(axis=(1, 2, 3)).tolist()
-        scores += [dice(one, other) for one, other in zip(got, expected, strict=True)]
-    return Agreement(largest, float(np.max(means)), float(np.mean(scores)), len(inputs))
+        if len(scores) < len(images):
+            scores.append(dice(got[0], expected[0], threshold))
+            foreground += bool(numbers(expected[0], threshold).any())
+    return Agreement(largest, float(np.max(means)), tuple(scores), foreground)
 
 
-def check(agreement: Agreement, precision: str) -> None:
-    """Raise UserError where a file differs too much for its precision."""
-    limits = (("largest", agreement.largest, LARGEST.get(precision)), ("mean", agreement.mean, MEAN[precision]))
-    for what, value, limit in limits:
+def check(
+    agreement: Agreement, precision: str, limits: DiceLimits | None = None, names: Sequence[str] | None = None
+) -> None:
+    """Refuse a file that differs too much.
+
+    Args:
+        agreement: with PyTorch.
+        precision: of the file.
+        limits: of Dice; None takes the defaults.
+        names: of the images, for the message.
+
+    Raises:
+        UserError: with the figures; also where no image has any foreground that a file below float32 could lose.
+    """
+    limits = limits or DiceLimits()
+    advice = "nothing was written; export another --precision"
+    if precision == "int8":
+        advice += ", give --calibration more images like yours"
+    for what, value, limit in (
+        ("largest", agreement.largest, LARGEST.get(precision)),
+        ("mean", agreement.mean, MEAN[precision]),
+    ):
         if limit is not None and not value <= limit:  # so that not-a-number is refused
             raise UserError(
                 f"the {precision} file differs from PyTorch: {what} difference of the probabilities {value:.1e}, at "
-                f"most {limit:.0e} passes; nothing was written, export another --precision"
-                + (" or give --calibration more images like yours" if precision == "int8" else "")
+                f"most {limit:.0e} passes; {advice}"
             )
+    if precision != "float32" and not agreement.foreground:
+        raise UserError(
+            f"the {precision} file cannot be checked: PyTorch itself finds nothing on any of {len(agreement.dice)} "
+            "images, so that nothing could be lost; nothing was written, give --validation a folder of images with "
+            "foreground"
+        )
+    if agreement.mean_dice < limits.mean or min(agreement.dice) < limits.worst:
+        worst = f" ({names[agreement.worst]})" if names else ""
+        raise UserError(
+            f"the {precision} file's masks differ from PyTorch's: Dice {agreement.mean_dice:.4f} in the mean of "
+            f"{len(agreement.dice)} images ({limits.mean:g} at least passes), {min(agreement.dice):.4f} at worst{worst}"
+            f" ({limits.worst:g} at least); {advice}, or lower --least_mean_dice and --least_dice"
+        )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from custom_networks.errors import UserError, nearest
-from custom_networks.export.verify import dice
+from custom_networks.export.verify import dice_by_class
 from custom_networks.prediction.engine import AUTO, ENGINES, EngineJob, TorchEngine
 from custom_networks.prediction.maps import CLASS, MapSource
 from custom_networks.prediction.result import most_probable
@@ -125,9 +125,7 @@ def agreement(got: Tensor, expected: Tensor) -> float:
     """Dice of two masks (X, Y), of the worst class; 1 where they differ in hardly a pixel, see `FEW`."""
     if (got != expected).float().mean() <= FEW:
         return 1.0
-    numbers = set(got.unique().tolist()) | set(expected.unique().tolist())
-    pairs = [[np.asarray(mask == number, np.float32) for mask in (got, expected)] for number in numbers - {0}]
-    return min(dice(one, other) for one, other in pairs)
+    return min(dice_by_class(got.numpy(), expected.numpy()))
 
 
 def _check(name: str, maps: MapSource, build: Build, batches: Sequence[Tensor], threshold: float, amp: bool) -> None:

@@ -20,8 +20,19 @@ def export(
     precision: Annotated[str, Help("float32, float16, bfloat16 or int8")] = "float32",
     calibration: Annotated[
         str | None,
-        Help("folder or datalist of some 32 images like yours, which int8 needs; three of them check the file"),
+        Help("folder or datalist of some 32 images like yours, which int8 needs"),
     ] = None,
+    validation: Annotated[
+        str | None,
+        Help(
+            "folder or datalist of images that the file's masks are compared on; never those that int8 took",
+            default="those the weights were validated on, else others of --calibration, else phantoms",
+        ),
+    ] = None,
+    least_mean_dice: Annotated[
+        float, Help("mean Dice to the masks of PyTorch in float32 from which a file passes")
+    ] = 0.99,
+    least_dice: Annotated[float, Help("the same Dice of the worst image")] = 0.95,
     image_size: Annotated[
         int | None,
         Help("side in pixels of the square the network sees, a multiple of 64", default="the training's"),
@@ -32,7 +43,21 @@ def export(
     from custom_networks.export import export_model
 
     root = bundle_root or default_bundle()
-    print(export_model(root, format, checkpoint, output, precision, calibration, image_size, overwrite))
+    print(
+        export_model(
+            root,
+            format,
+            checkpoint,
+            output,
+            precision,
+            calibration,
+            image_size,
+            overwrite,
+            validation,
+            least_mean_dice,
+            least_dice,
+        )
+    )
 
 
 def package(

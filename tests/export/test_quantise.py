@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from custom_networks.export import quantise as module
-from custom_networks.export.common import Images
-from custom_networks.export.quantise import AGREEMENT, MOST_KEPT, choose, quantise, stage_of
+from custom_networks.export.common import DiceLimits, ExportJob, Images
+from custom_networks.export.quantise import choose, quantise, stage_of
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 SIDE = 32
+LIMITS = DiceLimits(0.98, 0.9)
+AGREEMENT = 0.99
+"""Dice that is to be reached for these limits: half of what they allow."""
 
 
 @pytest.mark.parametrize(
@@ -78,6 +81,10 @@ def images(count: int) -> list[Images]:
     return list(np.random.default_rng(0).normal(size=(count, 3, SIDE, SIDE)).astype(np.float32))
 
 
+def job(count: int) -> ExportJob:
+    return ExportJob(nn.Identity(), "int8", SIDE, {}, images(count), 0.5, LIMITS)  # type: ignore[arg-type]
+
+
 def quantised_convolutions(path: Path) -> list[str]:
     """Name the convolutions whose weights are stored as int8."""
     graph = onnx.load(str(path)).graph
@@ -89,7 +96,7 @@ def quantised_convolutions(path: Path) -> list[str]:
 @pytest.mark.filterwarnings("ignore")
 def test_stage_that_8_bits_cannot_hold_stays_in_floating_point(tmp_path: Path) -> None:
     path = traced(Network(fragile=True), tmp_path / "model.onnx")
-    kept = quantise(path, images(8), "image")
+    kept = quantise(path, job(8), "image")
     assert "heads.0" in kept
     assert not any("heads.0" in name for name in quantised_convolutions(path))
 
@@ -98,7 +105,7 @@ def test_stage_that_8_bits_cannot_hold_stays_in_floating_point(tmp_path: Path) -
 @pytest.mark.parametrize("float_outputs", [False, True])
 def test_everything_is_quantised_where_the_masks_agree(tmp_path: Path, float_outputs: bool) -> None:
     path = traced(Network(fragile=False), tmp_path / "model.onnx")
-    assert quantise(path, images(8), "image", float_outputs) == []
+    assert quantise(path, job(8), "image", float_outputs) == []
     assert len(quantised_convolutions(path)) == 2
 
 
@@ -107,7 +114,7 @@ def test_everything_is_quantised_where_the_masks_agree(tmp_path: Path, float_out
 def test_two_products_fit_in_16_bits(tmp_path: Path, float_outputs: bool) -> None:
     """Processors without VNNI add them so: 255 * (|a| + |b|) of neighbouring weights must not saturate."""
     path = traced(Network(fragile=False), tmp_path / "model.onnx")
-    quantise(path, images(8), "image", float_outputs)
+    quantise(path, job(8), "image", float_outputs)
     weights = [onnx.numpy_helper.to_array(stored) for stored in onnx.load(str(path)).graph.initializer]
     of_convolutions = [array.astype(int) for array in weights if array.dtype == np.int8 and array.ndim == 4]
     assert len(of_convolutions) == 2
@@ -123,7 +130,7 @@ def test_brighter_images_than_those_of_the_calibration_are_not_clipped(
         path = traced(Network(fragile=False), tmp_path / "model.onnx")
         image = 1.4 * images(8)[0][None]
         exact = onnxruntime.InferenceSession(str(path)).run(None, {"image": image})[0]
-        quantise(path, images(8), "image")
+        quantise(path, job(8), "image")
         return float(np.abs(onnxruntime.InferenceSession(str(path)).run(None, {"image": image})[0] - exact).max())
 
     assert error(1.5) < 0.5 * error(1.0)
@@ -132,20 +139,31 @@ def test_brighter_images_than_those_of_the_calibration_are_not_clipped(
 @given(st.dictionaries(st.sampled_from("abcdefgh"), st.floats(0, 0.3), min_size=1))
 def test_choice_is_the_shortest_run_of_the_worst(harm: dict[str, float]) -> None:
     """With masks of 1000 pixels, of which each quantised stage loses a share, the shares adding up."""
-    exact = [np.ones((1, 1, 1, 1000), np.float32)] * 4
+    exact = [np.ones((1, 1, 1000), np.float32)] * 4
 
     def run(kept: Collection[str], count: int) -> list[Images]:
         lost = round(1000 * min(1.0, sum(value for stage, value in harm.items() if stage not in kept)))
-        return [np.arange(1000, dtype=np.float32)[None, None, None] >= lost] * count  # type: ignore[list-item]
+        return [(np.arange(1000)[None, None] >= lost).astype(np.float32)] * count
 
     def agreement(kept: Collection[str]) -> float:
         pixels = run(kept, 1)[0].sum()
         return 2 * pixels / (1000 + pixels)
 
-    chosen = choose(list(harm), run, exact)
-    assert len(chosen) <= MOST_KEPT
-    assert agreement(chosen) >= AGREEMENT or len(chosen) == min(MOST_KEPT, len(harm))
+    chosen = choose(list(harm), run, exact, LIMITS, 0.5)
+    assert agreement(chosen) >= AGREEMENT or len(chosen) == len(harm) - 1
     if chosen:
         assert agreement(chosen[:-1]) < AGREEMENT
     rest = [round(1000 * value) for stage, value in harm.items() if stage not in chosen]
     assert not chosen or max(rest, default=0) <= min(round(1000 * harm[stage]) for stage in chosen)
+
+
+def test_the_worst_image_counts_as_well_as_the_mean() -> None:
+    exact = [np.ones((1, 1, 100), np.float32)] * 10
+
+    def run(kept: Collection[str], count: int) -> list[Images]:
+        spoilt = exact[0].copy()
+        spoilt[..., :15] = 0 if "a" not in kept else 1
+        return [*exact[1:], spoilt][-count:]
+
+    assert choose("abc", run, exact, DiceLimits(0.9, 0.5), 0.5) == []
+    assert choose("abc", run, exact, DiceLimits(0.9, 0.95), 0.5) == ["a"]

@@ -1,0 +1,94 @@
+"""An export that cannot be made, or is not what the network computes, is one sentence and leaves no file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+from networks import TOY
+from toy_weights import write_weights
+
+from custom_networks.export import FORMATS
+
+Run = Callable[..., tuple[int, str, str]]
+FULL = """
+import resource, sys
+from custom_networks.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))  # a write beyond fails as on a full disk
+for words in WORDS:
+    try:
+        main(words)
+    except SystemExit as exit_:
+        print("code", exit_.code, flush=True)
+"""
+PARTS = ("torchscript", "torch-export", "onnx", "openvino")
+DAMAGED = {
+    "cut short": b'{"version": 2, "network": {',
+    "binary": bytes(range(256)),
+    "a list": b"[]",
+    "another type": b'{"version": 2, "network": 3, "normalization": null}',
+    "from the future": b'{"version": 99}',
+    "empty": b"",
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit of a file's size")
+def test_a_full_disk_is_one_sentence_in_every_format(checkpoint: Path, pictures: Path, tmp_path: Path) -> None:
+    outputs = [tmp_path / FORMATS[name].name for name in PARTS]
+    words = [
+        ["export", "--format", name, "--checkpoint", str(checkpoint), "--validation", str(pictures), "-o", str(output)]
+        for name, output in zip(PARTS, outputs, strict=True)
+    ]
+    outputs.append(tmp_path / "archive.zip")
+    words.append(["package", "--checkpoint", str(checkpoint), "-o", str(outputs[-1])])
+    code = FULL.replace("WORDS", repr(words))
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=240, cwd=REPOSITORY, env={**os.environ}
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert result.stdout.split("\n")[:-1] == ["code 1"] * len(outputs)
+    for output in outputs:
+        (line,) = (line for line in result.stderr.splitlines() if str(output) in line)
+        assert "cannot be written (File too large); free some space" in line
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_record_is_one_sentence(sgdnet: Run, tmp_path: Path, damage: str) -> None:
+    path = write_weights(tmp_path / "model.pt", TOY)
+    path.with_suffix(".json").write_bytes(DAMAGED[damage])
+    for words in (("export", "--output", tmp_path / "model.onnx"), ("package", "--output", tmp_path / "a.zip")):
+        code, _, error = sgdnet(*words, "--checkpoint", path)
+        assert code == 1
+        (line,) = error.splitlines()
+        assert f"{path.with_suffix('.json')}: " in line
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["model.json", "model.pt"]
+
+
+def test_masks_below_the_limit_are_refused_with_the_figures(
+    sgdnet: Run, checkpoint: Path, pictures: Path, tmp_path: Path
+) -> None:
+    words = ("export", "--format", "torchscript", "--precision", "bfloat16", "--checkpoint", checkpoint)
+    words += ("--validation", pictures, "--output", tmp_path / "model.ts")
+    code, _, error = sgdnet(*words, "--least_mean_dice", 0.1, "--least_dice", 1)
+    assert code == 1
+    (line,) = error.splitlines()
+    assert "the bfloat16 file's masks differ from PyTorch's: Dice 0.9" in line
+    assert "in the mean of 4 images (0.1 at least passes)" in line
+    assert "(1 at least); nothing was written" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("flag", "value"), [("least_dice", 95), ("least_mean_dice", -0.1)])
+def test_a_limit_that_is_no_share(sgdnet: Run, checkpoint: Path, tmp_path: Path, flag: str, value: float) -> None:
+    words = ("export", "--checkpoint", checkpoint, "--output", tmp_path / "model.onnx", f"--{flag}", value)
+    code, _, error = sgdnet(*words)
+    assert code == 1
+    assert f"--{flag} {value}: must be from 0 to 1" in error
+    assert list(tmp_path.iterdir()) == []
