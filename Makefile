@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-re
 DATA := data/phantoms
 ANNOTATE := annotate/.venv
 
-.PHONY: train test test-all test-avx2 annotate test-annotate test-annotate-all lint format figures benchmark clean
+.PHONY: train test test-all test-avx2 campaign annotate test-annotate test-annotate-all lint format figures benchmark clean
 
 train: $(VENV)/.installed $(DATA)
 	$(BIN)/sgdnet train --dataset_dir $(DATA) --image_size 128 --batch_size 8 --max_epochs 16 --num_workers 0
@@ -25,6 +25,15 @@ test-all: $(VENV)/.installed-dev
 # As on a processor without AVX-512: no bfloat16, and other kernels.
 test-avx2: $(VENV)/.installed-dev
 	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(PYTEST) -m "not slow" tests/test_processor.py tests/network tests/prediction
+
+# Bad input to every verb, and kills at random moments of what writes; the table comes last, whatever failed before.
+campaign: $(VENV)/.installed-dev $(ANNOTATE)/.installed-dev
+	@mkdir -p build
+	@rm -f build/campaign*.xml
+	-$(PYTEST) --durations=0 --durations-min=60 --junitxml=build/campaign.xml tests/campaign tests/prediction/test_predict_kills.py
+	-$(ANNOTATE)/bin/python -m pytest --junitxml=build/campaign-start.xml tests/campaign/test_bad_commands.py -k "annotate or every_verb"
+	-$(ANNOTATE)/bin/python -m pytest --junitxml=build/campaign-server.xml annotate/tests/test_kills.py
+	$(BIN)/python tests/campaign_counts.py build/campaign*.xml
 
 annotate: $(ANNOTATE)/.installed data/annotate
 	$(ANNOTATE)/bin/sgdnet annotate --studies data/annotate

@@ -7,14 +7,20 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
 from custom_networks.errors import UserError
+
+if sys.platform != "win32":
+    import fcntl
 
 PathLike = str | os.PathLike
 """What names a file."""
@@ -38,13 +44,12 @@ def write_atomically(
         UserError: where the folder cannot be made or written, or the path is a folder, a device or a pipe.
     """
     temporary: Path | None = None
+    lock = -1
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = _permissions(path)
-        name = unfinished(path)
-        mode = 0o666 if kept is None else kept
-        with open(name, "xb", opener=lambda file, flags: os.open(file, flags, mode)) as file:
-            temporary = name
+        temporary, opened, lock = _new_file(path, 0o666 if kept is None else kept)
+        with opened as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -63,6 +68,38 @@ def write_atomically(
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+        if lock >= 0:
+            os.close(lock)
+
+
+def _new_file(path: Path, mode: int) -> tuple[Path, IO[bytes], int]:
+    """Make the temporary file of a file; returns its name, the file opened, and its lock, see `_locked`."""
+    while True:
+        name = unfinished(path)
+        file = open(name, "xb", opener=lambda file, flags: os.open(file, flags, mode))  # noqa: SIM115
+        lock = _locked(file.fileno())
+        if os.fstat(file.fileno()).st_nlink:
+            return name, file, lock
+        file.close()  # `remove_unfinished` was faster than the lock
+        if lock >= 0:
+            os.close(lock)
+
+
+def _locked(file: int, wait: bool = True) -> int:
+    """Lock an open file until the copy of its number that is returned is closed, however the process ends.
+
+    Returns:
+        -1 where another process has locked it, or a file system or an operating system has no such locks.
+    """
+    if sys.platform == "win32":
+        return -1
+    copy = os.dup(file)
+    try:
+        fcntl.flock(copy, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        os.close(copy)
+        return -1
+    return copy
 
 
 def unfinished(path: Path) -> Path:
@@ -165,18 +202,54 @@ def lock_file(
     return lock
 
 
-def remove_unfinished(folder: Path, names: Iterable[str]) -> None:
-    """Remove what `write_atomically` left behind where its process was killed.
+def remove_unfinished(folder: Path, names: Iterable[str] | None = None) -> None:
+    """Remove what a killed process left of `write_atomically` and `unfinished_folder`; what is being written stays.
 
     Args:
-        folder: that no other process writes now; it may be missing.
-        names: of the files that were to be written.
+        folder: may be missing.
+        names: of the files that were to be written; None for all files, and no folders.
     """
-    starts = {name[:32] for name in names}
+    starts = None if names is None else {name[:32] for name in names}
     for path in folder.iterdir() if folder.is_dir() else ():
         match = _UNFINISHED.fullmatch(path.name)
-        if match is not None and match[1] in starts:
-            path.unlink(missing_ok=True)
+        if match is None or (starts is not None and match[1] not in starts):
+            continue
+        with suppress(OSError):
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode) and not (names is not None and stat.S_ISDIR(status.st_mode)):
+                continue
+            opened = os.open(path, os.O_RDONLY)
+            lock = _locked(opened, wait=False)
+            os.close(opened)
+            if lock >= 0:
+                shutil.rmtree(path) if stat.S_ISDIR(status.st_mode) else path.unlink()
+                os.close(lock)
+
+
+@contextmanager
+def unfinished_folder(path: Path) -> Iterator[Path]:
+    """Make a folder beside a file that is to be written, which is removed at the end, with what killed ones left.
+
+    Args:
+        path: the file.
+
+    Yields:
+        The folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(path.parent, [path.name])
+    folder, lock = unfinished(path), -1
+    folder.mkdir()
+    try:
+        if sys.platform != "win32":
+            opened = os.open(folder, os.O_RDONLY)
+            lock = _locked(opened)
+            os.close(opened)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if lock >= 0:
+            os.close(lock)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import sys
@@ -12,14 +13,30 @@ from custom_networks.errors import UserError
 
 _INSTANTIATING = re.compile(r"Failed to instantiate component '([^']+)'")
 """How MONAI begins the error of a component of a configuration."""
+_FIXES = {
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EACCES: "check its permissions, or choose another place",
+    errno.EPERM: "check its permissions, or choose another place",
+    errno.EROFS: "choose another place",
+    errno.ENOSPC: "free some space, or choose another place",
+    errno.EDQUOT: "free some space, or choose another place",
+    errno.ELOOP: "correct the symlink",
+    errno.ENOTDIR: "a file lies where a folder should be; choose another place",
+    errno.EISDIR: "give a file",
+}
+"""What helps against the faults of a disk that a path or its permissions can cause."""
 
 
 def find_user_error(error: BaseException | None) -> UserError | None:
-    """Find the UserError behind what MONAI wrapped around it, or make one of an argument that a component refused.
+    """Find the UserError behind what MONAI wrapped around it, or make one of what a component or the disk refused.
+
+    Args:
+        error: that ended a command.
 
     Returns:
         The error; None where the user made no mistake.
     """
+    told = _of_disk(error)
     refused, seen = None, set[int]()
     while error is not None and id(error) not in seen:
         if isinstance(error, UserError):
@@ -29,7 +46,22 @@ def find_user_error(error: BaseException | None) -> UserError | None:
         if component and isinstance(error.__cause__, ValueError):
             refused = UserError(f"{component[1].rpartition('.')[2]}: {error.__cause__}; correct the configuration")
         error = error.__cause__ or error.__context__
-    return refused
+    return refused or told
+
+
+def _of_disk(error: BaseException | None) -> UserError | None:
+    """Tell what the disk said of a path, where that is the cause; an error that was dealt with before is none."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FIXES and error.filename is not None:
+            return UserError(f"{error.filename}: {str(error.strerror).lower()}; {_FIXES[error.errno]}")
+        error = error.__cause__
+    return None
+
+
+def sentence(error: UserError) -> str:
+    """The line that tells of a mistake; line breaks and the like, which names of files may hold, are escaped."""
+    escaped = (sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(error))
+    return f"Error: {''.join(escaped)}"
 
 
 def _print_sentence(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
@@ -37,7 +69,7 @@ def _print_sentence(kind: type[BaseException], error: BaseException, traceback: 
     if found is None:
         sys.__excepthook__(kind, error, traceback)
     else:
-        print(f"Error: {found}", file=sys.stderr)
+        print(sentence(found), file=sys.stderr)
 
 
 def readable_errors() -> None:

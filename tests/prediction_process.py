@@ -1,15 +1,13 @@
-"""`sgdnet predict` in processes of their own, to be killed; forked from one that has imported everything already."""
+"""`sgdnet predict` in processes of their own, to be killed."""
 
 from __future__ import annotations
 
-import contextlib
-import os
+import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import torch
-from warm_process import fork, may_start_others
+import killing
 
 from custom_networks.errors import UserError
 from custom_networks.prediction.command import Request, predict_images
@@ -17,19 +15,15 @@ from custom_networks.prediction.command import Request, predict_images
 
 def start(request: Request, errors: Path) -> BaseProcess:
     """Start a process that predicts; what it prints goes to a file."""
-    return fork(_predict, request, errors)
+    return killing.start(_predict, (request,), errors)
 
 
-def _predict(request: Request, errors: Path) -> None:
-    may_start_others()
-    torch.set_num_threads(1)
-    with errors.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-        try:
-            code, _ = predict_images(request)
-        except UserError as error:
-            print(f"Error: {error}", file=file, flush=True)
-            code = 1
-    os._exit(code)
+def _predict(request: Request) -> int:
+    try:
+        return predict_images(request)[0]
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
 
 
 def results(folder: Path) -> dict[str, bytes]:

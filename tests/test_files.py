@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from custom_networks import UserError
-from custom_networks.files import lock_file, open_regular, remove_unfinished, sha256, write_atomically
+from custom_networks.files import (
+    lock_file,
+    open_regular,
+    remove_unfinished,
+    sha256,
+    unfinished_folder,
+    write_atomically,
+)
 
 
 @pytest.fixture(params=[0o022, 0o077, 0o002])
@@ -77,6 +84,47 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
     remove_unfinished(tmp_path, ["a.png"])
     assert [each.name for each in tmp_path.iterdir()] == [".a.png-mine"]
+
+
+def test_what_another_process_writes_is_not_removed(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from custom_networks.files import write_atomically\n"
+        "write_atomically(Path(sys.argv[1]), lambda file: (file.write(b'all'), print('half', flush=True), input()))"
+    )
+    path = tmp_path / "a.png"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"half\n"
+        remove_unfinished(tmp_path)
+        other.communicate(b"\n")
+    assert [each.name for each in tmp_path.iterdir()] == ["a.png"]
+    assert path.read_bytes() == b"all"
+
+
+def test_the_folder_that_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from custom_networks.files import unfinished_folder\n"
+        "with unfinished_folder(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'half').write_bytes(b'half'); os.kill(os.getpid(), 9)"
+    )
+    path = tmp_path / "a.ts"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    with unfinished_folder(path) as mine, unfinished_folder(path) as other:
+        assert sorted(tmp_path.iterdir()) == sorted([mine, other])
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_but_files_is_removed(tmp_path: Path) -> None:
+    end = "-0123456789abcdef"
+    os.mkfifo(tmp_path / f".a{end}")
+    (tmp_path / f".b{end}").symlink_to("nowhere")
+    (tmp_path / f".c{end}").mkdir()
+    (tmp_path / f".d{end}").write_bytes(b"left")
+    remove_unfinished(tmp_path)
+    assert sorted(each.name for each in tmp_path.iterdir()) == [f".{name}{end}" for name in "abc"]
 
 
 def test_a_lock_of_another_process_is_told_and_ends_with_it(tmp_path: Path) -> None:

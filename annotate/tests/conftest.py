@@ -17,6 +17,7 @@ from toy_weights import write_record
 from annotate.app import create_app
 from annotate.service import Service
 from annotate.settings import Settings
+from custom_networks.configuration.inference import load_source
 from custom_networks.data.phantoms import write_phantoms
 
 
@@ -27,13 +28,20 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Untrained weights that say they were trained at 64 x 64 pixels."""
+def weights(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Untrained weights that say they were trained at 64 x 64 pixels; their masks are neither empty nor full."""
     path = tmp_path_factory.mktemp("weights") / "model.pt"
     torch.manual_seed(0)
     network = toy_network()
     torch.save(network.state_dict(), path)
     write_record(path, network, image_size=64, metrics={"val_mean_dice": 0.5})
+    prepare = load_source(BUNDLE, path, None).prepare
+    batch = torch.stack([torch.from_numpy(prepare(image)) for image in sorted((phantoms / "images").iterdir())])
+    head = network.eval().heads[0]
+    with torch.no_grad():
+        head.weight /= 2 * network(batch).std()
+        head.bias -= network(batch).median()
+    torch.save(network.state_dict(), path)
     return path
 
 

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from campaign_counts import Record, count
 from networks import toy_network
 from PIL import Image
 from support import REPOSITORY, SIZE, png
@@ -147,14 +148,22 @@ def rounds(zygote: Zygote, studies: Path, count: int) -> dict[str, int]:
     return {"rounds": count, "confirmed": len(confirmed), "killed with a submit under way": killed_in_flight}
 
 
-def test_killed_during_submits(zygote, studies):
+def counted(record: Record, kills: int) -> None:
+    """Count kills each of whose ends was compared with what had been confirmed."""
+    for column in ("kills", "chains", "ends equal"):
+        count(record, "annotate", column, kills)
+
+
+def test_killed_during_submits(zygote, studies, record_property):
     told = rounds(zygote, studies, 4)
+    counted(record_property, told["rounds"])
     assert told["confirmed"] > 0
 
 
 @pytest.mark.slow
-def test_killed_during_submits_fifty_times(zygote, studies):
+def test_killed_during_submits_fifty_times(zygote, studies, record_property):
     told = rounds(zygote, studies, 50)
+    counted(record_property, told["rounds"])
     print(told)
     assert told["killed with a submit under way"] > 20
 
@@ -202,13 +211,16 @@ def _alive(word: str) -> bool:
     return False
 
 
-def test_killed_during_fine_tuning(zygote, studies, toy):
-    assert training_rounds(zygote, studies, toy, 2, 1.0)[0] != "start"
+def test_killed_during_fine_tuning(zygote, studies, toy, record_property):
+    stages = training_rounds(zygote, studies, toy, 2, 1.0)
+    counted(record_property, len(stages))
+    assert stages[0] != "start"
 
 
 @pytest.mark.slow
-def test_killed_during_fine_tuning_fifty_times(zygote, studies, toy):
+def test_killed_during_fine_tuning_fifty_times(zygote, studies, toy, record_property):
     stages = training_rounds(zygote, studies, toy, 50, 5.0)
+    counted(record_property, len(stages))
     print({stage: stages.count(stage) for stage in sorted(set(stages))})
     assert sum(stage.startswith("epoch") and stage != "epoch 0" for stage in stages) >= 25
 

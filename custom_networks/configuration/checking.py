@@ -11,6 +11,7 @@ from custom_networks.configuration.knobs import knob_descriptions
 from custom_networks.configuration.merged import Configuration
 from custom_networks.data.depth import checked_depth
 from custom_networks.errors import UserError, nearest
+from custom_networks.files import printable
 from custom_networks.flags import flag
 
 MINIMA = {
@@ -37,11 +38,14 @@ def check_overrides(configuration: Configuration | None) -> None:
         if path[0] not in configuration.files:
             known = list(knob_descriptions(configuration.files)) or list(configuration.files)
             raise UserError(f"--{name}: no such setting{nearest(path[0], known) or '; see `sgdnet train --help`'}")
-        _check_argument(name, path, configuration.files)
+        value = configuration.overrides[name]
+        if isinstance(value, str) and printable(value) != value:  # records and tables are in UTF-8
+            raise UserError(f"--{name} {printable(value)}: is not UTF-8; rename the folder or file")
+        _check_argument(name, path, value, configuration.files)
 
 
-def _check_argument(name: str, path: list[str], config: Mapping[str, Any]) -> None:
-    """Refuse an argument that the function or class of a nested override does not have."""
+def _check_argument(name: str, path: list[str], value: Any, config: Mapping[str, Any]) -> None:
+    """Refuse an argument that the function or class of a nested override does not have, or text for a number."""
     parent: Any = config
     for part in path[:-1]:
         parent = parent.get(part) if isinstance(parent, Mapping) else None
@@ -50,6 +54,13 @@ def _check_argument(name: str, path: list[str], config: Mapping[str, Any]) -> No
         arguments = inspect.signature(target).parameters
         if path[-1] not in arguments and not path[-1].startswith("_"):
             raise UserError(f"--{name}: {path[-2]} has no such argument{nearest(path[-1], arguments)}")
+        default = arguments[path[-1]].default if path[-1] in arguments else None
+        is_text = isinstance(value, str) and not value.startswith(("$", "@", "%"))  # else MONAI computes it
+        for kind, wanted in ((bool, "true or false"), ((int, float), "a number"), ((list, tuple), "a list")):
+            if is_text and isinstance(default, kind):
+                raise UserError(f"--{name} {value}: must be {wanted}")
+            if isinstance(default, kind):
+                break
 
 
 def check_values(settings: Mapping[str, Any]) -> None:
@@ -66,6 +77,10 @@ def check_values(settings: Mapping[str, Any]) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
             raise UserError(f"--{name} {value}: must be a whole number from {minimum} up")
     checked_depth(settings.get("bit_depth"))
+    if "cache" in settings:
+        from custom_networks.data.caching import check_cache
+
+        check_cache(settings["cache"] or "none")
     rate = settings.get("learning_rate", 1.0)
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < float("inf"):
         raise UserError(f"--learning_rate {rate}: must be a number above 0, such as 0.0001")

@@ -72,7 +72,7 @@ def load_source(bundle_root: str | Path, checkpoint: str | Path | None, image_si
     root = Path(bundle_root)
     checkpoint = Path(checkpoint) if checkpoint else root / "models" / "model.pt"
     config = read_config([config_file(root, "inference.json")])
-    side = checked_size(image_size or trained_size(checkpoint))[0]
+    side = checked_size(trained_size(checkpoint) if image_size is None else image_size)[0]
     parser = ConfigParser(config)
     parser.update({"bundle_root": str(root), "checkpoint": str(checkpoint), "image_size": side, "device": "cpu"})
     network = parser.get_parsed_content("network_def")

@@ -37,6 +37,12 @@ SHARE = 0.5  # of the free memory, or of the free disk, that a cache may take by
 ASKED = "as asked"
 
 
+def check_cache(cache: object) -> None:
+    """Raise UserError for what is none of `CACHES`."""
+    if cache not in CACHES:
+        raise UserError(f"--cache {cache}: must be one of {', '.join(CACHES)}{nearest(str(cache), CACHES)}")
+
+
 def cached_dataset(
     data: Sequence[dict[str, Any]],
     transform: Compose,
@@ -66,8 +72,7 @@ def cached_dataset(
         UserError: for another `cache`, or a folder that cannot be written.
     """
     cache = cache or "none"
-    if cache not in CACHES:
-        raise UserError(f"--cache {cache}: must be one of {', '.join(CACHES)}{nearest(str(cache), CACHES)}")
+    check_cache(cache)
     reason = ASKED
     first = Compose(transform.transforms[:kept])
     if cache == "auto" and data:

@@ -34,7 +34,9 @@ def deal(
     images = sorted(group_of)
     names, groups = np.unique(np.asarray([group_of[image] for image in images], dtype=object), return_inverse=True)
     if len(names) < len(parts):
-        raise UserError(f"{len(names)} groups of images cannot be dealt into {len(parts)} parts; use fewer")
+        raise UserError(
+            f"{len(names)} groups of images cannot be dealt into {len(parts)} parts; use fewer --folds or --fractions"
+        )
     given = [0.0 if shares is None else shares[image] for image in images]
     strata = _strata(np.asarray(given, dtype=float), len(parts))
     members = np.zeros((len(names), strata.max() + 1))

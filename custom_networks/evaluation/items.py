@@ -20,7 +20,7 @@ from custom_networks.data.splitting import load_datalist, load_test_list
 from custom_networks.errors import UserError, nearest
 from custom_networks.evaluation.classes import class_columns
 from custom_networks.evaluation.trained import check_images, check_settings
-from custom_networks.files import PathLike
+from custom_networks.files import PathLike, printable
 from custom_networks.metrics.detection import LESION_COLUMNS
 from custom_networks.metrics.instances import INSTANCE_COLUMNS
 from custom_networks.metrics.policies import FLAGS, METRICS
@@ -135,6 +135,9 @@ def evaluation_set(
     twice = next((path for path, count in paths.items() if count > 1), None)
     if twice:
         raise UserError(f"{twice}: listed more than once in {datalist}; list it once, so that it counts once")
+    odd = next((path for path in paths if printable(path) != path), None)
+    if odd:
+        raise UserError(f"{printable(odd)}: its name is not UTF-8, as the tables of an evaluation are; rename the file")
     labels = Labels(label_kind, frozenset(range(1, classes)) if classes > 1 else None)
     depth = _check_files(items, listed, labels, datalist, declared_depth(datalist, bit_depth))
     spacing = {path: (found[0], found[1]) for path in paths if path in listed and (found := listed[path].spacing)}

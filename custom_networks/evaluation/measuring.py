@@ -21,7 +21,8 @@ from custom_networks.evaluation.columns import add_classes, computed_columns
 from custom_networks.evaluation.instances import PooledInstances
 from custom_networks.evaluation.items import EvaluationSet
 from custom_networks.evaluation.pictures import THUMBNAILS, ShownCase, resize_mask, small_size, write_thumbnail
-from custom_networks.files import write_atomically
+from custom_networks.evaluation.trained import TRAINING
+from custom_networks.files import remove_unfinished, write_atomically
 from custom_networks.flags import flag
 from custom_networks.metrics.detection import DETECTION_IOU, detect
 from custom_networks.metrics.image_metrics import measure
@@ -33,7 +34,7 @@ from custom_networks.statistics.per_image import PER_IMAGE
 
 THRESHOLD = 0.5  # a pixel is foreground from this probability up, as in training and inference
 
-
+SUMMARY_JSON = "summary.json"
 READER_METRICS = ("dice", "hd95")  # of another reader's masks
 
 
@@ -117,8 +118,10 @@ class Measurement:
         self.subgroups, self.tolerance, self.thumbnails = dict(subgroups), float(tolerance), thumbnails
         self.detection_iou = float(detection_iou)
         if (self.folder / PER_IMAGE).exists() and flag(overwrite) is not True:
+            stopped = "" if (self.folder / SUMMARY_JSON).exists() else " that was stopped before its end"
             raise UserError(
-                f"{self.folder}: already holds an evaluation; choose another --output_dir, or add --overwrite true"
+                f"{self.folder}: already holds an evaluation{stopped}; choose another --output_dir, or add "
+                "--overwrite true"
             )
         labels = evaluation_set.labels()
         found = find_partners(labels.values(), reader, "mask of the other reader") if reader else {}
@@ -150,7 +153,10 @@ class Measurement:
         return "mm" if self.set.spacing and self.resolution == "original" else "px"
 
     def begin(self) -> None:
-        """Begin anew, without the pictures of an evaluation that is replaced."""
+        """Begin anew, without summary and pictures of an evaluation that is replaced, and what a killed one left."""
+        (self.folder / SUMMARY_JSON).unlink(missing_ok=True)  # it is written last: a folder that has it is complete
+        for name in ("", CASES, THUMBNAILS, TRAINING):
+            remove_unfinished(self.folder / name)
         for stale in (*self.folder.glob(f"{CASES}/[0-9]*.npz"), *self.folder.glob(f"{THUMBNAILS}/[0-9]*.jpg")):
             stale.unlink()
         self._forget()

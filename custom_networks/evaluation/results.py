@@ -16,7 +16,7 @@ from custom_networks.configuration.merged import Configuration
 from custom_networks.evaluation.agreement import area_figures, detection_figures, plot_areas, reader_figures
 from custom_networks.evaluation.classes import CLASS_METRICS, summarise_classes
 from custom_networks.evaluation.columns import limits_text
-from custom_networks.evaluation.measuring import READER_METRICS, THRESHOLD, Measurement
+from custom_networks.evaluation.measuring import READER_METRICS, SUMMARY_JSON, THRESHOLD, Measurement
 from custom_networks.evaluation.trained import keep_training
 from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.metrics.policies import FLAGS, METRICS
@@ -28,7 +28,7 @@ from custom_networks.statistics.subgroups import subgroup_differences, summarise
 from custom_networks.statistics.summary import summarise
 from custom_networks.weights.reading import record_of
 
-SUMMARY_JSON, SUMMARY_CSV, SUBGROUPS_CSV, CLASSES_CSV = "summary.json", "summary.csv", "subgroups.csv", "classes.csv"
+SUMMARY_CSV, SUBGROUPS_CSV, CLASSES_CSV = "summary.csv", "subgroups.csv", "classes.csv"
 AREA_PNG = "area.png"
 SUBGROUP_METRICS = ("dice", "iou", "hd95", "boundary_iou", "pq")
 PACKAGES = ("sgdnet", "torch", "monai", "numpy", "scipy", "scikit-image", "pandas", "pillow")
@@ -106,9 +106,9 @@ def conclude(
     if checkpoint is not None:
         keep_training(checkpoint, folder)
     _write_csv(folder / SUMMARY_CSV, table, "metric")
-    write_json(folder / SUMMARY_JSON, about)
     picture = plot_areas(frame, evaluation.unit)
     write_atomically(folder / AREA_PNG, lambda file: picture.savefig(file, format="png", dpi=120))
+    write_json(folder / SUMMARY_JSON, about)  # last: it tells that the evaluation is complete
     print(summary_text(about, folder), flush=True)
 
 

@@ -171,7 +171,7 @@ def read_plan(name: str | Path) -> Plan:
     text = read_text(path, fix=FIX, limit=1 << 20)
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path}: no YAML ({' '.join(str(error).split())[:160]}); {FIX}") from None
     try:
         written = json.dumps(content)

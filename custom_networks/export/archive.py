@@ -21,7 +21,7 @@ from custom_networks.configuration.inference import TrainedSource, load_source
 from custom_networks.errors import UserError
 from custom_networks.export.torchscript import open_
 from custom_networks.export.verify import check, compare
-from custom_networks.files import write_atomically
+from custom_networks.files import remove_unfinished, write_atomically
 from custom_networks.weights.network import network_arguments
 from custom_networks.weights.reading import record_of
 from custom_networks.weights.record import VERSION
@@ -156,5 +156,6 @@ def write_archive(
             sums = [f"{add(archive, name, files[name])}  {name}\n" for name in sorted(files)]
             add(archive, CHECKSUMS, "".join(sums).encode())
 
+    remove_unfinished(path.parent, [path.name])
     write_atomically(path, write)
     return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from custom_networks.export.description import describe
 from custom_networks.export.images import images_to_verify, listed_images, spread
 from custom_networks.export.registry import FORMATS
 from custom_networks.export.verify import Agreement, check, compare
+from custom_networks.files import unfinished_folder
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,14 @@ def export_model(
     job = ExportJob(source.network, precision, source.image_size, metadata, samples, source.threshold, limits)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-            written = Path(folder) / path.name
+        with unfinished_folder(path) as folder:
+            written = folder / path.name
             format_.write(job, written)
             run = format_.open(written, torch.get_num_threads())
             agreement = compare(run, source.network, verification.images, format_.any_size, source.threshold)
             check(agreement, precision, limits, verification.names)
             del run  # lets go of the file, which Windows would not rename otherwise
-            parts = sorted(Path(folder).iterdir(), key=lambda part: part.name == path.name)  # the named file last
+            parts = sorted(folder.iterdir(), key=lambda part: part.name == path.name)  # the named file last
             files = tuple(part.replace(path.with_name(part.name)) for part in parts)
     except OSError as error:
         raise UserError(

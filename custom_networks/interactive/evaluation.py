@@ -22,7 +22,7 @@ from scipy import ndimage
 
 from custom_networks.data.formats import read
 from custom_networks.errors import UserError
-from custom_networks.files import write_atomically, write_json
+from custom_networks.files import remove_unfinished, write_atomically, write_json
 from custom_networks.interactive.guidance import Guidance, Point, Points
 from custom_networks.interactive.simulation import click_in, largest_error, scribble_in
 from custom_networks.metrics import overlap
@@ -255,8 +255,9 @@ def evaluate_interaction(
             frames.append(frame.assign(kind=kind))
             print(f"\n{summary_text(summaries[kind], kind)}", flush=True)
     text = pd.concat(frames).to_csv(index=False, float_format="%.6g")
-    write_atomically(folder / ROWS, lambda file: file.write(text.encode()))
+    remove_unfinished(folder)
     write_json(folder / SUMMARY, {**(about or {}), "tolerance_pixels": tolerance, "far": FAR, **summaries})
+    write_atomically(folder / ROWS, lambda file: file.write(text.encode()))  # last: it tells that all is there
     print(f"\nIn {folder}: {ROWS}, {SUMMARY}", flush=True)
 
 

@@ -83,9 +83,11 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: str | 
         what: name of the module, for the message.
 
     Raises:
-        UserError: naming the file and the first keys that are missing, unexpected or of another shape.
+        UserError: naming the file and the first keys that are missing, unexpected, of another shape or type, or hold
+            what is no number.
     """
-    expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    own = module.state_dict()
+    expected = {name: tensor.shape for name, tensor in own.items()}
     problems = [
         ("missing", [name for name in expected if name not in state]),
         ("unexpected", [name for name in state if name not in expected]),
@@ -97,6 +99,14 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: str | 
                 if name in state and state[name].shape != shape
             ],
         ),
+        (
+            "of another type",
+            [
+                f"{name} {state[name].dtype} instead of {tensor.dtype}"
+                for name, tensor in own.items()
+                if name in state and state[name].is_floating_point() != tensor.is_floating_point()
+            ],
+        ),
     ]
     found = [
         f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
@@ -105,6 +115,9 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: str | 
     ]
     if found:
         raise UserError(f"{source}: these weights are not those of this {what}: keys {'; '.join(found)}")
+    broken = next((name for name, tensor in state.items() if not tensor.isfinite().all()), None)
+    if broken is not None:
+        raise UserError(f"{source}: {broken} holds NaN or infinity, so nothing can be computed; give other weights")
     module.load_state_dict(dict(state), strict=True)
 
 

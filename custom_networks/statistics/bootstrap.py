@@ -17,6 +17,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
+from custom_networks.errors import UserError
+
 RESAMPLES = 5000
 CONFIDENCE = 0.95
 MIN_GROUPS = 10
@@ -25,6 +27,12 @@ BATCH = 4_000_000
 """How many numbers of resamples are held at a time."""
 
 Floats = NDArray[np.float64]
+
+
+def check_seed(seed: int) -> None:
+    """Raise UserError for a seed that no random generator takes."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise UserError(f"--seed {seed}: must be a whole number from 0 up")
 
 
 @dataclass(frozen=True)

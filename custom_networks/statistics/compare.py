@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from custom_networks.errors import UserError
+from custom_networks.errors import UserError, nearest
 from custom_networks.metrics.policies import METRICS
 from custom_networks.statistics.bootstrap import RESAMPLES, ClusterSample, bootstrap_interval, selected
 from custom_networks.statistics.groups import group_column
@@ -223,7 +223,10 @@ def _chosen_metrics(frames: Frames, metrics: Sequence[str] | None) -> list[str]:
     shared = [name for name in metric_columns(first) if all(name in other.columns for other in others)]
     missing = [name for name in metrics or () if name not in shared]
     if missing:
-        raise UserError(f"{missing[0]}: not a metric that all runs hold; choose from {', '.join(shared)}")
+        raise UserError(
+            f"--metrics {missing[0]}: not a metric that all runs hold; choose from {', '.join(shared)}"
+            f"{nearest(missing[0], shared)}"
+        )
     if not shared:
         raise UserError(f"{' and '.join(frames)} have no metric in common; evaluate all in the same way")
     return list(metrics or shared)

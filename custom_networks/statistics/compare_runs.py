@@ -11,6 +11,7 @@ import pandas as pd
 from custom_networks.errors import UserError, nearest
 from custom_networks.files import write_atomically, write_json
 from custom_networks.metrics.policies import METRICS
+from custom_networks.statistics.bootstrap import check_seed
 from custom_networks.statistics.compare import CONFLICT, ONE_TEST, Frames, aligned, compare, compare_misses, tail
 from custom_networks.statistics.comparison_plot import plot_comparison, plot_ranking
 from custom_networks.statistics.per_image import (
@@ -59,8 +60,7 @@ def compare_runs(
         raise UserError(f"{folder / there[0]}: already there; choose another --output_dir")
     if isinstance(resamples, bool) or not isinstance(resamples, int) or resamples < 100:
         raise UserError(f"--resamples {resamples}: must be a whole number from 100 up")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise UserError(f"--seed {seed}: must be a whole number from 0 up")
+    check_seed(seed)
     tables = [read_per_image(path) for path in paths]
     check_measured_alike(tables, [str(path) for path in paths])
     names = short_names(paths)

@@ -12,6 +12,7 @@ from custom_networks.errors import UserError
 from custom_networks.files import write_atomically, write_json
 from custom_networks.metrics.instances import INSTANCE_COLUMNS, InstanceCounts
 from custom_networks.metrics.policies import FLAGS, METRICS
+from custom_networks.statistics.bootstrap import check_seed
 from custom_networks.statistics.per_image import (
     PER_IMAGE,
     as_rows,
@@ -50,6 +51,7 @@ def fold_runs(runs: Sequence[str | Path], output_dir: str | Path, seed: int = 0)
     there = next((name for name in (*FILES, PER_IMAGE) if (folder / name).exists()), None)
     if there:
         raise UserError(f"{folder / there}: already there; choose another --output_dir")
+    check_seed(seed)
     frames = [read_per_image(path) for path in paths]
     check_measured_alike(frames, [str(path) for path in paths])
     names = fold_names(paths)

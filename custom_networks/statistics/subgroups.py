@@ -230,7 +230,7 @@ def _differences(values: Floats, inside: np.ndarray, codes: np.ndarray, resample
         again, errors = _studentised(totals, pairs)
         away = np.nan_to_num(np.abs(again - difference) / errors, nan=np.inf)  # NaN: a side that was not drawn
         reached = away >= np.abs(difference / error) * (1 - 1e-12)
-        limit = np.quantile(away, CONFIDENCE, axis=0, method="higher") * error[0]
+        limit = np.quantile(away, CONFIDENCE, axis=0, method="higher") * error[0]  # NaN where nothing varies
     p = (1 + reached.sum(0)) / (1 + len(away))
     known = (np.minimum(own, rest) >= MIN_GROUPS) & (error[0] > 0)
     columns = {"ci_low": difference[0] - limit, "ci_high": difference[0] + limit, "p": p}

@@ -55,8 +55,9 @@ def trained_network(checkpoint: str | Path, **arguments: Any) -> SGDNet:
     try:
         architecture = InteractiveSGDNet if takes_clicks(path) else SGDNet
         return architecture(**{**recorded, **arguments})
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path}: no network can be built of its record and what was given: {error}") from None
+    except (TypeError, ValueError, RuntimeError) as error:  # the last of more memory than there is
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: no network can be built of its record and what was given: {reason}") from None
 
 
 def interactive_network(

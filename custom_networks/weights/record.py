@@ -90,7 +90,7 @@ class WeightsRecord(FileModel):
     normalization: Normalization | None = None
     bit_depth: Annotated[int, Field(ge=8, le=16)] | None = None
     classes: dict[str, str] = Field(default_factory=dict)
-    label_kind: str | None = None
+    label_kind: Annotated[str, Field(pattern="^(mask|instances|classes)$")] | None = None
     segments: dict[str, SegmentCode] = Field(default_factory=dict)
     metrics: dict[str, float | None] = Field(default_factory=dict)
     last_metrics: dict[str, float | None] = Field(default_factory=dict)

@@ -529,7 +529,7 @@ def _table() -> Iterator[Bad]:
     for name, (spoil, word) in FOLDERS.items():
         yield Bad(f"folder: {name}", "folder", spoil, word)
     for name, new in NAMES.items():
-        refused = ("prepare",) if name == "not in UTF-8" else ()
+        refused = ("prepare", "evaluate") if name == "not in UTF-8" else ()
         verbs = tuple(verb for verb in ("check", "prepare", "train", "evaluate") if verb not in refused)
         yield Bad(f"name {name}, an empty mask file", "folder", renamed_and_emptied(new), "masks", verbs=verbs)
         if refused:

@@ -33,11 +33,13 @@ class Outcome:
         code: exit code.
         text: all that it said, on both streams.
         trace: traceback of what it should have told in a sentence; empty if all is well.
+        hung: whether it did not come back in time.
     """
 
     code: int
     text: str
     trace: str = ""
+    hung: bool = False
 
 
 class Hangs(BaseException):
@@ -61,7 +63,7 @@ def _within(seconds: int) -> Iterator[None]:
 def attempt(call: Callable[[], object]) -> Outcome:
     """Call something as a command line would, with a limit of time."""
     streams = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
-    code, trace = 0, ""
+    code, trace, hung = 0, "", False
     with redirect_stdout(streams), redirect_stderr(streams), _within(SECONDS):
         try:
             call()
@@ -70,9 +72,11 @@ def attempt(call: Callable[[], object]) -> Outcome:
         except UserError as error:
             code = 1
             print(f"Error: {error}".encode(errors="backslashreplace").decode(), file=sys.stderr)
+        except Hangs:
+            code, trace, hung = 1, traceback.format_exc(), True
         except Exception:
             code, trace = 1, traceback.format_exc()
-    return Outcome(code, streams.buffer.getvalue().decode(), trace)  # type: ignore[attr-defined]
+    return Outcome(code, streams.buffer.getvalue().decode(), trace, hung)  # type: ignore[attr-defined]
 
 
 def check(folder: Path, layout: Layout, output: Path) -> Outcome:

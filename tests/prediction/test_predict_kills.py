@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from campaign_counts import Record, count
 from export_fixtures import BUNDLE
+from killing import LIMIT, kill_within
 from PIL import Image
 from prediction_process import request_of, results, start
 
@@ -19,7 +21,6 @@ from custom_networks.prediction.command import Request
 ALL = "mask,probability,instances,overlay,geojson,coco,measurements"
 COUNT = 6
 PARTS = 3
-LIMIT = 60.0
 
 
 @dataclass
@@ -86,11 +87,7 @@ def kill_at_random(request: Request, chance: random.Random, seconds: float) -> b
     process = start(request, Path(request.output).with_suffix(".txt"))
     if chance.random() < 0.85:  # else it may be killed before it begins
         await_journal(Path(request.output), before, process)
-    time.sleep(chance.uniform(0, seconds))
-    running = process.is_alive()
-    process.kill()
-    process.join(LIMIT)
-    return running
+    return kill_within(process, chance, seconds)
 
 
 def new_run(scene: Scene, output: Path, chance: random.Random) -> int:
@@ -126,10 +123,7 @@ def parts(scene: Scene, output: Path, chance: random.Random) -> int:
     await_journal(output, 0, running[0])
     kills = 0
     for process in chance.sample(running, PARTS):
-        time.sleep(chance.uniform(0, scene.seconds / PARTS))
-        kills += process.is_alive()
-        process.kill()
-        process.join(LIMIT)
+        kills += kill_within(process, chance, scene.seconds / PARTS)
     again = [
         start(one, output.with_name(f"{output.name}-{i}.txt"))
         for i, one in enumerate(chance.sample(requests, len(requests)))
@@ -152,13 +146,20 @@ def rounds(scene: Scene, count: int, tmp_path: Path) -> tuple[int, int]:
     return count, kills
 
 
-def test_a_killed_run_ends_like_an_uninterrupted_one(scene: Scene, tmp_path: Path) -> None:
-    _, kills = rounds(scene, len(KINDS), tmp_path)
+def counted(record: Record, chains: int, kills: int) -> None:
+    for column, number in (("kills", kills), ("chains", chains), ("ends equal", chains)):
+        count(record, "predict", column, number)
+
+
+def test_a_killed_run_ends_like_an_uninterrupted_one(scene: Scene, tmp_path: Path, record_property: Record) -> None:
+    done, kills = rounds(scene, len(KINDS), tmp_path)
+    counted(record_property, done, kills)
     assert kills
 
 
 @pytest.mark.slow
-def test_fifty_killed_runs_end_like_uninterrupted_ones(scene: Scene, tmp_path: Path) -> None:
+def test_fifty_killed_runs_end_like_uninterrupted_ones(scene: Scene, tmp_path: Path, record_property: Record) -> None:
     done, kills = rounds(scene, 50, tmp_path)
+    counted(record_property, done, kills)
     print(f"{done} rounds, {kills} kills, {done} ended equal")
     assert kills > done / 2

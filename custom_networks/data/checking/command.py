@@ -16,6 +16,7 @@ from custom_networks.data.checking.report import as_json, as_table
 from custom_networks.data.checking.run import run_check
 from custom_networks.data.checking.sheet import write_contact_sheet
 from custom_networks.data.labels import label_kind
+from custom_networks.data.remote import is_remote
 from custom_networks.errors import UserError
 from custom_networks.files import write_atomically
 
@@ -59,6 +60,8 @@ def check_command(
     for name, value, ending in (("json", json_file, ".json"), ("sheet", sheet, ".png")):
         if value not in (None, PRINTED) and not str(value).lower().endswith(ending):
             raise UserError(f"--{name} {value}: give the name of a file that ends in {ending}")
+    if dataset_dir is not None and not is_remote(dataset_dir) and not Path(dataset_dir).is_dir():
+        raise UserError(f"--dataset_dir {dataset_dir}: no such folder; give the one where the datalist's files lie")
     data_sets = [read_data_set(str(source), dataset_dir) for source in data]
     if kind is not None:
         for each in data_sets:

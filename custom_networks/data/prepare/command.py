@@ -64,10 +64,13 @@ def prepare_dataset(
         UserError: for a data set in which something is wrong, or an output folder that holds other files of these names
             or the work of other settings.
     """
+    if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
+        raise UserError(f"--num_workers {num_workers}: must be a whole number from 0 up")
     kind, output = kind_of(settings.kind), Path(os.path.expanduser(output))  # noqa: PTH111  ~nouser stays as it is
     cases = _find(kind, settings)
     jobs = [CaseJob(case, output, settings.label_kind, settings.image_size, settings.fit) for case in cases]
-    inside = Path(settings.source).resolve() in (output.resolve(), *output.resolve().parents)
+    target = Path(os.path.realpath(output))  # a symlink to itself is told where something is written
+    inside = Path(settings.source).resolve() in (target, *target.parents)
     if inside and any(map(needs_copy, jobs)):
         raise UserError(f"{output}: lies in the data set, whose pictures are to be copied; give a folder outside")
     with closing(PreparationJournal(output, settings.as_dict(), overwrite)) as journal:

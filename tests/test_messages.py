@@ -1,0 +1,35 @@
+"""Which errors are a user's mistake, and how they are told."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from custom_networks import UserError
+from custom_networks.messages import find_user_error, sentence
+
+
+def test_what_the_disk_says_of_a_path_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="too long") as caught:
+        (tmp_path / ("x" * 300)).stat()
+    wrapped = RuntimeError("MONAI's")
+    wrapped.__cause__ = caught.value
+    for error in (caught.value, wrapped):
+        found = find_user_error(error)
+        assert found is not None
+        assert str(found).endswith("x: file name too long; give a shorter name")
+
+
+def test_a_mistake_of_ours_is_none_of_the_users() -> None:
+    late = TypeError("ours")
+    late.__context__ = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "dealt with")
+    assert find_user_error(late) is None
+    assert find_user_error(OSError(errno.EACCES, "of no path")) is None
+    assert find_user_error(FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "nowhere")) is None
+
+
+def test_a_sentence_is_one_line() -> None:
+    assert sentence(UserError("a\nb\x1b[1m\udce9 é 皮: no file")) == r"Error: a\nb\x1b[1m\udce9 é 皮: no file"
