@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from custom_networks.errors import UserError, nearest
+from custom_networks.export.common import DiceLimits
 from custom_networks.export.verify import dice_by_class
 from custom_networks.prediction.engine import AUTO, ENGINES, EngineJob, TorchEngine
 from custom_networks.prediction.maps import CLASS, MapSource
@@ -18,7 +19,7 @@ from custom_networks.prediction.result import most_probable
 
 CHECKED = 4
 """Images of the job, at least, on which the masks of an engine are compared with PyTorch's in float32."""
-LIMITS = {False: (0.999, 0.99), True: (0.98, 0.9)}
+LIMITS = {False: DiceLimits(0.999, 0.99), True: DiceLimits(0.98, 0.9)}
 """Dice that passes, mean over the images and of the worst, without and with bfloat16."""
 FEW = 5e-4
 """Share of an image's pixels; masks that differ in no more are the same: of tiny ones Dice says nothing."""
@@ -143,12 +144,12 @@ def _check(name: str, maps: MapSource, build: Build, batches: Sequence[Tensor], 
             raise UserError(f"--engine {name}: gives numbers that are not finite; use --engine torch")
         pairs = (masks_of(each, exact.channels, threshold) for each in (got, expected))
         scores += [agreement(one, other) for one, other in zip(*pairs, strict=True)]
-    least_mean, least = LIMITS[amp]
+    limits = LIMITS[amp]
     mean, worst = float(np.mean(scores)), min(scores)
-    if mean < least_mean or worst < least:
+    if mean < limits.mean or worst < limits.worst:
         raise UserError(
             f"--engine {name}: its masks differ from PyTorch's on the first {len(scores)} images (Dice {mean:.4f} on "
-            f"average, {worst:.4f} at worst; {least_mean} and {least} pass); use --engine torch"
+            f"average, {worst:.4f} at worst; {limits.mean} and {limits.worst} pass); use --engine torch"
         )
 
 
