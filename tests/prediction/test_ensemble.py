@@ -16,6 +16,7 @@ from PIL import Image
 from custom_networks.errors import UserError
 from custom_networks.prediction import SGDNetPredictor
 from custom_networks.prediction.ensemble import Ensemble
+from custom_networks.prediction.maps import MapSource
 
 
 @pytest.fixture
@@ -46,21 +47,22 @@ def test_probabilities_are_the_mean(weights: list[Path], pictures: Path, options
         assert both.uncertainty.mean() > one.uncertainty.mean()
 
 
-class Fixed:
-    """An engine of two given views."""
+class Fixed(MapSource):
+    """Maps that are known: the mean and the spread of two views."""
 
     channels = ("probability", "uncertainty")
 
-    def __init__(self, *views: float) -> None:
-        self.views = torch.tensor(views)
+    def __init__(self, first: float, second: float) -> None:
+        super().__init__(torch.device("cpu"))
+        self.found = torch.tensor([(first + second) / 2, abs(first - second) / 2])[None, :, None, None]
 
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        return torch.stack([self.views.mean(), self.views.std(correction=0)])[None, :, None, None]
+    def compute(self, images: torch.Tensor) -> torch.Tensor:
+        return self.found
 
 
 def test_uncertainty_is_the_spread_of_all_views() -> None:
     views = (0.1, 0.3, 0.6, 0.9)
-    mean, spread = Ensemble([Fixed(*views[:2]), Fixed(*views[2:])])(torch.zeros(1, 3, 1, 1)).flatten()  # type: ignore[list-item]
+    mean, spread = Ensemble([Fixed(*views[:2]), Fixed(*views[2:])])(torch.zeros(1, 3, 1, 1)).flatten()
     assert float(mean) == pytest.approx(np.mean(views))
     assert float(spread) == pytest.approx(np.std(views))
 
