@@ -30,8 +30,10 @@ def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 def rounds(stage: Path, verb: str, number: int, record: Record) -> None:
     before = outside(stage)
-    whole, seconds = uninterrupted(stage, CHAINS[verb])
-    assert differing(uninterrupted(stage, CHAINS[verb])[0], whole) == []
+    whole, first = uninterrupted(stage, CHAINS[verb])
+    again, second = uninterrupted(stage, CHAINS[verb])
+    assert differing(again, whole) == []
+    seconds = min(first, second)
     wrong = []
     for seed in range(number):
         kills, made = killed(stage, CHAINS[verb], random.Random(seed), seconds)
