@@ -48,7 +48,7 @@ class DiceLimits:
     def __post_init__(self) -> None:
         for flag, value in (("--least_mean_dice", self.mean), ("--least_dice", self.worst)):
             if not 0 <= value <= 1:
-                raise UserError(f"{flag} {value}: must be from 0 to 1, such as 0.95")
+                raise UserError(f"{flag} {value:g}: must be from 0 to 1, such as 0.95")
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def folder(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     clear = plain.convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(clear.size))
     clear.save(folder / "clear.png")
-    plain.quantize(16).save(folder / "palette.png", transparency=3)
+    plain.quantize(256).save(folder / "palette.png", transparency=255)
     turned = plain.getexif()
     turned[274] = 6
     phantom.crop((0, 0, 64, 90)).save(folder / "turned.jpg", exif=turned, quality=95)

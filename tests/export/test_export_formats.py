@@ -32,7 +32,7 @@ CASES = [
     ("torch-export", "float32"),
     ("tensorrt", "float16"),
 ]
-IMAGES = 4
+IMAGES = {"int8": 10}  # of `exported`; four for other precisions
 PACKAGES = {"onnx": ("onnx", "onnxruntime"), "openvino": ("onnx", "onnxruntime", "openvino")}
 
 
@@ -62,7 +62,7 @@ def test_file_computes_and_describes(name: str, precision: str, exported: Export
     assert about["output"]["activation"] == "sigmoid"
     assert about["licence"].startswith("Apache-2.0")
     assert "torch" in about["versions"]
-    assert f"verified against PyTorch on {IMAGES} images of" in str(result)
+    assert f"verified against PyTorch on {IMAGES.get(precision, 4)} images of" in str(result)
 
 
 def test_tensorrt_says_what_remains(exported: Export) -> None:
@@ -76,7 +76,7 @@ def test_half_precision_halves_the_file(exported: Export) -> None:
     def size(name: str, precision: str) -> int:
         return sum(path.stat().st_size for path in exported(name, precision).files)
 
-    assert size("torchscript", "bfloat16") < 0.51 * size("torchscript", "float32")
+    assert size("torchscript", "bfloat16") < 0.55 * size("torchscript", "float32")
     assert size("onnx", "int8") < 0.9 * size("onnx", "float32")  # stages that bear rounding least stay as they are
 
 
