@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -25,6 +26,18 @@ LONG = (
     *("test_report_in_browser.py", "test_export_formats.py", "test_sgdnet_export.py", "test_configs.py"),
 )
 """Files of ten seconds and more: begun first, so that no process works on one while the other has no more to do."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep absl, which surface-distance loads, from closing pytest's own stream.
+
+    Its handler holds the standard error of its import; where that is not the present one, it closes it as soon as
+    `logging.config` shuts the handlers down, as every run of the bundle does, and all later tests fail.
+    """
+    with contextlib.suppress(ImportError):
+        from absl import logging
+
+        logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.hookimpl(trylast=True)

@@ -82,7 +82,7 @@ def test_prediction_export_and_archive_are_of_that_network(
         expected = torch.sigmoid(reference(image))[0, 0].T.numpy()
     ours, theirs = (SGDNetPredictor.from_bundle(BUNDLE, path, device="cpu") for path in (variant, checkpoint))
     square = ours.prepare(read_file(picture))
-    predicted, other = (predictor.compute([square])[0][0].T.numpy() for predictor in (ours, theirs))
+    predicted, other = (predictor.compute([square])[0].get()[0].T.numpy() for predictor in (ours, theirs))
     np.testing.assert_allclose(predicted, expected, atol=1e-3)
     assert np.abs(other - expected).max() > 0.01  # the default network differs on these weights
     exported = export_model(BUNDLE, "torchscript", variant, tmp_path / "model.ts")
