@@ -64,7 +64,7 @@ def test_fine_tuning_is_started_followed_and_cancelled(visit, server):
 def test_the_place_in_the_queue_is_shown_while_others_are_served(visit, server):
     at = visit("phantom_015.png")
     body = json.dumps({"image": "phantom_000.png", "maps": ["uncertainty"]}).encode()
-    for _ in range(6):
+    for _ in range(60):  # a toy network takes some 0.1 s for each
         request = urllib.request.Request(f"{server.url}/api/infer", body, {"Content-Type": "application/json"})
         urllib.request.urlopen(request).close()
     at.press("q", "a")
