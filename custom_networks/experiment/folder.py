@@ -64,9 +64,16 @@ _DEFAULT = "its default"
 
 
 def _data(knobs: Mapping[str, Any]) -> str:
+    """Name the data; raises UserError for a datalist or a folder that is not there."""
     if knobs.get("datalist"):
-        return sha256(Path(str(knobs["datalist"])))
-    return str(Path(str(knobs.get("dataset_dir") or ".")).resolve())
+        path = Path(str(knobs["datalist"]))
+        if not path.is_file():
+            raise UserError(f"--datalist {path}: no such file; make one with `sgdnet prepare`, or correct the path")
+        return sha256(path)
+    folder = Path(str(knobs.get("dataset_dir") or "."))
+    if not folder.is_dir():
+        raise UserError(f"--dataset_dir {folder}: no such folder; correct the path")
+    return str(folder.resolve())
 
 
 def default_folder(plan: str | Path) -> Path:

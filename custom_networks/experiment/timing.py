@@ -63,7 +63,7 @@ def estimated_seconds(cell: Cell) -> float:
 
 
 def _seconds(network: Any, step: Any) -> float:
-    """Median seconds of a step."""
+    """Seconds of the fastest of some steps, after one that warms up."""
     import torch
 
     taken = []

@@ -14,6 +14,7 @@ FOLDER = Help(
     "experiments/NAME of the plan",
 )
 TESTS = "Test sets"
+OWN = ("test", "dry_run", "budget", "cluster", "keep_checkpoints")
 
 
 def experiment(
@@ -36,8 +37,14 @@ def experiment(
     **knobs: Any,
 ) -> Result:
     """Run the rows of a table: train and measure what is not done yet, resume what was killed."""
+    from custom_networks.bundle_run import configuration_of
+    from custom_networks.errors import UserError, nearest
     from custom_networks.experiment.runner import run_experiment
 
+    settings = configuration_of(("train.json",), {}).files
+    for name in knobs:  # a misspelt flag of `sgdnet train` is told with the plan
+        if name.replace("::", "#").split("#")[0] not in settings and (hint := nearest(name, OWN)):
+            raise UserError(f"--{name}: no such flag{hint}")
     failed = run_experiment(plan, output_dir, knobs, test, dry_run, budget, cluster, keep_checkpoints)
     return Result(PART_FAILED if failed else DONE)
 

@@ -92,6 +92,9 @@ def test_a_failed_row_stops_no_other_and_what_is_done_is_not_done_again(
         (("--budget", "soon"), "must be a time"),
         (("--test", "ph2"), "must be a short name"),
         (("--max_epoch", 3), "max_epochs"),
+        (("--dry_runn", "true"), "did you mean 'dry_run'"),
+        (("--datalist", "missing.json"), "missing.json: no such file"),
+        (("--dataset_dir", "missing"), "missing: no such folder"),
     ],
 )
 def test_mistakes(sgdnet: Run, tmp_path: Path, words: tuple[object, ...], said: str) -> None:
