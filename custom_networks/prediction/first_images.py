@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from custom_networks.data.formats.slides import Slide, is_slide
 from custom_networks.prediction.choice import CHECKED, WORTH
 from custom_networks.prediction.engine import AUTO
+from custom_networks.prediction.geometry import VIEWS
 from custom_networks.prediction.inputs import ImageSource
 from custom_networks.prediction.plan import Plan
 from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.prediction.reading import ReadImage, is_volume, read_slices
 from custom_networks.prediction.slides import SlideGrid
-from custom_networks.prediction.views import VIEWS
 from custom_networks.prediction.window import starts, window_count
 
 
