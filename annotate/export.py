@@ -20,10 +20,9 @@ from annotate.errors import NotFound, Unfit
 from annotate.labels import Version
 from annotate.service import Service
 from custom_networks.data.formats import read, stem
-from custom_networks.prediction.outputs.case import PredictedCase
 from custom_networks.prediction.outputs.coco import Row, coco_file, coco_rows
 from custom_networks.prediction.reading import ReadImage
-from custom_networks.prediction.result import Prediction
+from custom_networks.prediction.result import PredictedCase, Prediction
 
 FORMATS = ("datalist", "coco", "dicomseg")
 

@@ -12,10 +12,11 @@ from custom_networks.files import printable
 from custom_networks.prediction.inputs import ImageSource
 from custom_networks.prediction.journal import PredictionJournal, Record
 from custom_networks.prediction.options import Options
-from custom_networks.prediction.outputs import TABLE_OUTPUTS, PredictedCase, Volume, image_output
+from custom_networks.prediction.outputs import TABLE_OUTPUTS, image_output
 from custom_networks.prediction.plan import Plan
 from custom_networks.prediction.predictor import Prepared, SGDNetPredictor
 from custom_networks.prediction.reading import ReadImage, Stamp, is_volume, read_slices, stamp
+from custom_networks.prediction.result import PredictedCase, Volume
 from custom_networks.prediction.slide_worker import ReadSlide, SlideWorker
 
 

@@ -12,9 +12,7 @@ from scipy.ndimage import label as regions
 from skimage.draw import polygon2mask
 from skimage.measure import perimeter_crofton
 
-from custom_networks.prediction.measurements import measure, perimeter
-from custom_networks.prediction.objects import Object, components, objects
-from custom_networks.prediction.polygons import area, rings
+from custom_networks.prediction.objects import Object, area, components, measure, objects, perimeter, rings
 
 MASKS = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 

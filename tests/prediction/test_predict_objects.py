@@ -20,8 +20,9 @@ from prediction_fixtures import disc, drawn
 from pydicom import dcmread
 
 from custom_networks.data import segment_codes
-from custom_networks.prediction.outputs import PredictedCase, Volume, image_output
+from custom_networks.prediction.outputs import image_output
 from custom_networks.prediction.outputs.coco import coco_rows
+from custom_networks.prediction.result import PredictedCase, Volume
 from custom_networks.weights import About, segments
 from custom_networks.weights.reading import record_of
 

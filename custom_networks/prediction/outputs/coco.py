@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from custom_networks.prediction.objects import Object
-from custom_networks.prediction.outputs.case import PredictedCase
-from custom_networks.prediction.polygons import rings
-from custom_networks.prediction.result import Prediction
+from custom_networks.prediction.objects import Object, rings
+from custom_networks.prediction.result import PredictedCase, Prediction
 
 Row = dict[str, Any]
 LESION = {1: "lesion"}  # where weights have no names of classes

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from custom_networks.errors import UserError, nearest
-from custom_networks.prediction.outputs.case import PredictedCase, Volume
 from custom_networks.prediction.outputs.coco import coco_file, coco_rows
 from custom_networks.prediction.outputs.families import (
     DICOM,
@@ -28,6 +27,7 @@ from custom_networks.prediction.outputs.geojson import geojson_file, geojson_vol
 from custom_networks.prediction.outputs.overlay import overlay_file, overlay_volume
 from custom_networks.prediction.outputs.segmentation import segmentation_file
 from custom_networks.prediction.outputs.tables import measurement_rows, measurements_file
+from custom_networks.prediction.result import PredictedCase, Volume
 
 Row = dict[str, Any]
 OF_CLASS = "probability_"  # with the number of a class

@@ -7,8 +7,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from custom_networks.prediction.measurements import measure
-from custom_networks.prediction.outputs.case import PredictedCase
+from custom_networks.prediction.objects import measure
+from custom_networks.prediction.result import PredictedCase
 
 Row = dict[str, Any]
 
