@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from custom_networks.export.common import DiceLimits, ExportJob, Images
-from custom_networks.export.verify import dice, probabilities
+from custom_networks.export.format import DiceLimits, ExportJob, Images
+from custom_networks.export.verify import mask_dice, probabilities
 
 OPERATORS = ["Conv", "Relu"]
 """A ReLU becomes the lower end of its convolution's output range: all 256 steps are spent on what it lets through."""
@@ -150,7 +150,7 @@ def segment(graph: Any, images: Sequence[Images], name: str) -> list[Images]:
     return [probabilities(session.run(None, {name: image[None]})[0])[0] for image in images]
 
 
-def choose(
+def stages_to_keep(
     stages: Collection[str],
     run: Callable[[Collection[str], int], list[Images]],
     exact: list[Images],
@@ -178,7 +178,7 @@ def choose(
 
     def agrees(kept: Collection[str]) -> bool:
         got = run(kept, len(exact))
-        scores = [dice(one, other, threshold) for one, other in zip(got, exact, strict=True)]
+        scores = [mask_dice(one, other, threshold) for one, other in zip(got, exact, strict=True)]
         return float(np.mean(scores)) >= mean and min(scores) >= worst
 
     if agrees([]):
@@ -215,7 +215,7 @@ def quantise(path: Path, job: ExportJob, name: str, float_outputs: bool = False)
     with quiet():
         quantiser = Quantiser(graph, stages, fixed, measure_ranges(path, samples, name), float_outputs)
         exact = segment(graph, checks, name)
-        kept = choose(
+        kept = stages_to_keep(
             stages,
             lambda kept, count: segment(quantiser(kept), checks[:count], name),
             exact,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from custom_networks.errors import UserError, nearest
-from custom_networks.export.common import DiceLimits
+from custom_networks.export.format import DiceLimits
 from custom_networks.export.verify import dice_by_class
 from custom_networks.prediction.engine import AUTO, ENGINES, EngineJob, TorchEngine
 from custom_networks.prediction.maps import CLASS, MapSource

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from custom_networks.configuration.inference import load_source
 from custom_networks.errors import UserError
-from custom_networks.export import onnx_graph
+from custom_networks.export.format import ExportJob
+from custom_networks.export.onnx_graph import ONNX, write_onnx
 from custom_networks.prediction import SGDNetPredictor
 from custom_networks.prediction.choice import Choice, choose
 from custom_networks.prediction.engine import EngineJob
@@ -173,8 +174,8 @@ def test_wrong_masks_are_refused_and_auto_goes_on_by_pytorch(
     made = next(path.with_suffix(".engines").rglob("model.onnx"))
     network = load_source(BUNDLE, path, None).network
     network.heads[0].weight.data.neg_()
-    job = onnx_graph.ExportJob(network, "float32", 64, {"precision": "float32"}, edge=True)
-    onnx_graph.write(job, made)
+    job = ExportJob(network, "float32", 64, {"precision": "float32"}, edge=True)
+    write_onnx(job, made)
     before = {file: file.read_bytes() for file in out.iterdir()}
     code, _, err = sgdnet("predict", pictures, *words(path, out, "--engine", "onnx"))
     assert code == 1
@@ -188,7 +189,7 @@ def test_wrong_masks_are_refused_and_auto_goes_on_by_pytorch(
 
 def exported(weights: Path) -> EngineFile:
     network = load_source(BUNDLE, weights, None).network
-    return EngineFile(network, "onnx", onnx_graph.FORMAT, "float32", weights)
+    return EngineFile(network, "onnx", ONNX, "float32", weights)
 
 
 def test_the_file_goes_to_the_cache_where_the_folder_cannot_be_written(
