@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from custom_networks.network.fold import batch_norm_pairs, merge_pointwise
+from custom_networks.network.optimized import batch_norm_pairs, merge_pointwise
 from custom_networks.network.res2net import Bottle2neck
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.network.sge import Refiner

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from custom_networks.network.packed import PackedConv2d, pack
+from custom_networks.network.optimized import PackedConv2d, pack
 from custom_networks.processor import packs
 
 CONVOLUTIONS = {
