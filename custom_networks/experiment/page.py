@@ -19,8 +19,7 @@ from custom_networks.experiment.plan import Plan
 from custom_networks.experiment.table import Frames, Key, RowResult, cells, note, pooled
 from custom_networks.metrics.policies import METRICS
 from custom_networks.report import svg
-from custom_networks.report.pictures import jpeg_of
-from custom_networks.report.received import file_in
+from custom_networks.report.received import file_in, jpeg_of
 from custom_networks.run.record import METRICS as ROWS
 from custom_networks.run.record import read_metrics
 from custom_networks.statistics.compare import aligned, compare

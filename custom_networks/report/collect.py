@@ -17,8 +17,7 @@ from custom_networks.evaluation.results import AREA_PNG, SUMMARY_JSON
 from custom_networks.evaluation.summary_file import Summary, TrainingFacts
 from custom_networks.evaluation.trained import TRAINING
 from custom_networks.metrics.policies import FLAGS
-from custom_networks.report.pictures import jpeg_of
-from custom_networks.report.received import file_in
+from custom_networks.report.received import file_in, jpeg_of
 from custom_networks.run.folder import SETTINGS
 from custom_networks.run.record import DESCRIPTION, METRICS, SHEET, Row, read_metrics
 from custom_networks.run.store import RUN_ID
