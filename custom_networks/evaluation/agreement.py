@@ -20,7 +20,7 @@ def detection_figures(frame: pd.DataFrame, minimum_iou: float, seed: int = 0) ->
     """Lesion-wise detection over a per-image table.
 
     Args:
-        frame: with the columns of `metrics.detection.detect`.
+        frame: with the columns of `metrics.instances.detect`.
         minimum_iou: at which they were counted.
         seed: of the bootstrap.
 
