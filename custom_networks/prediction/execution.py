@@ -13,7 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from custom_networks.data.formats.slides import is_slide
-from custom_networks.data.threads import available_cores
+from custom_networks.data.resources import available_cores
 from custom_networks.errors import UserError
 from custom_networks.files import printable
 from custom_networks.prediction.first_images import first_images

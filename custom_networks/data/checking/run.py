@@ -19,7 +19,7 @@ from custom_networks.data.cluster import cluster_pool
 from custom_networks.data.depth import decided_depth
 from custom_networks.data.duplicates import near_duplicate_thumbnails, thumbnail_store
 from custom_networks.data.images import above_white, needed_depth
-from custom_networks.data.threads import available_cores
+from custom_networks.data.resources import available_cores
 
 _TASK = 8  # items that a thread or a worker is given
 _BATCH = 512  # items handed to the threads at once, so that memory does not grow with the data set
