@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -278,3 +279,43 @@ def user_cache() -> Path:
     if chosen:
         return Path(chosen).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sgdnet"
+
+
+def check_regular(path: PathLike) -> os.stat_result:
+    """Look at a file of a data set before it is opened.
+
+    Args:
+        path: the file, or a symlink to it.
+
+    Returns:
+        What the file system says of it.
+
+    Raises:
+        UserError: when there is no such file, it cannot be looked at, or it is no regular file.
+    """
+    try:
+        return status_of_regular(os.fspath(path))
+    except FileNotFoundError:
+        raise UserError(
+            f"{printable(os.fspath(path))}: no such file; put it there or take the pair out of the data set"
+        ) from None
+
+
+_STORAGE_FAULTS = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO", "ENODEV", "ENXIO", "ESTALE", "ENOTCONN", "EHOSTDOWN", "ETIMEDOUT")
+    if hasattr(errno, name)
+}
+
+
+class StorageError(UserError):
+    """The storage of the results is full, read-only or gone; it ends the run."""
+
+
+def of_storage(error: BaseException | None) -> bool:
+    """Tell whether an error, or what caused it, is such a fault of the disk."""
+    while error is not None:
+        if isinstance(error, StorageError) or (isinstance(error, OSError) and error.errno in _STORAGE_FAULTS):
+            return True
+        error = error.__cause__
+    return False

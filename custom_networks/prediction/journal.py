@@ -17,12 +17,11 @@ from typing import IO, Any
 from pydantic import Field, JsonValue, RootModel
 
 from custom_networks.errors import UserError
-from custom_networks.files import printable, sha256, write_atomically
+from custom_networks.files import StorageError, of_storage, printable, sha256, write_atomically
 from custom_networks.prediction.inputs import ImageSource, inside
 from custom_networks.prediction.outputs import follows_objects
 from custom_networks.prediction.parts import Part, refuse_other_division
 from custom_networks.prediction.reading import Stamp, stamp
-from custom_networks.prediction.storage import StorageError, of_storage
 from custom_networks.typed_files import FileModel, Inside, JournalWriter, read_lines
 from custom_networks.weights.record import Software
 

@@ -17,8 +17,8 @@ from PIL import Image
 from custom_networks.data.formats import Slice, Spacing, dicom, dicom_volumes, nifti, stored_image, stored_volume
 from custom_networks.data.formats.slides import is_slide
 from custom_networks.data.images import to_rgb
-from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
+from custom_networks.files import check_regular
 
 logger = logging.getLogger(__name__)
 

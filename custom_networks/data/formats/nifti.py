@@ -14,9 +14,8 @@ import nibabel as nib
 import numpy as np
 from PIL import Image
 
-from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
-from custom_networks.files import PathLike
+from custom_networks.files import PathLike, check_regular
 
 EXTENSIONS = (".nii", ".nii.gz")
 _PERCENTILES = (0.5, 99.5)
