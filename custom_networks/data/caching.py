@@ -23,7 +23,7 @@ from monai.data.utils import pickle_hashing
 from monai.transforms import Compose
 from monai.utils import convert_to_tensor, ensure_tuple
 
-from custom_networks.data.decoders import decoders
+from custom_networks.data.images import decoders
 from custom_networks.data.resources import free_memory
 from custom_networks.errors import UserError, nearest
 from custom_networks.files import PathLike, check_regular, sha256, write_atomically

@@ -6,9 +6,12 @@ could hold.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import io
 import os
 import zlib
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,9 @@ from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
 from custom_networks.errors import UserError
 from custom_networks.files import PathLike, check_regular
+from custom_networks.software import installed
 
+DECODERS = ("sgdnet", "monai", "torch", "numpy", "pillow", "pydicom", "highdicom", "nibabel")
 MASK_FIX = "save it as 8-bit grey, 0 for background and 255 for foreground"
 LABELS_FIX = "save it as one grey channel of whole numbers, 0 for background (16-bit PNG holds 65,535 of them)"
 LARGEST_LABEL = 2**24  # float32, in which MONAI resamples, holds every whole number up to it
@@ -314,3 +319,15 @@ def _check_pieces(picture: Image.Image) -> None:
                 file.seek(offset)
                 zlib.decompress(file.read(count))
     file.seek(place)
+
+
+@functools.cache
+def decoders() -> str:
+    """Versions of the packages that decode pictures, and a hash of this package's code of `data`, for the cache's key.
+
+    The version alone would not tell a changed checkout.
+    """
+    code = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        code.update(path.read_bytes())
+    return f"{installed(DECODERS)} {code.hexdigest()}"

@@ -10,9 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from custom_networks.evaluation.measuring import READER_METRICS
-from custom_networks.statistics.bootstrap import bootstrap_interval
+from custom_networks.statistics.bootstrap import bootstrap_interval, group_column
 from custom_networks.statistics.comparison_plot import bland_altman
-from custom_networks.statistics.groups import group_column
 from custom_networks.statistics.per_image import plain
 
 

@@ -22,7 +22,7 @@ from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.processes import rank
 from custom_networks.software import commit, installed
-from custom_networks.statistics.groups import group_column
+from custom_networks.statistics.bootstrap import group_column
 from custom_networks.statistics.per_image import PER_IMAGE, as_rows, metric_columns, plain, text_table
 from custom_networks.statistics.subgroups import subgroup_differences, summarise_subgroups, weakness_sentences
 from custom_networks.statistics.summary import summarise

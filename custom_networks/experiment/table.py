@@ -13,9 +13,8 @@ from custom_networks.errors import UserError, nearest
 from custom_networks.experiment.cell import Task
 from custom_networks.experiment.plan import VALIDATION, Plan, TableRow
 from custom_networks.metrics.policies import METRICS
-from custom_networks.statistics.bootstrap import Interval, bootstrap_interval
+from custom_networks.statistics.bootstrap import Interval, bootstrap_interval, group_column
 from custom_networks.statistics.compare import BETTER, CONFLICT, TESTS, aligned, compare
-from custom_networks.statistics.groups import group_column
 from custom_networks.statistics.paired_tests import SIGNIFICANT, holm
 from custom_networks.statistics.per_image import check_measured_alike, read_per_image
 from custom_networks.weights.record import BEST

@@ -18,9 +18,8 @@ from custom_networks.evaluation.summary_file import Summary, TrainingFacts
 from custom_networks.evaluation.trained import TRAINING
 from custom_networks.metrics.policies import FLAGS
 from custom_networks.report.received import file_in, jpeg_of
-from custom_networks.run.folder import SETTINGS
+from custom_networks.run.folder import RUN_ID, SETTINGS
 from custom_networks.run.record import DESCRIPTION, METRICS, SHEET, Row, read_metrics
-from custom_networks.run.store import RUN_ID
 from custom_networks.statistics.per_image import PER_IMAGE, read_per_image
 from custom_networks.typed_files import Json, parse_model, read_model, read_text
 from custom_networks.weights.reading import record_of

@@ -14,9 +14,8 @@ from custom_networks.report.anonymise import anonymised
 from custom_networks.report.collect import collect
 from custom_networks.report.page import render
 from custom_networks.report.received import file_in
-from custom_networks.run.folder import SETTINGS
+from custom_networks.run.folder import SETTINGS, SQLITE
 from custom_networks.run.record import METRICS
-from custom_networks.run.store import SQLITE
 from custom_networks.statistics.per_image import PER_IMAGE
 
 REPORT, ANONYMISED = "report.html", "report_anonymised.html"

@@ -22,9 +22,8 @@ from monai.engines.workflow import Workflow
 from custom_networks.errors import UserError
 from custom_networks.files import lock_file
 from custom_networks.processes import rank
-from custom_networks.run.folder import SETTINGS, is_locked
+from custom_networks.run.folder import RUN_ID, SETTINGS, SQLITE, is_locked
 from custom_networks.run.record import CONFIG, METRICS, Row, RunRecord, read_metrics
-from custom_networks.run.store import RUN_ID, SQLITE
 from custom_networks.software import commit
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from typing import Any
 
 from custom_networks.data.checking.examine import Examined, Labels
 from custom_networks.data.checking.findings import Finding, FindingKind
-from custom_networks.data.decoders import decoders
+from custom_networks.data.images import decoders
 from custom_networks.files import user_cache
 
 logger = logging.getLogger(__name__)

@@ -1,12 +1,13 @@
-"""What a data set kind finds: cases, each an image with its label, wherever their pixels lie."""
+"""What a kind of data set is, and what it finds: cases, each an image with its label, wherever their pixels lie."""
 
 from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -157,3 +158,36 @@ class Case:
     types: Picture | None = None
     split: str = "training"
     columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataSetKind:
+    """A kind of data set that `sgdnet prepare` knows.
+
+    Args:
+        name: as the user writes it.
+        layout: what SOURCE must hold, in one line.
+        find: lists the cases of a source, the volumes' slices counted along the given axis.
+        label_kind: of the labels, see `LABEL_KINDS`.
+        split: how it is split unless the user says otherwise, see `splits.METHODS`.
+        fractions: training, validation and test, of the method "fractions".
+        group_by: column that groups its cases, unless the user says otherwise.
+        grouped_from: what that column is read from, for the message where it is missing.
+        title: of the data card.
+        licence: of the data.
+        reference: to cite.
+        classes: names of the classes of an instance's type or of a class map.
+    """
+
+    name: str
+    layout: str
+    find: Callable[[Path, int], list[Case]]
+    label_kind: str = "mask"
+    split: str = "kfold"
+    fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    group_by: str = ""
+    grouped_from: str = ""
+    title: str = ""
+    licence: str = ""
+    reference: str = ""
+    classes: Mapping[str, str] = field(default_factory=dict)

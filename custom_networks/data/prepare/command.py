@@ -19,10 +19,9 @@ from custom_networks.data.datalist import PARTS, SPLITS, Datalist, ListedImage, 
 from custom_networks.data.depth import decided_depth
 from custom_networks.data.prepare.cache import CaseJob, Facts, copies, needs_copy, read_all, stamps
 from custom_networks.data.prepare.card import write_card
-from custom_networks.data.prepare.cases import Case
+from custom_networks.data.prepare.cases import Case, DataSetKind
 from custom_networks.data.prepare.folders import user_table
 from custom_networks.data.prepare.journal import PreparationJournal
-from custom_networks.data.prepare.kind import DataSetKind
 from custom_networks.data.prepare.kinds import kind_of
 from custom_networks.data.prepare.lists import Method, external_test, make_lists, relative
 from custom_networks.data.prepare.settings import Settings

@@ -8,8 +8,7 @@ from pathlib import Path
 from custom_networks.data.datalist import SPLITS
 from custom_networks.data.formats import stem
 from custom_networks.data.pairing import EXTENSIONS, IMAGE_FOLDER, MASK_FOLDERS, find_pairs
-from custom_networks.data.prepare.cases import Case, Stored
-from custom_networks.data.prepare.kind import DataSetKind
+from custom_networks.data.prepare.cases import Case, DataSetKind, Stored
 from custom_networks.data.prepare.tree import key_of
 from custom_networks.data.remote import as_url, is_remote
 from custom_networks.errors import UserError

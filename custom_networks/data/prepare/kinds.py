@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from custom_networks.data.prepare.cases import DataSetKind
 from custom_networks.data.prepare.folders import CSV, FOLDER
 from custom_networks.data.prepare.isic import ISIC2016, ISIC2018
-from custom_networks.data.prepare.kind import DataSetKind
 from custom_networks.data.prepare.nuclei import CONIC, CONSEP
 from custom_networks.data.prepare.ph2 import PH2
 from custom_networks.data.prepare.scans import DICOM, NIFTI

@@ -9,8 +9,7 @@ from pathlib import Path
 from custom_networks.data.formats import Slice, dicom, nifti, stem
 from custom_networks.data.pairing import EXTENSIONS as PICTURES
 from custom_networks.data.pairing import IMAGE_FOLDER, MASK_FOLDERS, MASK_SUFFIXES, base_of
-from custom_networks.data.prepare.cases import Case, Stored
-from custom_networks.data.prepare.kind import DataSetKind
+from custom_networks.data.prepare.cases import Case, DataSetKind, Stored
 from custom_networks.data.prepare.tree import join_pictures, key_of, list_pictures
 from custom_networks.errors import UserError
 
