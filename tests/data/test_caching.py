@@ -139,7 +139,7 @@ def test_an_upgrade_is_another_file(
 ) -> None:
     before = DiskCacheDataset(items, done_once(), tmp_path / "cache").keys
     real = images.installed
-    monkeypatch.setattr(decoders, "installed", lambda names: {**real(names), package: "999"})
+    monkeypatch.setattr(images, "installed", lambda names: {**real(names), package: "999"})
     images.decoders.cache_clear()
     try:
         assert not set(before) & set(DiskCacheDataset(items, done_once(), tmp_path / "cache").keys)

@@ -22,9 +22,8 @@ from custom_networks.data.prepare.card import write_card
 from custom_networks.data.prepare.cases import Case, DataSetKind
 from custom_networks.data.prepare.folders import user_table
 from custom_networks.data.prepare.journal import PreparationJournal
-from custom_networks.data.prepare.kinds import kind_of
 from custom_networks.data.prepare.lists import Method, external_test, make_lists, relative
-from custom_networks.data.prepare.settings import Settings
+from custom_networks.data.prepare.settings import Settings, kind_of
 from custom_networks.data.prepare.splits import NONE, group_names
 from custom_networks.errors import UserError
 from custom_networks.files import printable
