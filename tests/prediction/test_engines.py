@@ -27,7 +27,7 @@ from custom_networks.prediction import SGDNetPredictor
 from custom_networks.prediction.choice import Choice, choose
 from custom_networks.prediction.engine import EngineJob
 from custom_networks.prediction.engine_files import MAKING, EngineFile
-from custom_networks.prediction.first_images import first_images
+from custom_networks.prediction.execution import first_images
 from custom_networks.prediction.inputs import ImageSource
 from custom_networks.prediction.maps import MapSource
 from custom_networks.prediction.plan import Plan
