@@ -25,6 +25,8 @@ if sys.platform != "win32":
 
 PathLike = str | os.PathLike
 """What names a file."""
+Stamp = tuple[int, int]
+"""Size and time of a file, by which a change of it is noticed."""
 _UNFINISHED = re.compile(r"\.(.+)-[0-9a-f]{16}", re.DOTALL)
 
 
@@ -299,6 +301,24 @@ def check_regular(path: PathLike) -> os.stat_result:
         raise UserError(
             f"{printable(os.fspath(path))}: no such file; put it there or take the pair out of the data set"
         ) from None
+
+
+def is_file(path: str) -> bool:
+    """Whether a path, which may be any text, is a file; text, since there may be 100,000 of them."""
+    try:
+        return os.path.isfile(path)  # noqa: PTH113
+    except ValueError:  # a null byte
+        return False
+
+
+def file_stamp(path: PathLike, *more: PathLike) -> Stamp:
+    """Size and time of a file, or of several, which tell whether they changed; raises as `check_regular`."""
+    status = check_regular(path)
+    if not more:
+        return status.st_size, status.st_mtime_ns
+    all_ = [(one.name, *file_stamp(one)) for one in sorted(map(Path, (path, *more)))]
+    digest = hashlib.sha256(json.dumps(all_).encode()).digest()
+    return sum(size for _, size, _ in all_), int.from_bytes(digest[:7], "big")
 
 
 _STORAGE_FAULTS = {

@@ -115,7 +115,7 @@ def needed_depth(largest: float) -> int:
     return next((depth for depth in DEPTHS if largest < 2**depth), DEPTHS[-1])
 
 
-def check_values(values: NDArray, name: PathLike) -> int:
+def check_sixteen_bits(values: NDArray, name: PathLike) -> int:
     """Return the largest of whole numbers; raises UserError where they are outside 0..65535."""
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
@@ -145,7 +145,7 @@ def to_eight_bits(values: NDArray, depth: int, name: PathLike) -> NDArray[np.uin
     Raises:
         UserError: for values outside 0..2^depth - 1, which would all be white.
     """
-    high = check_values(values, name)
+    high = check_sixteen_bits(values, name)
     white = 2**depth - 1
     if high > white:
         raise UserError(above_white(name, high, depth))

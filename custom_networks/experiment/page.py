@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from custom_networks.experiment.cell import Task
-from custom_networks.experiment.plan import Plan
+from custom_networks.experiment.plan import ExperimentPlan
 from custom_networks.experiment.table import Frames, Key, RowResult, cells, note, pooled
 from custom_networks.metrics.policies import METRICS
 from custom_networks.report import svg
@@ -34,7 +34,12 @@ DISAGREEMENTS = 8
 
 
 def render_page(
-    plan: Plan, tasks: Sequence[Task], frames: Frames, found: Sequence[RowResult], test: str, rows: tuple[str, str]
+    plan: ExperimentPlan,
+    tasks: Sequence[Task],
+    frames: Frames,
+    found: Sequence[RowResult],
+    test: str,
+    rows: tuple[str, str],
 ) -> str:
     """Write the page.
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from custom_networks.errors import UserError, nearest
 from custom_networks.experiment.cell import Task
-from custom_networks.experiment.plan import VALIDATION, Plan, TableRow
+from custom_networks.experiment.plan import VALIDATION, ExperimentPlan, TableRow
 from custom_networks.metrics.policies import METRICS
 from custom_networks.statistics.bootstrap import Interval, bootstrap_interval, group_column
 from custom_networks.statistics.compare import BETTER, CONFLICT, TESTS, aligned, compare
@@ -94,7 +94,7 @@ def pooled(runs: Mapping[Key, pd.DataFrame], metrics: Sequence[str]) -> pd.DataF
     return means.assign(group=by_image["group"].first()) if "group" in frame.columns else means
 
 
-def results(plan: Plan, found: Frames, seed: int = 0) -> list[RowResult]:
+def row_results(plan: ExperimentPlan, found: Frames, seed: int = 0) -> list[RowResult]:
     """Summarise every row of a plan, and test it against the reference.
 
     Args:
@@ -152,7 +152,7 @@ def _figure(runs: Mapping[Key, pd.DataFrame], metric: str, seed: int) -> Figure:
     return Figure(float(frame[metric].mean()), interval, deviation)
 
 
-def _differences(plan: Plan, found: Frames, seed: int) -> dict[tuple[str, str], dict[str, Any]]:
+def _differences(plan: ExperimentPlan, found: Frames, seed: int) -> dict[tuple[str, str], dict[str, Any]]:
     """Each row minus the reference, on the folds and seeds that both have."""
     reference = found.get(plan.compared, {})
     rows: dict[tuple[str, str], dict[str, Any]] = {}
@@ -183,7 +183,7 @@ MARKS = {BETTER: "+", "worse": "-", CONFLICT: "?", "": ""}
 PERCENT = ("dice", "iou", "pq", "sq", "dq", "aji", "nsd", "boundary_f", "boundary_iou", "isic_jaccard")
 
 
-def cells(plan: Plan, found: Sequence[RowResult], intervals: bool = True) -> list[list[str]]:
+def cells(plan: ExperimentPlan, found: Sequence[RowResult], intervals: bool = True) -> list[list[str]]:
     """Write the table's cells: a header, then a row each.
 
     Overlaps are in percent. A mark says what both tests show after Holm's correction: "+" better than the reference,
@@ -232,7 +232,7 @@ def _runs(each: RowResult) -> str:
     return f"{each.runs} of {each.planned}" if each.runs else NOT_RUN
 
 
-def note(plan: Plan, found: Sequence[RowResult], test: str) -> str:
+def note(plan: ExperimentPlan, found: Sequence[RowResult], test: str) -> str:
     """What the table's figures are, in sentences."""
     images = sorted({each.images for each in found if each.images})
     where = "the folds' own validation images" if test == VALIDATION else f"the test set {test}"
@@ -249,7 +249,7 @@ def note(plan: Plan, found: Sequence[RowResult], test: str) -> str:
     return "\n".join(lines)
 
 
-def as_frame(plan: Plan, found: Sequence[RowResult]) -> pd.DataFrame:
+def as_frame(plan: ExperimentPlan, found: Sequence[RowResult]) -> pd.DataFrame:
     """The figures as numbers, a row for each row and metric."""
     rows = []
     for each in found:
@@ -278,7 +278,7 @@ def as_frame(plan: Plan, found: Sequence[RowResult]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def render(plan: Plan, found: Sequence[RowResult], test: str, form: str) -> str:
+def render_table(plan: ExperimentPlan, found: Sequence[RowResult], test: str, form: str) -> str:
     """Write the table as Markdown, CSV (numbers) or LaTeX.
 
     Raises:

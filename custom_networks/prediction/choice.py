@@ -53,7 +53,7 @@ def checked_engine(name: str) -> str:
     return name
 
 
-def choose(
+def choose_engine(
     wanted: str,
     build: Build,
     jobs: Sequence[EngineJob],

@@ -137,7 +137,7 @@ def without_straight_points(outline: Ring) -> Ring:
     return np.concatenate([kept, kept[:1]])
 
 
-def measure(found: Object, spacing: Spacing | None = None) -> dict[str, Any]:
+def measure_object(found: Object, spacing: Spacing | None = None) -> dict[str, Any]:
     """Measure an object.
 
     Args:

@@ -66,7 +66,7 @@ def confidence(probability: NDArray[np.floating], mask: NDArray[np.bool_]) -> fl
     return float(2 * inside / (np.sum(probability, dtype=np.float64) + pixels))
 
 
-def conclude(image: ReadImage, maps: Mapping[str, Tensor], options: Options) -> Prediction:
+def prediction_of(image: ReadImage, maps: Mapping[str, Tensor], options: Options) -> Prediction:
     """Make the prediction of an image's maps.
 
     Args:

@@ -36,7 +36,7 @@ PLURALS = {
 }
 
 
-def render(run: Run, anonymous: bool = False) -> str:
+def render_report(run: Run, anonymous: bool = False) -> str:
     """Write the page of a run.
 
     Args:

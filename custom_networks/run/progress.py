@@ -14,7 +14,7 @@ from custom_networks.run.record import Row, RunRecord
 TERMINAL_SECONDS, FILE_SECONDS = 0.5, 30.0
 
 
-def describe(row: Row) -> str:
+def epoch_line(row: Row) -> str:
     """Say an epoch's figures in one line."""
     parts = [f"loss {row['loss']:.3f}"]
     if "val_mean_dice" in row:
@@ -72,7 +72,7 @@ class ProgressBar:
         """Print the epoch's line."""
         row = self.record.rows[-1]
         best = "  best so far" if getattr(engine.state, "better", False) else ""
-        tqdm.write(f"epoch {engine.state.epoch}/{engine.state.max_epochs}  {describe(row)}{best}", file=sys.stdout)
+        tqdm.write(f"epoch {engine.state.epoch}/{engine.state.max_epochs}  {epoch_line(row)}{best}", file=sys.stdout)
 
     def close(self, engine: Workflow) -> None:
         """Leave the bar as it stands."""

@@ -66,7 +66,7 @@ def resumed_config(
     return merged
 
 
-def check_settings(
+def refuse_other_settings(
     stored: Mapping[str, Any], present: Mapping[str, Any], origin: Path, names: Iterable[str] | None = None
 ) -> None:
     """Refuse to resume with other settings, whoever drives the configuration.

@@ -93,7 +93,7 @@ class CheckMemory:
         return None
 
 
-def key_of(item: Mapping[str, Any], labels: Labels) -> Key | None:
+def examination_key(item: Mapping[str, Any], labels: Labels) -> Key | None:
     """Name an item and the state of its files; None where a file is missing, or changed a moment ago.
 
     A file written again within one tick of the file system's clock has the same stamp. An upgrade of what decodes or

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,12 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from custom_networks.data import remote
 from custom_networks.data.formats import Opened, Slice, read, stored_image
 from custom_networks.data.images import whole_numbers
 from custom_networks.data.pairing import EXTENSIONS
-from custom_networks.data.remote import is_remote, read_bytes
+from custom_networks.data.remote import is_remote, object_stamp, read_bytes
 from custom_networks.errors import UserError
+from custom_networks.files import Stamp, file_stamp
 
 
 class Picture(Protocol):
@@ -80,7 +79,7 @@ class Stored:
         if not self.member:
             return None
         try:
-            return _archive(self.path, stamp(self.path)).read(self.member)
+            return _archive(self.path, stored_stamp(self.path)).read(self.member)
         except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
             raise UserError(f"{self.name}: cannot be unpacked ({error}); download the archive again") from None
 
@@ -111,22 +110,19 @@ class ArrayEntry:
 
     def image(self) -> Opened:
         """See `Picture`."""
-        return Opened(Image.fromarray(np.asarray(_stack(self.path, stamp(self.path))[self.index], np.uint8)))
+        return Opened(Image.fromarray(np.asarray(_stack(self.path, stored_stamp(self.path))[self.index], np.uint8)))
 
     def label(self, kind: str) -> Opened:
         """See `Picture`."""
-        values = _stack(self.path, stamp(self.path))[self.index, ..., self.channel]
+        values = _stack(self.path, stored_stamp(self.path))[self.index, ..., self.channel]
         return Opened(
             Image.fromarray((values != 0).astype(np.uint8) if kind == "mask" else whole_numbers(values, self.name))
         )
 
 
-def stamp(path: str) -> tuple[int, int]:
-    """Size and time of a file, by which a change of it is noticed."""
-    if is_remote(path):
-        return remote.stamp(path)
-    status = os.stat(path)  # noqa: PTH116
-    return status.st_size, status.st_mtime_ns
+def stored_stamp(path: str) -> Stamp:
+    """Stamp of a file, or of an object in a store."""
+    return object_stamp(path) if is_remote(path) else file_stamp(path)
 
 
 @lru_cache(maxsize=4)

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from custom_networks.prediction.objects import measure
+from custom_networks.prediction.objects import measure_object
 from custom_networks.prediction.result import PredictedCase
 
 Row = dict[str, Any]
@@ -20,7 +20,7 @@ def measurement_rows(case: PredictedCase) -> list[Row]:
         {
             "object": found.number,
             **({"class": found.category, "class_name": case.names[found.category]} if case.names else {}),
-            **measure(found, spacing),
+            **measure_object(found, spacing),
         }
         for found in case.objects
     ]
