@@ -71,7 +71,7 @@ def find_listed(source: Path, axis: int = 2) -> list[Case]:
         (
             name
             for name in header
-            if name.lower().endswith(EXTENSIONS) or ("." in name and is_file(os.path.join(source.parent, name)))
+            if name.lower().endswith(EXTENSIONS) or ("." in name and is_file(str(source.parent / name)))
         ),
         None,
     )
@@ -85,7 +85,7 @@ def find_listed(source: Path, axis: int = 2) -> list[Case]:
     for line, row in enumerate(table, start=2):
         paths = [os.path.normpath(source.parent / row[column].strip()) for column in (image_column, label_column)]
         for path, column in zip(paths, (image_column, label_column), strict=True):
-            if not row[column].strip() or not is_file(os.path.join(source.parent, path)):
+            if not row[column].strip() or not is_file(path):
                 raise UserError(f"{source}: line {line}, column {column!r}: no such file as {path}; correct the line")
         split = row[names["split"]].strip().lower() if "split" in names else "training"
         if split not in _SPLIT_NAMES:
