@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from custom_networks.experiment.cell import Task
 from custom_networks.experiment.plan import ExperimentPlan
-from custom_networks.experiment.table import Frames, Key, RowResult, cells, note, pooled
+from custom_networks.experiment.table import FoldAndSeed, RowResult, RunFrames, cells, note, pooled
 from custom_networks.metrics.policies import METRICS
 from custom_networks.report import svg
 from custom_networks.report.received import file_in, jpeg_of
@@ -36,7 +36,7 @@ DISAGREEMENTS = 8
 def render_page(
     plan: ExperimentPlan,
     tasks: Sequence[Task],
-    frames: Frames,
+    frames: RunFrames,
     found: Sequence[RowResult],
     test: str,
     rows: tuple[str, str],
@@ -89,11 +89,11 @@ def _curves(tasks: Sequence[Task]) -> list[tuple[str, Markup]]:
     return [(title, chart) for title, chart in drawn if chart]
 
 
-def _shared(frames: Frames, rows: tuple[str, str]) -> list[Key]:
+def _shared(frames: RunFrames, rows: tuple[str, str]) -> list[FoldAndSeed]:
     return sorted(set(frames[rows[0]]) & set(frames[rows[1]]))
 
 
-def _scatter(frames: Frames, rows: tuple[str, str], metrics: Sequence[str]) -> str | None:
+def _scatter(frames: RunFrames, rows: tuple[str, str], metrics: Sequence[str]) -> str | None:
     """Picture of the two rows image by image, as a data URI."""
     keys = _shared(frames, rows)
     if not keys:
@@ -107,7 +107,7 @@ def _scatter(frames: Frames, rows: tuple[str, str], metrics: Sequence[str]) -> s
 
 def _disagreements(
     tasks: Sequence[Task],
-    frames: Frames,
+    frames: RunFrames,
     rows: tuple[str, str],
     metric: str,
     test: str,

@@ -21,9 +21,9 @@ from custom_networks.weights.record import BEST
 
 FORMATS = ("markdown", "csv", "latex")
 NOT_RUN = "not run"
-Key = tuple[int, int]
+FoldAndSeed = tuple[int, int]
 """Fold and seed of a run."""
-Frames = Mapping[str, Mapping[Key, pd.DataFrame]]
+RunFrames = Mapping[str, Mapping[FoldAndSeed, pd.DataFrame]]
 """Per-image tables by row, fold and seed."""
 
 
@@ -69,13 +69,13 @@ class RowResult:
     figures: Mapping[str, Figure]
 
 
-def measured_frames(tasks: Sequence[Task], test: str = VALIDATION) -> dict[str, dict[Key, pd.DataFrame]]:
+def measured_frames(tasks: Sequence[Task], test: str = VALIDATION) -> dict[str, dict[FoldAndSeed, pd.DataFrame]]:
     """Read the per-image tables of the runs that are measured on a test set, by row, fold and seed.
 
     Raises:
         UserError: for a table that cannot be read, or tables that were measured in different ways.
     """
-    found: dict[str, dict[Key, pd.DataFrame]] = {}
+    found: dict[str, dict[FoldAndSeed, pd.DataFrame]] = {}
     for task in tasks:
         folder = task.run_folder()
         if folder is not None and (folder / BEST).is_file() and task.evaluated(test, folder / BEST):
@@ -86,7 +86,7 @@ def measured_frames(tasks: Sequence[Task], test: str = VALIDATION) -> dict[str, 
     return found
 
 
-def pooled(runs: Mapping[Key, pd.DataFrame], metrics: Sequence[str]) -> pd.DataFrame:
+def pooled(runs: Mapping[FoldAndSeed, pd.DataFrame], metrics: Sequence[str]) -> pd.DataFrame:
     """Put the images of several runs together; an image that several of them measured counts once, by its mean."""
     frame = pd.concat(runs.values())
     by_image = frame.groupby(level=0, sort=True)
@@ -94,7 +94,7 @@ def pooled(runs: Mapping[Key, pd.DataFrame], metrics: Sequence[str]) -> pd.DataF
     return means.assign(group=by_image["group"].first()) if "group" in frame.columns else means
 
 
-def row_results(plan: ExperimentPlan, found: Frames, seed: int = 0) -> list[RowResult]:
+def row_results(plan: ExperimentPlan, found: RunFrames, seed: int = 0) -> list[RowResult]:
     """Summarise every row of a plan, and test it against the reference.
 
     Args:
@@ -141,7 +141,7 @@ def row_results(plan: ExperimentPlan, found: Frames, seed: int = 0) -> list[RowR
     ]
 
 
-def _figure(runs: Mapping[Key, pd.DataFrame], metric: str, seed: int) -> Figure:
+def _figure(runs: Mapping[FoldAndSeed, pd.DataFrame], metric: str, seed: int) -> Figure:
     frame = pooled(runs, [metric])
     interval = bootstrap_interval(frame[metric], group_column(frame), seed=seed)
     folds: dict[int, list[float]] = {}
@@ -152,7 +152,7 @@ def _figure(runs: Mapping[Key, pd.DataFrame], metric: str, seed: int) -> Figure:
     return Figure(float(frame[metric].mean()), interval, deviation)
 
 
-def _differences(plan: ExperimentPlan, found: Frames, seed: int) -> dict[tuple[str, str], dict[str, Any]]:
+def _differences(plan: ExperimentPlan, found: RunFrames, seed: int) -> dict[tuple[str, str], dict[str, Any]]:
     """Each row minus the reference, on the folds and seeds that both have."""
     reference = found.get(plan.compared, {})
     rows: dict[tuple[str, str], dict[str, Any]] = {}

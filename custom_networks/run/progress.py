@@ -9,12 +9,12 @@ from ignite.engine import Events
 from monai.engines.workflow import Workflow
 from tqdm import tqdm
 
-from custom_networks.run.record import Row, RunRecord
+from custom_networks.run.record import EpochRow, RunRecord
 
 TERMINAL_SECONDS, FILE_SECONDS = 0.5, 30.0
 
 
-def epoch_line(row: Row) -> str:
+def epoch_line(row: EpochRow) -> str:
     """Say an epoch's figures in one line."""
     parts = [f"loss {row['loss']:.3f}"]
     if "val_mean_dice" in row:

@@ -23,7 +23,7 @@ from custom_networks.errors import UserError
 from custom_networks.files import lock_file
 from custom_networks.processes import rank
 from custom_networks.run.folder import RUN_ID, SETTINGS, SQLITE, is_locked
-from custom_networks.run.record import CONFIG, METRICS, Row, RunRecord, read_metrics
+from custom_networks.run.record import CONFIG, METRICS, EpochRow, RunRecord, read_metrics
 from custom_networks.software import commit
 
 logger = logging.getLogger(__name__)
@@ -180,7 +180,7 @@ def experiment_id(client: MlflowClient, uri: str) -> str:
     return str(found.experiment_id)
 
 
-def log_row(client: MlflowClient, run_id: str, row: Row) -> None:
+def log_row(client: MlflowClient, run_id: str, row: EpochRow) -> None:
     """Log an epoch's figures at once."""
     now = int(time.time() * 1000)
     step = int(row["epoch"])
