@@ -22,7 +22,7 @@ from custom_networks.usage import defaults, general_help, verb_help
 from custom_networks.verbs import VERBS
 from custom_networks.verbs.result import DONE, STOPPED, WRONG_INPUT
 
-GOES_ON = dict.fromkeys(("prepare", "predict"), "the same command goes on where it was.")
+GOES_ON = dict.fromkeys(("prepare", "predict"), "run the same command again to resume.")
 HELP, QUIET = ("--help", "-h"), ("--quiet", "-q")
 
 
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
         elif (code := _run(_known(verb), words[1:])) != DONE:
             sys.exit(code)
     except KeyboardInterrupt:
-        hint = "`sgdnet train --resume true ...` goes on from the last complete epoch."
+        hint = "`sgdnet train --resume true ...` resumes after the last complete epoch."
         print(f"\nStopped; {GOES_ON.get(verb, hint)}", file=sys.stderr)
         sys.exit(STOPPED)
     except BrokenPipeError:  # `sgdnet ... | head`

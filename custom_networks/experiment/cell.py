@@ -101,7 +101,7 @@ class Task:
         return [test for test in (VALIDATION, *self.tests) if not self.evaluated(test, folder / BEST)]
 
     def train_words(self) -> list[str]:
-        """Arguments of `sgdnet` that train the run, or go on with it."""
+        """Arguments of `sgdnet` that train the run, or resume it."""
         folder = self.run_folder()
         knobs = dict(self.cell.knobs)
         runs = self.folder / RUNS

@@ -20,7 +20,7 @@ class ParentRun:
 
     Args:
         title: of the experiment.
-        folder: of the experiment; it keeps the run's id, so that the next call goes on with it.
+        folder: of the experiment; it keeps the run's id, so that the next call continues that run.
         uri: store; empty for the one that `sgdnet train` takes by default.
     """
 

@@ -1,8 +1,8 @@
 """Post-training quantisation to int8: convolutions, which are nearly all of the work, with ranges from real images.
 
-Not every stage bears rounding: what the first blocks round, all that follow inherit. Each stage is therefore quantised
-alone, and those that change the probabilities most stay in floating point, worst first, until the masks agree on images
-that no range was taken from.
+Some stages lose accuracy in int8: the quantisation error of the first blocks reaches all that follow. Each stage is
+therefore quantised alone, and those that change the probabilities most stay in floating point, worst first, until the
+masks agree on images that no range was taken from.
 
 Weights have 7 bits. Processors without VNNI add two products of 8 bits in 16 bits, which saturates and changes the
 masks; with 7 bits it cannot, so that a file gives the same masks on all of them, whichever it was made on.
@@ -45,7 +45,7 @@ def stage_of(node: str) -> str:
         node: name that tracing gave it, modules from the outside in.
 
     Returns:
-        A child of the network, of the encoder one of its stages; what bears no child's name is StitchViT's, whose
+        A child of the network, of the encoder one of its stages; what has no child's name is StitchViT's, whose
         method `resized` is called instead of the module and so leaves no trace in names.
     """
     words = node.strip("/").split("/")[1:]

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from custom_networks.operators.backends.registry import AUTO, BACKENDS, check_name, choose_backend
-from custom_networks.operators.backends.shapes import check_shapes
-from custom_networks.operators.backends.streaming import streaming
+from custom_networks.operators.backends.streaming import check_shapes, streaming
 
 
 def dynamic_convolution(x: Tensor, logits: Tensor, heads: int, kernel_size: int, backend: str = AUTO) -> Tensor:

@@ -85,7 +85,7 @@ def objects(labels: NDArray[np.integer], classes: NDArray[np.uint8] | None = Non
     Args:
         labels: (H, W), 0 being background.
         classes: (H, W); an object is of the class that most of its pixels have.
-        before: number after which those of the objects go on.
+        before: number of the last object before these; numbers continue after it.
 
     Yields:
         The objects, all of class 1 without `classes`.

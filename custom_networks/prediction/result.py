@@ -146,7 +146,7 @@ class PredictedCase:
         watershed: how its objects are cut out as instances; None makes connected regions its objects.
         names: of the classes, where there are several.
         codes: of the classes in DICOM; a class without one is a lesion.
-        above: the slice before it in a volume, from which the numbers of objects go on.
+        above: the slice before it in a volume, after whose objects the numbers continue.
     """
 
     source: Path

@@ -1,4 +1,4 @@
-"""Checkpoints: the best weights, and all that a killed run needs to go on as if it had never stopped.
+"""Checkpoints: the best weights, and all that a killed run needs to resume as if it had never stopped.
 
 MONAI's own saver and loader write in place, lose the best metric on resume and restore the old schedule's length;
 hence this handler.

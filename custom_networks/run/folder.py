@@ -1,8 +1,8 @@
 """The folder of a run: a new one that is claimed, or the one to resume; the lock of the process that works in it.
 
 `mkdir` decides between processes that start in the same second, and a file lock, which the operating system releases
-however a process ends, tells whether somebody still works in a folder. Where runs are tracked stands here too, for whom
-needs the place alone and not MLflow, which takes seconds to import.
+however a process ends, tells whether somebody still works in a folder. Where runs are tracked is decided here too,
+so that code which needs the address alone does not import MLflow, which takes seconds.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def is_locked(folder: Path) -> bool:
 def tracking_store(runs_dir: str | Path) -> str:
     """Where runs are tracked: `MLFLOW_TRACKING_URI` where it is set, else a SQLite file beside the runs.
 
-    Nowhere, which is said, where the MLflow that is installed has no SQLite store (mlflow-skinny).
+    Empty, with a warning, where the installed MLflow has no SQLite store (mlflow-skinny).
     """
     given = os.environ.get("MLFLOW_TRACKING_URI")
     if given:

@@ -34,7 +34,7 @@ class RunRecord:
         settings: every knob and its value.
         configuration: that the run was started with; None where another program than a command line drives it.
         runs_dir: folder of all runs.
-        resume: False for a new run; True, or a path, for one that goes on, see `folder_to_resume`.
+        resume: False for a new run; True, or a path, for one that is resumed, see `folder_to_resume`.
         key_metric: validation metric, larger is better, that chooses the best epoch.
     """
 

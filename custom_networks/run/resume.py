@@ -1,4 +1,4 @@
-"""A resumed run goes on with its own settings: what it was started with, whatever the command line leaves out.
+"""A resumed run keeps its own settings: those it was started with, whatever the command line leaves out.
 
 Only what cannot change its result may be given anew; anything else is refused by name.
 """

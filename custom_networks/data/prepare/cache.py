@@ -92,7 +92,7 @@ def read_all(
     except BrokenProcessPool:
         raise UserError(
             f"{jobs[0].folder}: a process was killed, perhaps for want of memory; run the command again with fewer "
-            "--num_workers, and it goes on"
+            "--num_workers, and it resumes"
         ) from None
     except BaseException:  # interrupted: waiting for the processes would wait for ever if Ctrl-C is pressed twice
         for process in processes:

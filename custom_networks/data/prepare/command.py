@@ -45,7 +45,7 @@ def prepare_dataset(
     """Write `datalist.json` and `data_card.md` of a data set, and copies of its pictures where they are needed.
 
     Pictures are copied as PNG when a size is wanted, and when no datalist could name them (archives, NumPy stacks,
-    DICOM, NIfTI). Interrupted and run again it goes on; run once more it reads nothing twice.
+    DICOM, NIfTI). Run again after an interruption it resumes; no file is read twice.
 
     Args:
         settings: what to prepare, and how.
