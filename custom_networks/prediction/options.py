@@ -89,7 +89,7 @@ class Options:
     def __post_init__(self) -> None:
         from custom_networks.data.depth import checked_depth
         from custom_networks.data.sources import checked_size
-        from custom_networks.prediction.views import VIEWS
+        from custom_networks.prediction.geometry import VIEWS
 
         checked_size(self.image_size)
         checked_depth(self.bit_depth)

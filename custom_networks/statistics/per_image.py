@@ -123,7 +123,7 @@ def short_names(runs: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(path) for path in runs]
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """A value as JSON knows it: of NumPy's numbers Python's, of what is not finite null."""
     if hasattr(value, "item"):
         value = value.item()
@@ -133,7 +133,7 @@ def plain(value: Any) -> Any:
 def as_rows(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Rows of a table by name, as JSON knows them."""
     return {
-        str(name): {str(key): plain(value) for key, value in row.items()}
+        str(name): {str(key): json_value(value) for key, value in row.items()}
         for name, row in table.to_dict("index").items()
     }
 

@@ -21,10 +21,10 @@ from custom_networks.statistics.bootstrap import (
     MIN_GROUPS,
     RESAMPLES,
     Floats,
+    group_column,
     resampled_totals,
     sums_by_group,
 )
-from custom_networks.statistics.groups import group_column
 from custom_networks.statistics.paired_tests import SIGNIFICANT, holm
 from custom_networks.statistics.per_image import metric_columns
 from custom_networks.statistics.summary import summarise

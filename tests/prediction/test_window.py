@@ -89,7 +89,7 @@ import numpy as np
 from pathlib import Path
 from PIL import Image
 from custom_networks.prediction.options import Options
-from custom_networks.prediction.outputs.case import PredictedCase
+from custom_networks.prediction.result import PredictedCase
 from custom_networks.prediction.outputs.registry import IMAGE_OUTPUTS
 from custom_networks.prediction.reading import read_file
 from custom_networks.prediction.result import conclude
