@@ -149,7 +149,7 @@ def weakness_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     if not rows:
         return []
-    tested = sum(row["p_holm"] is not None and not pd.isna(row["p_holm"]) for row in rows)
+    tested = sum(not pd.isna(row["p_holm"]) for row in rows)
     weaker = [f"Weaker than the rest: {_sentence(row)}" for row in rows if row["weaker"]]
     if weaker:
         return weaker
@@ -165,7 +165,7 @@ def _sentence(row: Mapping[str, Any]) -> str:
     label, images = METRICS[row["metric"]].label, row["images"]
     text = f"{row['column']} {row['subgroup']}, mean {label} {row['mean']:.3g} in {images} image{'s' * (images != 1)}"
     text += f" of {row['groups']} group{'s' * (row['groups'] != 1)}, {row['difference']:+.3g} against the rest"
-    if row["p"] is None or pd.isna(row["p"]):
+    if pd.isna(row["p"]):
         return f"{text} (too few groups for an interval)."
     return f"{text} (95 % interval {row['ci_low']:+.3g} to {row['ci_high']:+.3g}, p {row['p_holm']:.2g} after Holm)."
 

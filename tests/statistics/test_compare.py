@@ -15,6 +15,7 @@ from custom_networks.errors import UserError
 from custom_networks.statistics import read_per_image
 from custom_networks.statistics.compare import CONFLICT, NOTHING, aligned, compare_misses, tail
 from custom_networks.statistics.compare import compare as compare_runs
+from custom_networks.statistics.compare_runs import comparison_text
 from custom_networks.statistics.paired_tests import holm, mcnemar_p, rank_biserial
 from custom_networks.statistics.ranking import rank_runs
 
@@ -281,6 +282,20 @@ def test_non_inferiority(margin, expected):
     assert (row["ci_low"] > -margin) == expected
 
 
+@pytest.mark.parametrize(
+    ("count", "margin", "sentence"),
+    [
+        (60, 0.02, "Dice: new is non-inferior to old by a margin of 0.02 (interval of B - A -0.0"),
+        (60, 0.005, "Dice: new is not shown to be non-inferior to old by a margin of 0.005 (interval"),
+        (9, 0.02, "Dice: too few groups to say whether new is non-inferior to old."),
+    ],
+)
+def test_non_inferiority_is_told(count, margin, sentence):
+    frames = dict(zip(("old", "new"), paired(np.random.default_rng(0).normal(-0.005, 0.01, count)), strict=True))
+    assert sentence in comparison_text(compare_runs(frames, margins={"dice": margin}, resamples=300), frames)
+    assert "inferior" not in comparison_text(compare_runs(frames, resamples=100), frames)
+
+
 def test_non_inferiority_of_a_distance_turns_the_sign():
     a, b = run(1), run(1)
     b["hd95"] += np.random.default_rng(1).normal(1, 0.2, len(b))
@@ -297,6 +312,7 @@ def test_several_runs_are_corrected_together_and_ranked(sgdnet, tmp_path):
     assert ranking.index[-1] == "worst"
     assert ranking.loc["worst", "rank 3"] == 1
     assert 0 < ranking.loc["twin", "rank 1"] < 1, "two equal runs change places"
+    assert ranking.loc["twin", ["rank_low", "rank_high"]].tolist() == [1, 2]
     assert ranking[["rank 1", "rank 2", "rank 3"]].sum(axis=1).tolist() == pytest.approx([1, 1, 1])
     folders = [write(tmp_path / name, frame) for name, frame in frames.items()]
     code, out, err = sgdnet("compare", *folders, "--output_dir", tmp_path / "out", "--resamples", 200)
@@ -305,6 +321,22 @@ def test_several_runs_are_corrected_together_and_ranked(sgdnet, tmp_path):
     assert len(pd.read_csv(tmp_path / "out" / "ranking.csv")) == 6
     pairs = json.loads((tmp_path / "out" / "comparison.json").read_text())["pairs"]
     assert {(row["a"], row["b"]) for row in pairs} == {("worst", "good"), ("worst", "twin"), ("good", "twin")}
+
+
+def test_ranks_by_hand():
+    """Of a distance the smallest is best; equals share the better rank; an image that one run lacks counts for none."""
+    worse = pd.DataFrame({"hd95": np.arange(12.0) + 1}, index=[str(i) for i in range(12)])
+    frames = {"worse": worse, "one": worse - 1, "other": worse - 1}
+    frames["worse"].loc["3", "hd95"] = np.nan
+    table = rank_runs(frames, ["hd95"], resamples=100).loc["hd95"]
+    assert list(table.index) == ["one", "other", "worse"]
+    assert table["images"].tolist() == table["groups"].tolist() == [11, 11, 11]
+    assert table["mean"].tolist() == pytest.approx([63 / 11, 63 / 11, 74 / 11])
+    assert table["rank"].tolist() == table["rank_low"].tolist() == table["rank_high"].tolist() == [1, 1, 3]
+    assert table[["rank 1", "rank 2", "rank 3"]].to_numpy().tolist() == [[1, 0, 0], [1, 0, 0], [0, 0, 1]]
+    few = rank_runs({name: frame[:9] for name, frame in frames.items()}, ["hd95"], resamples=100).loc["hd95"]
+    assert few["rank"].tolist() == [1, 1, 3]
+    assert few[["rank_low", "rank_high", "rank 1"]].isna().all(axis=None)
 
 
 def test_equal_runs_show_no_difference():

@@ -84,6 +84,17 @@ def test_skin_tone_of_any_skin(lightness, yellow):
 
 
 @pytest.mark.parametrize(
+    "side", [np.s_[:40], np.s_[-40:], np.s_[:, :45], np.s_[:, -45:]], ids=["top", "bottom", "left", "right"]
+)
+def test_a_vignette_on_one_side_is_no_skin(side):
+    image, clean = picture(), estimate_skin_tone(picture(), LESION)
+    image[side] = 4
+    tone = estimate_skin_tone(image, LESION)
+    assert tone.skin_share < clean.skin_share - 0.02
+    assert tone.ita == pytest.approx(clean.ita, abs=0.1)
+
+
+@pytest.mark.parametrize(
     ("ita", "name"),
     [
         (55.1, "very light"), (55, "light"), (41.1, "light"), (41, "intermediate"), (28, "tan"), (10.1, "tan"),
