@@ -13,10 +13,11 @@ from scipy.stats import wilcoxon
 
 from custom_networks.errors import UserError
 from custom_networks.statistics import read_per_image
+from custom_networks.statistics.bootstrap import ClusterSample
 from custom_networks.statistics.compare import CONFLICT, NOTHING, aligned, compare_misses, tail
 from custom_networks.statistics.compare import compare as compare_runs
 from custom_networks.statistics.compare_runs import comparison_text
-from custom_networks.statistics.paired_tests import holm, mcnemar_p, rank_biserial
+from custom_networks.statistics.paired_tests import bootstrap_p, holm, mcnemar_p, rank_biserial
 from custom_networks.statistics.ranking import rank_runs
 
 
@@ -60,6 +61,12 @@ def test_rank_biserial_by_hand():
     assert rank_biserial(np.array([1.0, -2.0, 3.0, 0.0])) == pytest.approx(2 / 6)
     assert rank_biserial(np.zeros(3)) == 0
     assert rank_biserial(np.array([0.5, 2.0])) == 1
+
+
+def test_bootstrap_p_by_hand():
+    """One of ten differs by 1: the mean is 0.1, and of a resample Bin(10, 0.1) / 10; as far as zero are all but 0.1."""
+    sample = ClusterSample(np.r_[1.0, np.zeros(9)])
+    assert bootstrap_p(sample, 4000, 0) == pytest.approx(1 - 10 * 0.1 * 0.9**9, abs=0.03)
 
 
 def test_against_scipy_and_by_hand():
@@ -126,6 +133,9 @@ def test_undefined_pairs_are_counted():
     row = compare(a, b, resamples=200).loc["dice"]
     assert (row["pairs"], row["undefined"], row["units"]) == (40, 2, 38)
     assert row["mean_a"] == pytest.approx(a["dice"].drop(["003", "007"]).mean())
+    frames = {"A": a, "B": b}
+    lines = comparison_text(compare_runs(frames, resamples=100), frames).splitlines()
+    assert [(line.split()[0], "  38 (2 undefined)" in line) for line in lines[3:5]] == [("Dice", True), ("HD95", False)]
 
 
 def test_the_order_of_rows_does_not_matter():
@@ -182,6 +192,7 @@ def test_the_verb_takes_some_metrics(sgdnet, tmp_path):
         (("A", "same", "--seed", "-1"), "--seed -1"),
         (("A", "same", "--margin", "0.02"), "of which metric? write --margin dice=0.02"),
         (("A", "same", "--margin", "dise=0.02"), "did you mean 'dice'?"),
+        (("A", "same", "--margin", "dice=much"), "--margin dice=much: must be a number above 0, in the unit of Dice"),
         (("A", "same", "--margin", "dice=-1"), "must be a number above 0"),
         (("A", "infinite"), "000, column dice: inf is no finite number"),
         (("A", "same", "--metric", "dice"), "did you mean 'metrics'?"),
@@ -307,6 +318,7 @@ def test_several_runs_are_corrected_together_and_ranked(sgdnet, tmp_path):
     frames = {"worst": run(1), "good": run(2, gain=0.05), "twin": run(3, gain=0.05)}
     table = compare_runs(frames, resamples=300)
     assert len(table) == 6
+    assert [*table.columns[11:15]] == ["wilcoxon_p", "wilcoxon_p_holm", "bootstrap_p", "bootstrap_p_holm"]
     assert table["wilcoxon_p_holm"].tolist() == pytest.approx(holm(table["wilcoxon_p"]).tolist())
     ranking = rank_runs(frames, ["dice"], resamples=500).loc["dice"]
     assert ranking.index[-1] == "worst"
