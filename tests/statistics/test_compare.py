@@ -127,6 +127,17 @@ def test_groups_are_the_unit():
     assert table.loc["dice", "wilcoxon_p"] == pytest.approx(wilcoxon(means).pvalue)
 
 
+def test_different_groups_are_refused():
+    a, b = run(1, 12).assign(group=list("aabbccddeeff")), run(2, 12).assign(group=list("abbccddeeffa"))
+    with pytest.raises(UserError, match="A, B: the images are grouped differently; evaluate both with one datalist"):
+        compare(a, b, resamples=100)
+
+
+def test_a_metric_that_one_of_three_lacks_is_left_out():
+    frames = {"A": run(1), "B": run(2), "C": run(3).drop(columns="hd95")}
+    assert compare_runs(frames, resamples=100).index.unique("metric").tolist() == ["dice"]
+
+
 def test_undefined_pairs_are_counted():
     a, b = run(1), run(2)
     a.loc["003", "dice"] = b.loc["007", "dice"] = np.nan
@@ -189,11 +200,13 @@ def test_the_verb_takes_some_metrics(sgdnet, tmp_path):
         (("A", "network"), "A and network: measured differently, resolution original and network"),
         (("A", "same", "--metrics", "nsd"), "nsd: not a metric that all runs hold"),
         (("A", "same", "--resamples", "few"), "--resamples few"),
+        (("A", "same", "--resamples", "99"), "--resamples 99: must be a whole number from 100 up"),
         (("A", "same", "--seed", "-1"), "--seed -1"),
         (("A", "same", "--margin", "0.02"), "of which metric? write --margin dice=0.02"),
         (("A", "same", "--margin", "dise=0.02"), "did you mean 'dice'?"),
         (("A", "same", "--margin", "dice=much"), "--margin dice=much: must be a number above 0, in the unit of Dice"),
         (("A", "same", "--margin", "dice=-1"), "must be a number above 0"),
+        (("A", "same", "--margin", "dice=inf"), "must be a number above 0"),
         (("A", "infinite"), "000, column dice: inf is no finite number"),
         (("A", "same", "--metric", "dice"), "did you mean 'metrics'?"),
     ],

@@ -55,6 +55,13 @@ def test_border_contrast_is_the_colour_difference():
     assert math.isnan(border_contrast(picture(), np.zeros_like(LESION)))
 
 
+def test_what_lies_far_from_the_border_does_not_count():
+    distance = np.hypot(ROWS - 60, COLUMNS - 80)
+    image = picture()
+    image[(distance < 19) | (distance > 31)] = 255
+    assert border_contrast(image, LESION) == pytest.approx(border_contrast(picture(), LESION), abs=0.1)
+
+
 def test_a_blurred_border_has_less_contrast():
     blurred = gaussian_filter(picture().astype(float), (6, 6, 0)).astype(np.uint8)
     assert border_contrast(blurred, LESION) < 0.8 * border_contrast(picture(), LESION)

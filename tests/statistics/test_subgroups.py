@@ -154,6 +154,14 @@ def test_few_groups_have_no_interval_and_are_not_tested():
     assert sentence.endswith(" against the rest (too few groups for an interval).")
 
 
+@pytest.mark.parametrize("value", [0.0, 0.7, 0.75, 1.0])
+def test_where_nothing_varies_nothing_is_tested(value):
+    """Sums of squares that are equal but for rounding gave an interval from minus to plus infinity."""
+    for row in subgroup_differences(patients(1).assign(dice=value), {"site": ()}, resamples=100):
+        assert row["difference"] == pytest.approx(0, abs=1e-12)
+        assert np.isnan([row["p"], row["ci_low"], row["ci_high"]]).all()
+
+
 def test_the_standard_error_is_the_cluster_robust_one():
     """Against the regression on the subgroup's indicator with errors clustered by patient."""
     api = pytest.importorskip("statsmodels.api")
