@@ -82,7 +82,7 @@ def check_measured_alike(frames: Sequence[pd.DataFrame], names: Sequence[str]) -
         found = {
             name: str(frame[column].iloc[0])
             for name, frame in zip(names, frames, strict=True)
-            if column in frame.columns and len(frame)
+            if column in frame.columns
         }
         first = next(iter(found), "")
         other = next((name for name, value in found.items() if value != found[first]), None)
