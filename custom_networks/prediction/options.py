@@ -82,7 +82,7 @@ class Options:
         Help("level of slides, 0 being the finest, at whose resolution they are predicted", SLIDES, default="none"),
     ] = None
     skip_glass: Annotated[
-        bool, Help("true leaves windows of slides out that show nothing but bright grey; their number is told", SLIDES)
+        bool, Help("true leaves windows of slides out that show nothing but bright grey; how many is printed", SLIDES)
     ] = False
     watershed: WatershedParameters = field(default_factory=_watershed)
 

@@ -30,7 +30,7 @@ def evaluate(
     *,
     config_file: Annotated[str | None, Help("further JSON overlays, with commas, for what has no knob", FILES)] = None,
     predictions: Annotated[
-        str | None, Help("measures the masks of this folder, whoever made them; no weights are loaded", MASKS)
+        str | None, Help("measures masks that any program made, from this folder; no weights are loaded", MASKS)
     ] = None,
     labels: Annotated[
         str | None,
