@@ -73,6 +73,13 @@ def read_bytes(path: PathLike) -> bytes:
     return content
 
 
+def read_range(path: PathLike, start: int, end: int) -> bytes:
+    """Read some bytes of an object; raises UserError where that is impossible."""
+    url = as_url(path)
+    content: bytes = _call(url, lambda store: store.cat_file(_parts(url)[1], start=start, end=end))
+    return content
+
+
 def fetch(paths: Sequence[PathLike]) -> list[str]:
     """Copy objects into the cache folder, unless they are there and did not change.
 

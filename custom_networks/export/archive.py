@@ -22,9 +22,7 @@ from custom_networks.errors import UserError
 from custom_networks.export.torch_formats import open_torchscript
 from custom_networks.export.verify import check_agreement, compare_file
 from custom_networks.files import remove_unfinished, write_atomically
-from custom_networks.weights.network import network_arguments
-from custom_networks.weights.reading import record_of
-from custom_networks.weights.record import VERSION
+from custom_networks.weights.portable import portable_record
 
 NAME = "sgdnet_2d_segmentation"
 CHECKSUMS = "checksums.sha256"
@@ -51,19 +49,6 @@ def requirements(metadata: dict[str, Any]) -> bytes:
         **metadata["required_packages_version"],
     }
     return "".join(f"{name}=={version}\n" for name, version in pinned.items()).encode()
-
-
-def about_weights(source: TrainedSource) -> bytes:
-    """Write the record of the weights, without any path of this machine."""
-    stored = record_of(source.checkpoint)
-    settings = {name: value for name, value in stored.settings.items() if not isinstance(value, str)}
-    changes: dict[str, Any] = {
-        "version": VERSION,
-        "network": network_arguments(source.network),
-        "normalization": source.normalization,
-        "settings": {**settings, "image_size": source.image_size},
-    }
-    return _as_json(stored.model_copy(update=changes).as_dict())
 
 
 def about_bundle(source: TrainedSource) -> bytes:
@@ -105,7 +90,10 @@ def archive_files(bundle_root: Path, source: TrainedSource) -> Files:
             for path in (own / folder).rglob("*")
             if path.is_file() and not path.name.startswith(".")
         }
-    files |= {"models/model.pt": source.checkpoint, "models/model.json": about_weights(source)}
+    files |= {
+        "models/model.pt": source.checkpoint,
+        "models/model.json": _as_json(portable_record(source.checkpoint, source.network).as_dict()),
+    }
     files["configs/metadata.json"] = about_bundle(source)
     script = bundle_root / "models" / "model.ts"
     if script.is_file():

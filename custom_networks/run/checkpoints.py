@@ -84,7 +84,7 @@ class Checkpoints:
         self.lr_scheduler = lr_scheduler
         self.averaging = averaging or AveragedWeights(network)
         self.about = about or About()
-        self.ready = self.published = False
+        self.ready = False
 
     @property
     def last(self) -> Path:
@@ -212,9 +212,7 @@ class Checkpoints:
         """Write and publish the best weights and their record."""
         target = Path(self.record.model_path)
         with publishing(target):
-            if not self.published:
-                keep_stranger(target, self.record.run_id, self.best)
-                self.published = True
+            keep_stranger(target, self.record.run_id, self.best)
             weights = self.averaging.network.state_dict()
             write_atomically(self.best, lambda file: torch.save(weights, file))
             publish(self.best, target)

@@ -51,9 +51,18 @@ def keep_stranger(target: Path, run_id: str, own: Path) -> None:
         return
     if any(copy.is_file() and sha256(copy) == content for copy in copies):
         return
-    target.replace(target.with_suffix(".previous.pt"))
-    if target.with_suffix(".json").is_file():
-        target.with_suffix(".json").replace(target.with_suffix(".previous.json"))
+    kept = _free(target)
+    if target.with_suffix(".json").is_file():  # first, so that a process killed here leaves a pair all the same
+        target.with_suffix(".json").replace(kept.with_suffix(".json"))
+    target.replace(kept)
+
+
+def _free(target: Path) -> Path:
+    """Name to keep weights by: `model.previous.pt`, `model.previous_2.pt` where there are some already, and so on."""
+    number = 1
+    while (kept := target.with_suffix(f".previous{'' if number == 1 else f'_{number}'}.pt")).exists():
+        number += 1
+    return kept
 
 
 def publish(best: Path, target: Path) -> None:

@@ -18,6 +18,7 @@ from custom_networks.verbs.delivery import export, package
 from custom_networks.verbs.experiment import experiment, table
 from custom_networks.verbs.result import Result
 from custom_networks.verbs.running import evaluate, predict, train
+from custom_networks.verbs.weights import weights
 
 
 @dataclass(frozen=True)
@@ -72,5 +73,6 @@ VERBS: Mapping[str, Verb] = {
     "table": Verb(table, json=True),
     "export": Verb(export),
     "package": Verb(package),
+    "weights": Verb(weights, json=True, remote=("what", "source")),
     "annotate": Verb(annotate),
 }

@@ -155,6 +155,7 @@ RANGES: dict[str, dict[str, tuple[str, ...]]] = {
     "report": {},
     "export": {"format": ("onyx",), "precision": ("int7", "int8"), "image_size": ("65", "0")},
     "package": {},
+    "weights": {"precision": ("int8",), "name": ("../../x", ".x", "x" * 101), "license": ("a\nb",), "source": ("set",)},
     "annotate": {
         "image_size": ("65",),
         "device": ("gpu",),

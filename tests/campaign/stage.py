@@ -33,6 +33,7 @@ _GOOD = {
     "table": "plan.yaml --output_dir out/made",
     "export": f"--format torchscript {_WEIGHTS} --output out/made.ts",
     "package": f"{_WEIGHTS} --output out/made.zip",
+    "weights": "pack weights/model.pt --name toy --license MIT --data phantoms --data_license MIT --output out/made",
     "annotate": f"--studies set {_WEIGHTS} --device cpu --port 0 --score false",
 }
 GOOD = {verb: [verb, *shlex.split(words)] for verb, words in _GOOD.items()}
@@ -46,6 +47,7 @@ POSITIONAL = {
     "report": 1,
     "experiment": 1,
     "table": 1,
+    "weights": 2,
 }
 """How many words of a verb's command name its input without a flag."""
 

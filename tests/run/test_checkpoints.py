@@ -121,6 +121,17 @@ def test_weights_of_unknown_origin_are_kept_beside(tmp_path: Path) -> None:
     assert (tmp_path / "models" / "model.previous.pt").read_bytes() == b"downloaded"
 
 
+def test_weights_that_arrive_during_a_run_are_kept_and_so_are_those_kept_before(tmp_path: Path) -> None:
+    training = Training(tmp_path)
+    for dice, content in ((0.5, b"fetched"), (0.6, b"fetched later")):
+        training.epoch(dice)
+        (tmp_path / "models" / "model.pt").unlink()
+        (tmp_path / "models" / "model.pt").write_bytes(content)
+    training.epoch(0.7)
+    assert (tmp_path / "models" / "model.previous.pt").read_bytes() == b"fetched"
+    assert (tmp_path / "models" / "model.previous_2.pt").read_bytes() == b"fetched later"
+
+
 def test_own_weights_are_no_strangers_where_hard_links_do_not_exist(tmp_path: Path) -> None:
     first = Training(tmp_path)
     first.epoch(0.5)

@@ -1,0 +1,1 @@
+"""Published weights: packed for others, listed, fetched from a folder or a URL, and installed."""
