@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Two processes of one thread each; tests of a file stay together, for they share what it made. Files begin in the
-# order of tests/conftest.py: the long ones, then the others in random order.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+# order of tests/conftest.py: the long ones, then the others in random order. A process that dies ends the tests, with
+# the name of its test: one started in its place can wait for ever for a second file.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 DATA := data/phantoms
 ANNOTATE := annotate/.venv
 
@@ -83,6 +84,7 @@ $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: requirements.txt constraints.txt pyproject.toml | $(VENV)/bin/pip
+	@echo "Installing into $(VENV): PyTorch is large, so this takes some minutes"
 	$(BIN)/pip install --quiet -r requirements.txt
 	$(BIN)/pip install --quiet --no-deps -e .
 	@touch $@

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from skimage.draw import polygon
 
 from annotate.errors import Unfit
-from custom_networks.prediction.objects import components, objects
-from custom_networks.prediction.polygons import rings
+from custom_networks.prediction.objects import components, objects, rings
 
 XML_BYTES = 16 * 2**20
 

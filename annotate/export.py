@@ -20,10 +20,10 @@ from annotate.errors import NotFound, Unfit
 from annotate.labels import Version
 from annotate.service import Service
 from custom_networks.data.formats import read, stem
-from custom_networks.prediction.outputs.case import PredictedCase
-from custom_networks.prediction.outputs.coco import Row, coco_file, coco_rows
+from custom_networks.prediction.outputs.coco import coco_file, coco_rows
+from custom_networks.prediction.outputs.tables import OutputRow
 from custom_networks.prediction.reading import ReadImage
-from custom_networks.prediction.result import Prediction
+from custom_networks.prediction.result import PredictedCase, Prediction
 
 FORMATS = ("datalist", "coco", "dicomseg")
 
@@ -87,7 +87,7 @@ def _datalist(archive: zipfile.ZipFile, service: Service, names: list[str], clas
 
 
 def _coco(archive: zipfile.ZipFile, service: Service, names: list[str], classes: Mapping[int, str]) -> None:
-    listed: list[tuple[Row, list[Row]]] = []
+    listed: list[tuple[OutputRow, list[OutputRow]]] = []
     for name in names:
         pixels = _pixels(service, name, service.labels.get(name))
         mask = pixels > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,12 @@ def serve(knobs: dict[str, Any]) -> None:
         knobs: of `verbs.annotate`.
 
     Raises:
-        UserError: for a setting that cannot be, missing weights, or a port that is taken.
+        UserError: for a setting that cannot be, missing or damaged weights, or a port that is taken; nothing is
+            written then.
     """
     settings = settings_of(knobs)
     listening = _listen(settings.host, settings.port)
+    check_weights(settings)
     import uvicorn
 
     from annotate.app import create_app
@@ -52,6 +55,30 @@ def serve(knobs: dict[str, Any]) -> None:
         service.close()
 
 
+def check_weights(settings: Settings) -> None:
+    """Load the weights once, as the first image will need them; without weights, check what they will meet.
+
+    Args:
+        settings: of the server.
+
+    Raises:
+        UserError: for weights, a bundle, a device or an image size that no image could be segmented with.
+    """
+    from custom_networks.bundle_files import config_file
+    from custom_networks.configuration.checking import check_values
+    from custom_networks.configuration.inference import load_source
+    from custom_networks.configuration.merged import read_config
+    from custom_networks.data.sources import checked_size
+
+    check_values({"device": settings.device or "cpu"})
+    if settings.weights.is_file():
+        load_source(settings.bundle_root, settings.weights, settings.image_size)
+        return
+    read_config([config_file(settings.bundle_root, "inference.json")])
+    if settings.image_size is not None:
+        checked_size(settings.image_size)
+
+
 def weights_sentence(service: Service) -> str:
     """Say which weights are in use and what they take, or how to get some; raises UserError for damaged ones."""
     model = service.models.active()
@@ -72,7 +99,9 @@ def settings_of(knobs: dict[str, Any]) -> Settings:
     """Make the settings of the command line's knobs; raises UserError."""
 
     def path(name: str) -> Path | None:
-        return Path(knobs[name]).expanduser().resolve() if knobs.get(name) else None
+        if not knobs.get(name):
+            return None
+        return Path(os.path.realpath(os.path.expanduser(knobs[name])))  # noqa: PTH111  ~nouser stays as it is
 
     def whole(name: str, low: int, high: int) -> int:
         value = knobs[name]

@@ -17,9 +17,9 @@ from benchmarks.measure import Row, Settings, summarize, time_interleaved
 from custom_networks.configuration.inference import TrainedSource, load_source
 from custom_networks.errors import UserError
 from custom_networks.export import FORMATS, export_model
-from custom_networks.export.common import KEPT, Images, Run
+from custom_networks.export.format import KEPT, Images, Run
 from custom_networks.export.images import listed_images, spread
-from custom_networks.export.verify import dice, probabilities
+from custom_networks.export.verify import mask_dice, probabilities
 
 BUNDLE = Path(__file__).parents[1] / "bundle"
 BASELINE = "PyTorch, eager"
@@ -62,10 +62,12 @@ def truth_of(paths: list[str], masks: Path | None, side: int) -> list[Images] | 
 def score(run: Run, inputs: list[Images], expected: list[Images], truth: list[Images] | None, threshold: float) -> Row:
     """Compare masks with those of float32 PyTorch, and with the truth."""
     got = [probabilities(run(image))[0] for image in inputs]
-    scores = [dice(one, other, threshold) for one, other in zip(got, expected, strict=True)]
+    scores = [mask_dice(one, other, threshold) for one, other in zip(got, expected, strict=True)]
     row: Row = {"dice": statistics.mean(scores), "min_dice": min(scores)}
     if truth is not None:
-        row["truth_dice"] = statistics.mean(dice(one, other, threshold) for one, other in zip(got, truth, strict=True))
+        row["truth_dice"] = statistics.mean(
+            mask_dice(one, other, threshold) for one, other in zip(got, truth, strict=True)
+        )
     return row
 
 

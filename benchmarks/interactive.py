@@ -13,14 +13,14 @@ import torch
 from benchmarks.interactive_networks import RandomWalker, early_basic_unet, early_sgdnet
 from custom_networks.data.splitting import load_datalist, load_test_list
 from custom_networks.interactive import InteractivePredictor
-from custom_networks.interactive.evaluation import LIMIT, Segmenter, evaluate_interaction
+from custom_networks.interactive.evaluation import LIMIT, InteractiveMethod, evaluate_interaction
 from custom_networks.weights import load_checkpoint, trained_normalization
 
 EARLY = {"early": early_sgdnet, "unet": early_basic_unet}
 METHODS = ("sgdnet", *EARLY, "random_walker")
 
 
-def segmenter(method: str, checkpoint: str | None, image_size: int) -> Segmenter:
+def segmenter(method: str, checkpoint: str | None, image_size: int) -> InteractiveMethod:
     """Make what is evaluated, on the CPU."""
     if method == "random_walker":
         return RandomWalker(image_size)

@@ -19,7 +19,7 @@ import torch
 
 from benchmarks import metric_oracles as literal
 from custom_networks.metrics import match_instances, measure
-from custom_networks.metrics.boundary_iou import band_width, boundary_iou
+from custom_networks.metrics.surface import band_width, boundary_iou
 
 TOLERANCE = 2.0
 Spacing = tuple[float, float]

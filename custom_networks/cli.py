@@ -16,13 +16,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from custom_networks.errors import UserError, nearest
-from custom_networks.messages import find_user_error, sentence
+from custom_networks.messages import error_line, find_user_error
 from custom_networks.parser import parse
 from custom_networks.usage import defaults, general_help, verb_help
 from custom_networks.verbs import VERBS
 from custom_networks.verbs.result import DONE, STOPPED, WRONG_INPUT
 
-GOES_ON = dict.fromkeys(("prepare", "predict"), "the same command goes on where it was.")
+GOES_ON = dict.fromkeys(("prepare", "predict"), "run the same command again to resume.")
 HELP, QUIET = ("--help", "-h"), ("--quiet", "-q")
 
 
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
         elif (code := _run(_known(verb), words[1:])) != DONE:
             sys.exit(code)
     except KeyboardInterrupt:
-        hint = "`sgdnet train --resume true ...` goes on from the last complete epoch."
+        hint = "`sgdnet train --resume true ...` resumes after the last complete epoch."
         print(f"\nStopped; {GOES_ON.get(verb, hint)}", file=sys.stderr)
         sys.exit(STOPPED)
     except BrokenPipeError:  # `sgdnet ... | head`
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
         found = find_user_error(error)
         if found is None or os.environ.get("SGDNET_TRACEBACK"):
             raise
-        print(sentence(found), file=sys.stderr)
+        print(error_line(found), file=sys.stderr)
         sys.exit(WRONG_INPUT)
 
 

@@ -1,3 +1,13 @@
-"""Colours of outlines in pictures and pages: told apart without red and green (of the palette of Okabe and Ito)."""
+"""Colours of outlines in pictures and pages: the palette of Okabe and Ito, which colour-blind people tell apart."""
 
-TRUTH_COLOUR, PREDICTION_COLOUR = (0, 114, 178), (230, 159, 0)
+from __future__ import annotations
+
+ORANGE = (230, 159, 0)
+SKY_BLUE = (86, 180, 233)
+GREEN = (0, 158, 115)
+YELLOW = (240, 228, 66)
+BLUE = (0, 114, 178)
+VERMILION = (213, 94, 0)
+PURPLE = (204, 121, 167)
+
+TRUTH_COLOUR, PREDICTION_COLOUR = BLUE, ORANGE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -24,6 +25,8 @@ if sys.platform != "win32":
 
 PathLike = str | os.PathLike
 """What names a file."""
+Stamp = tuple[int, int]
+"""Size and time of a file, by which a change of it is noticed."""
 _UNFINISHED = re.compile(r"\.(.+)-[0-9a-f]{16}", re.DOTALL)
 
 
@@ -278,3 +281,61 @@ def user_cache() -> Path:
     if chosen:
         return Path(chosen).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sgdnet"
+
+
+def check_regular(path: PathLike) -> os.stat_result:
+    """Look at a file of a data set before it is opened.
+
+    Args:
+        path: the file, or a symlink to it.
+
+    Returns:
+        What the file system says of it.
+
+    Raises:
+        UserError: when there is no such file, it cannot be looked at, or it is no regular file.
+    """
+    try:
+        return status_of_regular(os.fspath(path))
+    except FileNotFoundError:
+        raise UserError(
+            f"{printable(os.fspath(path))}: no such file; put it there or take the pair out of the data set"
+        ) from None
+
+
+def is_file(path: str) -> bool:
+    """Whether a path, which may be any text, is a file; text, since there may be 100,000 of them."""
+    try:
+        return os.path.isfile(path)  # noqa: PTH113
+    except ValueError:  # a null byte
+        return False
+
+
+def file_stamp(path: PathLike, *more: PathLike) -> Stamp:
+    """Size and time of a file, or of several, which tell whether they changed; raises as `check_regular`."""
+    status = check_regular(path)
+    if not more:
+        return status.st_size, status.st_mtime_ns
+    all_ = [(one.name, *file_stamp(one)) for one in sorted(map(Path, (path, *more)))]
+    digest = hashlib.sha256(json.dumps(all_).encode()).digest()
+    return sum(size for _, size, _ in all_), int.from_bytes(digest[:7], "big")
+
+
+_STORAGE_FAULTS = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO", "ENODEV", "ENXIO", "ESTALE", "ENOTCONN", "EHOSTDOWN", "ETIMEDOUT")
+    if hasattr(errno, name)
+}
+
+
+class StorageError(UserError):
+    """The storage of the results is full, read-only or gone; it ends the run."""
+
+
+def of_storage(error: BaseException | None) -> bool:
+    """Tell whether an error, or what caused it, is such a fault of the disk."""
+    while error is not None:
+        if isinstance(error, StorageError) or (isinstance(error, OSError) and error.errno in _STORAGE_FAULTS):
+            return True
+        error = error.__cause__
+    return False

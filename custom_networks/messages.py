@@ -58,7 +58,7 @@ def _of_disk(error: BaseException | None) -> UserError | None:
     return None
 
 
-def sentence(error: UserError) -> str:
+def error_line(error: UserError) -> str:
     """The line that tells of a mistake; line breaks and the like, which names of files may hold, are escaped."""
     escaped = (sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(error))
     return f"Error: {''.join(escaped)}"
@@ -69,7 +69,7 @@ def _print_sentence(kind: type[BaseException], error: BaseException, traceback: 
     if found is None:
         sys.__excepthook__(kind, error, traceback)
     else:
-        print(sentence(found), file=sys.stderr)
+        print(error_line(found), file=sys.stderr)
 
 
 def readable_errors() -> None:

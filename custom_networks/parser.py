@@ -50,9 +50,9 @@ def parse(verb: str, words: Sequence[str], knobs: Mapping[str, Any]) -> dict[str
 
 def typed_knob(name: str, text: str | None, knobs: Mapping[str, Any]) -> Any:
     """Read the value of a knob; a flag without one is on."""
-    from custom_networks.configuration.knobs import typed
+    from custom_networks.configuration.knobs import typed_override
 
-    return True if text is None else typed(name, text, knobs.get(name))
+    return True if text is None else typed_override(name, text, knobs.get(name))
 
 
 def usage(verb: str) -> str:

@@ -18,8 +18,8 @@ from toy_weights import write_record
 from custom_networks.configuration.inference import load_source
 from custom_networks.export.images import listed_images
 from custom_networks.prediction import Prediction, SGDNetPredictor
+from custom_networks.prediction.geometry import VIEWS
 from custom_networks.prediction.reading import ReadImage
-from custom_networks.prediction.views import VIEWS
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from custom_networks import UserError
-from custom_networks.messages import find_user_error, sentence
+from custom_networks.messages import error_line, find_user_error
 
 
 def test_what_the_disk_says_of_a_path_is_a_sentence(tmp_path: Path) -> None:
@@ -32,4 +32,4 @@ def test_a_mistake_of_ours_is_none_of_the_users() -> None:
 
 
 def test_a_sentence_is_one_line() -> None:
-    assert sentence(UserError("a\nb\x1b[1m\udce9 é 皮: no file")) == r"Error: a\nb\x1b[1m\udce9 é 皮: no file"
+    assert error_line(UserError("a\nb\x1b[1m\udce9 é 皮: no file")) == r"Error: a\nb\x1b[1m\udce9 é 皮: no file"

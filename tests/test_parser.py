@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from custom_networks.configuration.knobs import top_level, typed
+from custom_networks.configuration.knobs import top_level, typed_override
 from custom_networks.errors import UserError
 from custom_networks.parser import parse
 from custom_networks.usage import defaults, verb_help
@@ -158,8 +158,8 @@ def test_every_grouped_knob_is_described() -> None:
 
 
 def test_a_value_stays_text_where_its_default_is_text() -> None:
-    assert typed("subgroups", "1,2", "size,contrast") == "1,2"
-    assert typed("fold", "1", 0) == 1
+    assert typed_override("subgroups", "1,2", "size,contrast") == "1,2"
+    assert typed_override("fold", "1", 0) == 1
 
 
 @pytest.mark.parametrize(

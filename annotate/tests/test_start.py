@@ -12,6 +12,7 @@ from networks import toy_network
 from support import BUNDLE, Running
 from toy_weights import write_record
 
+from custom_networks.cli import main
 from custom_networks.network.interactive import InteractiveSGDNet
 
 
@@ -74,3 +75,16 @@ def test_damaged_weights_are_told_at_the_start(studies: Path, bundle: Path) -> N
     (bundle / "models" / "model.pt").write_bytes(b"no weights")
     with pytest.raises(AssertionError, match=r"Error: .*model\.pt"):
         Running(studies, "--bundle_root", str(bundle), "--score", "false")
+    assert not (studies / "annotations").exists()
+
+
+def test_what_no_image_could_be_segmented_with_is_told_at_the_start(
+    studies: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["annotate", "--studies", str(studies), "--port", "0", "--bundle_root"]
+    for more in ([bundle, "--image_size", "65"], [bundle, "--device", "gpu"], [bundle.with_name("none")]):
+        with pytest.raises(SystemExit, match="1"):
+            main([*words, *map(str, more)])
+        said = capsys.readouterr().err
+        assert (said.count("Error: "), str(more[-1]) in said) == (1, True), said
+    assert not (studies / "annotations").exists()

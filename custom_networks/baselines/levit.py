@@ -85,7 +85,7 @@ class BiasedAttention(nn.Module):
         return self.project(read.transpose(2, 3).flatten(1, 2).unflatten(2, sampled.shape[2:]))
 
 
-class FeedForward(nn.Sequential):
+class LeViTFeedForward(nn.Sequential):
     """Two 1x1 with Hardswish between them; (B, C, H, W) in and out."""
 
     def __init__(self, channels: int, ratio: int = 2) -> None:
@@ -139,11 +139,11 @@ class LeViT(nn.Module):
             if stage > 0:
                 before = channels[stage - 1]
                 parts += [BiasedAttention(before, width, before // key, key, 4, side, stride=2)]
-                parts += [Residual(FeedForward(width))]
+                parts += [Residual(LeViTFeedForward(width))]
                 side = (side + 1) // 2
             for _ in range(depths[stage]):
                 attention = BiasedAttention(width, width, heads[stage], key, 2, side)
-                parts += [Residual(attention), Residual(FeedForward(width))]
+                parts += [Residual(attention), Residual(LeViTFeedForward(width))]
             stages.append(nn.Sequential(*parts))
         self.stages = nn.ModuleList(stages)
 

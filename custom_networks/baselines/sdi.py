@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from custom_networks.network.layers import resize_to
 
 
-class ChannelAttention(nn.Module):
+class PooledChannelAttention(nn.Module):
     """Scale each channel by what its mean and its maximum say.
 
     Args:
@@ -88,7 +88,10 @@ class InfusionDecoder(nn.Module):
         super().__init__()
         self.reduce = nn.ModuleList(
             nn.Sequential(
-                ChannelAttention(each), SpatialAttention(), nn.Conv2d(each, width, 1, bias=False), nn.BatchNorm2d(width)
+                PooledChannelAttention(each),
+                SpatialAttention(),
+                nn.Conv2d(each, width, 1, bias=False),
+                nn.BatchNorm2d(width),
             )
             for each in channels
         )

@@ -76,7 +76,7 @@ class ConvFeedForward(nn.Module):
         return self.body(x)
 
 
-class Block(nn.Module):
+class PyramidBlock(nn.Module):
     """Attention and feed-forward part, each with a residual; (B, C, H, W) in and out."""
 
     def __init__(self, channels: int, heads: int, ratio: int, reduction: int, drop_path: float) -> None:
@@ -125,7 +125,8 @@ class PyramidTransformer(nn.Module):
             kernel, stride = (7, 4) if stage == 0 else (3, 2)
             embed = nn.Conv2d(before, width, kernel, stride, kernel // 2)
             blocks = [
-                Block(width, heads[stage], ratios[stage], reductions[stage], next(rates)) for _ in range(depths[stage])
+                PyramidBlock(width, heads[stage], ratios[stage], reductions[stage], next(rates))
+                for _ in range(depths[stage])
             ]
             stages.append(nn.Sequential(embed, LayerNorm2d(width, eps=1e-5), *blocks, LayerNorm2d(width)))
             before = width

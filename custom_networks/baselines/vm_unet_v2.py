@@ -89,7 +89,7 @@ class SelectiveScan2d(nn.Module):
         return self.leave(mixed * F.silu(gate))
 
 
-class Block(nn.Module):
+class ScanBlock(nn.Module):
     """VMamba's VSS block: normalise, scan, add; (B, H, W, C) in and out."""
 
     def __init__(self, channels: int, drop_path: float) -> None:
@@ -147,7 +147,7 @@ class VMUNetV2(nn.Module):
         self.norm = nn.LayerNorm(channels)
         self.merge = nn.ModuleList(PatchMerging(each) for each in widths[:-1])
         self.stages = nn.ModuleList(
-            nn.Sequential(*(Block(each, next(rates)) for _ in range(depth)))
+            nn.Sequential(*(ScanBlock(each, next(rates)) for _ in range(depth)))
             for each, depth in zip(widths, depths, strict=True)
         )
         self.decoder = InfusionDecoder(widths, width, out_channels)

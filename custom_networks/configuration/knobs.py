@@ -64,7 +64,7 @@ def is_computed(default: Any) -> bool:
     return isinstance(default, str) and default.startswith(("$", "@"))
 
 
-def typed(name: str, text: str, default: Any = None) -> Any:
+def typed_override(name: str, text: str, default: Any = None) -> Any:
     """Read the value of an override from a command line, as MONAI's own command line does.
 
     Text stays text where the default is text or names a file, so that no path becomes a number or a tuple.

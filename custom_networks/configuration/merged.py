@@ -46,7 +46,7 @@ class Configuration:
         overlaid: ids that overlays set, the configuration files after the first.
         arguments: what else MONAI's command was given, such as `run_id`, by the names of `ConfigWorkflow`.
         paths: of the configuration files.
-        resumed: folder of the run that this configuration is, with which it goes on; None for a new run.
+        resumed: folder of the run that this configuration resumes; None for a new run.
     """
 
     files: Mapping[str, Any]

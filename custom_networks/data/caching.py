@@ -23,11 +23,10 @@ from monai.data.utils import pickle_hashing
 from monai.transforms import Compose
 from monai.utils import convert_to_tensor, ensure_tuple
 
-from custom_networks.data.decoders import decoders
-from custom_networks.data.memory import free_memory
-from custom_networks.data.regular import check_regular
+from custom_networks.data.images import decoders
+from custom_networks.data.resources import free_memory
 from custom_networks.errors import UserError, nearest
-from custom_networks.files import PathLike, sha256, write_atomically
+from custom_networks.files import PathLike, check_regular, sha256, write_atomically
 from custom_networks.processes import rank
 
 logger = logging.getLogger(__name__)

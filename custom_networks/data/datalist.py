@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Private
 from custom_networks.data.pairing import Item, and_more, existing_folder
 from custom_networks.data.remote import fetch, fetch_names, is_remote, remote_base
 from custom_networks.errors import UserError, nearest
-from custom_networks.files import PathLike
+from custom_networks.files import PathLike, is_file
 from custom_networks.typed_files import FileModel, Json, read_model
 from custom_networks.weights.segments import SegmentCode
 
@@ -188,10 +188,10 @@ class Datalist(FileModel):
         names = fetch_names([name for _, _, name in parts], remote_base(self.source, dataset_dir))
         beside = Path(os.path.abspath(self.source)).parent  # noqa: PTH100  links stay as they are
         paths = [os.path.normpath(beside / name) for name in names]
-        if dataset_dir is not None and not all(map(_is_file, paths)):  # strings: 20,000 of them in 0.1 s
+        if dataset_dir is not None and not all(map(is_file, paths)):  # strings: 20,000 of them in 0.1 s
             root = Path() if all(os.path.isabs(name) for name in names) else existing_folder(dataset_dir)  # noqa: PTH117
             elsewhere = [os.path.normpath(root / name) for name in names]
-            paths = [near if _is_file(near) else far for near, far in zip(paths, elsewhere, strict=True)]
+            paths = [near if is_file(near) else far for near, far in zip(paths, elsewhere, strict=True)]
         items: list[Item] = [{} for _ in listed]
         for (number, part, _), path in zip(parts, paths, strict=True):
             items[number][part] = path
@@ -205,7 +205,7 @@ class Datalist(FileModel):
         """
         self.require_labels(split)
         items = self.located(split, dataset_dir)
-        missing = [path for item in items for path in item.values() if not _is_file(path)]
+        missing = [path for item in items for path in item.values() if not is_file(path)]
         if missing:
             raise UserError(
                 f"{missing[0]}: listed in {self.source}, but no such file{and_more(missing)}; correct the list "
@@ -239,13 +239,6 @@ class Datalist(FileModel):
 
     def _extra(self) -> Iterable[str]:
         return self.model_extra or {}
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return os.path.isfile(path)  # noqa: PTH113
-    except ValueError:  # a null byte
-        return False
 
 
 def _rename(wanted: str, present: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ from scipy import fft, ndimage
 from custom_networks.data.formats import read
 from custom_networks.data.neighbours import nearest_hashes
 from custom_networks.data.registration import correlation, register
-from custom_networks.data.threads import available_cores
+from custom_networks.data.resources import available_cores
 
 THUMBNAIL = 64  # side in pixels
 THRESHOLD = 0.82  # of the registered correlation; in ISIC 2018 duplicates reach 0.83, other pairs 0.81

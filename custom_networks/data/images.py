@@ -6,18 +6,22 @@ could hold.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import io
 import os
 import zlib
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
-from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
-from custom_networks.files import PathLike
+from custom_networks.files import PathLike, check_regular
+from custom_networks.software import installed
 
+DECODERS = ("sgdnet", "monai", "torch", "numpy", "pillow", "pydicom", "highdicom", "nibabel")
 MASK_FIX = "save it as 8-bit grey, 0 for background and 255 for foreground"
 LABELS_FIX = "save it as one grey channel of whole numbers, 0 for background (16-bit PNG holds 65,535 of them)"
 LARGEST_LABEL = 2**24  # float32, in which MONAI resamples, holds every whole number up to it
@@ -111,7 +115,7 @@ def needed_depth(largest: float) -> int:
     return next((depth for depth in DEPTHS if largest < 2**depth), DEPTHS[-1])
 
 
-def check_values(values: NDArray, name: PathLike) -> int:
+def check_sixteen_bits(values: NDArray, name: PathLike) -> int:
     """Return the largest of whole numbers; raises UserError where they are outside 0..65535."""
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
@@ -141,7 +145,7 @@ def to_eight_bits(values: NDArray, depth: int, name: PathLike) -> NDArray[np.uin
     Raises:
         UserError: for values outside 0..2^depth - 1, which would all be white.
     """
-    high = check_values(values, name)
+    high = check_sixteen_bits(values, name)
     white = 2**depth - 1
     if high > white:
         raise UserError(above_white(name, high, depth))
@@ -315,3 +319,15 @@ def _check_pieces(picture: Image.Image) -> None:
                 file.seek(offset)
                 zlib.decompress(file.read(count))
     file.seek(place)
+
+
+@functools.cache
+def decoders() -> str:
+    """Versions of the packages that decode pictures, and a hash of this package's code of `data`, for the cache's key.
+
+    The version alone would not tell a changed checkout.
+    """
+    code = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        code.update(path.read_bytes())
+    return f"{installed(DECODERS)} {code.hexdigest()}"

@@ -21,7 +21,7 @@ from torch.utils.data import Sampler
 
 from custom_networks.data.batch_augmentation import Batch, batch_steps
 from custom_networks.data.caching import SHARE
-from custom_networks.data.memory import free_memory
+from custom_networks.data.resources import free_memory
 from custom_networks.errors import UserError
 from custom_networks.flags import flag
 from custom_networks.processes import rank

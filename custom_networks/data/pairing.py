@@ -214,7 +214,7 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def join(
+def pair_by_name(
     images: Iterable[tuple[str, P]],
     masks: Iterable[tuple[str, P]],
     name: Callable[[P], str] = str,
@@ -285,7 +285,7 @@ def _joined(images: list[Path], masks: list[Path], wanted: Callable[[Path], Path
     def fix(image: Path) -> str:
         return f"add it as {wanted(image)} (its name may end in {', '.join(MASK_SUFFIXES)})"
 
-    pairs = join([(_stem(path), path) for path in images], [(_stem(path), path) for path in masks], fix=fix)
+    pairs = pair_by_name([(_stem(path), path) for path in images], [(_stem(path), path) for path in masks], fix=fix)
     return [{"image": str(image), "label": str(mask)} for _, image, mask in pairs]
 
 

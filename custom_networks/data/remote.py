@@ -15,14 +15,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from custom_networks.errors import UserError
-from custom_networks.files import PathLike, lock_file, unfinished, user_cache
+from custom_networks.files import PathLike, Stamp, lock_file, unfinished, user_cache
 
 PROTOCOLS = ("s3", "gs", "gcs", "az", "abfs", "abfss", "memory")
 _URL = re.compile(rf"({'|'.join(PROTOCOLS)}):/+(.+)", re.DOTALL)
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
 _BATCH = 64  # files fetched side by side
 
-Stamp = tuple[int, int]
 _stamps: dict[str, Stamp] = {}  # of the objects that this process has listed
 _fetched: dict[str, str] = {}  # local file of the objects that this process has looked at
 
@@ -59,7 +58,7 @@ def scan(folder: PathLike) -> tuple[list[str], list[str]]:
     return sorted(folders), sorted(files)
 
 
-def stamp(path: PathLike) -> Stamp:
+def object_stamp(path: PathLike) -> Stamp:
     """Size and time of an object, by which a change of it is noticed."""
     url = as_url(path)
     if url not in _stamps:

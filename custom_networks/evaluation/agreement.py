@@ -10,17 +10,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from custom_networks.evaluation.measuring import READER_METRICS
-from custom_networks.statistics.bootstrap import bootstrap_interval
+from custom_networks.statistics.bootstrap import bootstrap_interval, group_column
 from custom_networks.statistics.comparison_plot import bland_altman
-from custom_networks.statistics.groups import group_column
-from custom_networks.statistics.per_image import plain
+from custom_networks.statistics.per_image import json_value
 
 
 def detection_figures(frame: pd.DataFrame, minimum_iou: float, seed: int = 0) -> dict[str, Any]:
     """Lesion-wise detection over a per-image table.
 
     Args:
-        frame: with the columns of `metrics.detection.detect`.
+        frame: with the columns of `metrics.instances.detect`.
         minimum_iou: at which they were counted.
         seed: of the bootstrap.
 
@@ -39,14 +38,14 @@ def detection_figures(frame: pd.DataFrame, minimum_iou: float, seed: int = 0) ->
         "false": int(false.sum()),
         "sensitivity": {
             "value": float(detected.sum() / true.sum()) if true.sum() else None,
-            "ci_low": plain(of_lesions.low),
-            "ci_high": plain(of_lesions.high),
+            "ci_low": json_value(of_lesions.low),
+            "ci_high": json_value(of_lesions.high),
             "groups": of_lesions.groups,
         },
         "false_per_image": {
             "value": float(false.mean()),
-            "ci_low": plain(of_images.low),
-            "ci_high": plain(of_images.high),
+            "ci_low": json_value(of_images.low),
+            "ci_high": json_value(of_images.high),
             "groups": of_images.groups,
         },
     }
@@ -72,11 +71,11 @@ def area_figures(frame: pd.DataFrame, unit: str, seed: int = 0) -> dict[str, Any
     return {
         "unit": f"{unit}²",
         "mean_difference": mean,
-        "ci_low": plain(interval.low),
-        "ci_high": plain(interval.high),
+        "ci_low": json_value(interval.low),
+        "ci_high": json_value(interval.high),
         "groups": interval.groups,
-        "limits_of_agreement": [plain(mean - 1.96 * spread), plain(mean + 1.96 * spread)],
-        "relative_error": plain(relative),
+        "limits_of_agreement": [json_value(mean - 1.96 * spread), json_value(mean + 1.96 * spread)],
+        "relative_error": json_value(relative),
     }
 
 
@@ -86,8 +85,8 @@ def reader_figures(frame: pd.DataFrame, reader: str | Path, seed: int = 0) -> di
     for name in READER_METRICS:
         column = frame[f"reader_{name}"]
         interval = bootstrap_interval(column, group_column(frame), seed=seed)
-        ends = {"ci_low": plain(interval.low), "ci_high": plain(interval.high), "groups": interval.groups}
-        figures[name] = {"mean": plain(column.mean()), **ends}
+        ends = {"ci_low": json_value(interval.low), "ci_high": json_value(interval.high), "groups": interval.groups}
+        figures[name] = {"mean": json_value(column.mean()), **ends}
     return figures
 
 

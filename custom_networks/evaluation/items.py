@@ -21,8 +21,7 @@ from custom_networks.errors import UserError, nearest
 from custom_networks.evaluation.classes import class_columns
 from custom_networks.evaluation.trained import check_images, check_settings
 from custom_networks.files import PathLike, printable
-from custom_networks.metrics.detection import LESION_COLUMNS
-from custom_networks.metrics.instances import INSTANCE_COLUMNS
+from custom_networks.metrics.instances import INSTANCE_COLUMNS, LESION_COLUMNS
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.statistics.per_image import MEASURED
 

@@ -24,9 +24,8 @@ from custom_networks.evaluation.pictures import THUMBNAILS, ShownCase, resize_ma
 from custom_networks.evaluation.trained import TRAINING
 from custom_networks.files import remove_unfinished, write_atomically
 from custom_networks.flags import flag
-from custom_networks.metrics.detection import DETECTION_IOU, detect
 from custom_networks.metrics.image_metrics import measure
-from custom_networks.metrics.instances import INSTANCE_COLUMNS
+from custom_networks.metrics.instances import DETECTION_IOU, INSTANCE_COLUMNS, detect
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.metrics.probability import Calibration, border_band
 from custom_networks.statistics.lesion import lesion_size

@@ -22,8 +22,8 @@ from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.processes import rank
 from custom_networks.software import commit, installed
-from custom_networks.statistics.groups import group_column
-from custom_networks.statistics.per_image import PER_IMAGE, as_rows, metric_columns, plain, text_table
+from custom_networks.statistics.bootstrap import group_column
+from custom_networks.statistics.per_image import PER_IMAGE, as_rows, json_value, metric_columns, text_table
 from custom_networks.statistics.subgroups import subgroup_differences, summarise_subgroups, weakness_sentences
 from custom_networks.statistics.summary import summarise
 from custom_networks.weights.reading import record_of
@@ -71,12 +71,12 @@ def conclude(
             name: {"meaning": limits_text(name), "rows": _keyed_rows(part, "subgroup")} for name, part in parts.items()
         },
         "subgroup_differences": [
-            {name: plain(value) for name, value in row.items()}
+            {name: json_value(value) for name, value in row.items()}
             for row in subgroup_differences(frame, evaluation.subgroups, evaluation.rank_by, seed=seed)
         ],
         "calibration": {  # of all pixels together; the columns ece and border_ece are of each image
-            "ece": plain(evaluation.calibration.error),
-            "border_ece": plain(evaluation.border_calibration.error),
+            "ece": json_value(evaluation.calibration.error),
+            "border_ece": json_value(evaluation.border_calibration.error),
             "curve": evaluation.calibration.curve(),
         },
         "detection": detection_figures(frame, evaluation.detection_iou, seed),
@@ -89,7 +89,7 @@ def conclude(
         about["instances"] = {
             "watershed": evaluation.watershed(),
             "tuned_here": evaluation.tune,
-            "pooled": {name: plain(value) for name, value in evaluation.pooled.pooled.summary().items()},
+            "pooled": {name: json_value(value) for name, value in evaluation.pooled.pooled.summary().items()},
         }
     for stale in (SUBGROUPS_CSV, CLASSES_CSV):  # of an evaluation that is replaced
         (folder / stale).unlink(missing_ok=True)

@@ -9,9 +9,8 @@ from typing import Any
 
 from custom_networks.errors import UserError
 from custom_networks.files import write_bytes
-from custom_networks.run.folder import SETTINGS
+from custom_networks.run.folder import RUN_ID, SETTINGS
 from custom_networks.run.record import METRICS
-from custom_networks.run.store import RUN_ID
 from custom_networks.weights.reading import record_of, trained_outputs
 from custom_networks.weights.record import BEST
 from custom_networks.weights.training import image_hashes, image_paths

@@ -15,7 +15,7 @@ from typing import Any
 
 from custom_networks.bundle_run import configuration_of
 from custom_networks.errors import UserError
-from custom_networks.experiment.plan import VALIDATION, Cell, command_words, typed
+from custom_networks.experiment.plan import VALIDATION, Cell, command_words, typed_values
 from custom_networks.files import sha256
 from custom_networks.run.folder import SETTINGS, is_locked
 from custom_networks.run.record import CONFIG, METRICS, read_metrics
@@ -105,7 +105,7 @@ class Task:
         return [test for test in (VALIDATION, *self.tests) if not self.evaluated(test, folder / BEST)]
 
     def train_words(self) -> list[str]:
-        """Arguments of `sgdnet` that train the run, or go on with it."""
+        """Arguments of `sgdnet` that train the run, or resume it."""
         folder = self.run_folder()
         knobs = dict(self.cell.knobs)
         runs = self.folder / RUNS
@@ -168,7 +168,7 @@ def identity_in(folder: Path) -> str | None:
 
 def _hashed(merged: Mapping[str, Any]) -> str:
     kept = {name: value for name, value in merged.items() if name not in IGNORED and not name.startswith("_")}
-    return hashlib.sha256(json.dumps(typed(kept), sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(typed_values(kept), sort_keys=True, default=str).encode()).hexdigest()
 
 
 def run_task(task: Task) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 from custom_networks.errors import UserError, nearest
 from custom_networks.experiment.folder import read_experiment
 from custom_networks.experiment.plan import VALIDATION
-from custom_networks.experiment.table import FORMATS, as_frame, measured_frames, render, results
+from custom_networks.experiment.table import FORMATS, as_frame, measured_frames, render_table, row_results
 from custom_networks.files import write_bytes
 from custom_networks.statistics.per_image import as_records
 
@@ -37,8 +37,8 @@ def table_of(
         raise UserError(f"--format {form}: must be one of {', '.join(FORMATS)}{nearest(form, FORMATS)}")
     experiment, folder = read_experiment(place, output_dir)
     _known_test(test, experiment.tests)
-    found = results(experiment.plan, measured_frames(experiment.tasks(folder), test))
-    text = render(experiment.plan, found, test, form)
+    found = row_results(experiment.plan, measured_frames(experiment.tasks(folder), test))
+    text = render_table(experiment.plan, found, test, form)
     if file is not None:
         write_bytes(Path(file), text.encode())
     print(text, end="")
@@ -60,7 +60,7 @@ def write_page(place: str | Path, output: str | Path | None = None, test: str = 
     _known_test(test, experiment.tests)
     plan, tasks = experiment.plan, experiment.tasks(folder)
     frames = measured_frames(tasks, test)
-    found = results(plan, frames)
+    found = row_results(plan, frames)
     measured = [each.row.name for each in found if each.runs]
     others = [each for each in found if each.runs and each.row.name != plan.compared]
     if plan.compared not in measured or not others:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from custom_networks.errors import UserError
 from custom_networks.experiment.cell import IGNORED, Task, identity
-from custom_networks.experiment.plan import ABOUT, Plan, read_plan
+from custom_networks.experiment.plan import ABOUT, ExperimentPlan, read_plan
 from custom_networks.files import sha256
 from custom_networks.run.resume import same_setting
 from custom_networks.typed_files import FileModel, Json, read_model
@@ -29,7 +29,7 @@ class Experiment(FileModel):
     """
 
     version: Literal[1] = 1
-    plan: Plan
+    plan: ExperimentPlan
     knobs: dict[str, Json]
     data: str
     tests: dict[str, str]
@@ -37,7 +37,7 @@ class Experiment(FileModel):
 
     @classmethod
     def begin(
-        cls, plan: Plan, folder: Path, given: Mapping[str, Any], tests: Mapping[str, str], processes: int = 1
+        cls, plan: ExperimentPlan, folder: Path, given: Mapping[str, Any], tests: Mapping[str, str], processes: int = 1
     ) -> Experiment:
         """Describe an experiment that goes into a folder, together with what is there.
 

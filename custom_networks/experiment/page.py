@@ -15,12 +15,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from custom_networks.experiment.cell import Task
-from custom_networks.experiment.plan import Plan
-from custom_networks.experiment.table import Frames, Key, RowResult, cells, note, pooled
+from custom_networks.experiment.plan import ExperimentPlan
+from custom_networks.experiment.table import FoldAndSeed, RowResult, RunFrames, cells, note, pooled
 from custom_networks.metrics.policies import METRICS
 from custom_networks.report import svg
-from custom_networks.report.pictures import jpeg_of
-from custom_networks.report.received import file_in
+from custom_networks.report.received import file_in, jpeg_of
 from custom_networks.run.record import METRICS as ROWS
 from custom_networks.run.record import read_metrics
 from custom_networks.statistics.compare import aligned, compare
@@ -35,7 +34,12 @@ DISAGREEMENTS = 8
 
 
 def render_page(
-    plan: Plan, tasks: Sequence[Task], frames: Frames, found: Sequence[RowResult], test: str, rows: tuple[str, str]
+    plan: ExperimentPlan,
+    tasks: Sequence[Task],
+    frames: RunFrames,
+    found: Sequence[RowResult],
+    test: str,
+    rows: tuple[str, str],
 ) -> str:
     """Write the page.
 
@@ -85,11 +89,11 @@ def _curves(tasks: Sequence[Task]) -> list[tuple[str, Markup]]:
     return [(title, chart) for title, chart in drawn if chart]
 
 
-def _shared(frames: Frames, rows: tuple[str, str]) -> list[Key]:
+def _shared(frames: RunFrames, rows: tuple[str, str]) -> list[FoldAndSeed]:
     return sorted(set(frames[rows[0]]) & set(frames[rows[1]]))
 
 
-def _scatter(frames: Frames, rows: tuple[str, str], metrics: Sequence[str]) -> str | None:
+def _scatter(frames: RunFrames, rows: tuple[str, str], metrics: Sequence[str]) -> str | None:
     """Picture of the two rows image by image, as a data URI."""
     keys = _shared(frames, rows)
     if not keys:
@@ -103,7 +107,7 @@ def _scatter(frames: Frames, rows: tuple[str, str], metrics: Sequence[str]) -> s
 
 def _disagreements(
     tasks: Sequence[Task],
-    frames: Frames,
+    frames: RunFrames,
     rows: tuple[str, str],
     metric: str,
     test: str,

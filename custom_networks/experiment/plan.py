@@ -63,7 +63,7 @@ class TableRow(PlanModel):
         return self
 
 
-class Plan(PlanModel):
+class ExperimentPlan(PlanModel):
     """A table of experiments.
 
     Attributes:
@@ -89,7 +89,7 @@ class Plan(PlanModel):
     published: str = "published"
 
     @model_validator(mode="after")
-    def _names(self) -> Plan:
+    def _names(self) -> ExperimentPlan:
         names = [row.name for row in self.rows]
         several: tuple[list[Any], ...] = (names, [slug(name) for name in names], self.folds, self.seeds)
         for each in several:
@@ -120,7 +120,7 @@ class Plan(PlanModel):
         cells = []
         for seed, fold, row in itertools.product(self.seeds, self.folds, self.rows):
             if row.cited is None:
-                knobs = typed({**self.knobs, **(given or {}), **row.knobs})
+                knobs = typed_values({**self.knobs, **(given or {}), **row.knobs})
                 cells.append(Cell(row, fold, seed, {**knobs, "fold": fold, "seed": seed}, processes))
         return cells
 
@@ -165,7 +165,7 @@ def plan_file(name: str | Path) -> Path:
     return own if not Path(name).exists() and own.is_file() else Path(name)
 
 
-def read_plan(name: str | Path) -> Plan:
+def read_plan(name: str | Path) -> ExperimentPlan:
     """Read a plan, YAML or JSON, see `plan_file`.
 
     Raises:
@@ -181,7 +181,7 @@ def read_plan(name: str | Path) -> Plan:
         written = json.dumps(content)
     except (TypeError, ValueError, RecursionError) as error:  # a date, for example, which YAML knows and JSON does not
         raise UserError(f"{path}: {error}; {FIX}") from None
-    return parse_model(written, Plan, path, fix=FIX)
+    return parse_model(written, ExperimentPlan, path, fix=FIX)
 
 
 def read_tests(given: str) -> dict[str, str]:
@@ -232,12 +232,12 @@ def command_words(knobs: Mapping[str, Any]) -> Sequence[str]:
     return words
 
 
-def typed(value: Any) -> Any:
+def typed_values(value: Any) -> Any:
     """Read numbers and switches as the command line does: YAML takes 1e-4 for text."""
     if isinstance(value, dict):
-        return {name: typed(each) for name, each in value.items()}
+        return {name: typed_values(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [typed(each) for each in value]
+        return [typed_values(each) for each in value]
     if isinstance(value, str):
         try:
             return json.loads(value)

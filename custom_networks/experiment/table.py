@@ -11,20 +11,19 @@ import pandas as pd
 
 from custom_networks.errors import UserError, nearest
 from custom_networks.experiment.cell import Task
-from custom_networks.experiment.plan import VALIDATION, Plan, TableRow
+from custom_networks.experiment.plan import VALIDATION, ExperimentPlan, TableRow
 from custom_networks.metrics.policies import METRICS
-from custom_networks.statistics.bootstrap import Interval, bootstrap_interval
+from custom_networks.statistics.bootstrap import Interval, bootstrap_interval, group_column
 from custom_networks.statistics.compare import BETTER, CONFLICT, TESTS, aligned, compare
-from custom_networks.statistics.groups import group_column
 from custom_networks.statistics.paired_tests import SIGNIFICANT, holm
 from custom_networks.statistics.per_image import check_measured_alike, read_per_image
 from custom_networks.weights.record import BEST
 
 FORMATS = ("markdown", "csv", "latex")
 NOT_RUN = "not run"
-Key = tuple[int, int]
+FoldAndSeed = tuple[int, int]
 """Fold and seed of a run."""
-Frames = Mapping[str, Mapping[Key, pd.DataFrame]]
+RunFrames = Mapping[str, Mapping[FoldAndSeed, pd.DataFrame]]
 """Per-image tables by row, fold and seed."""
 
 
@@ -70,13 +69,13 @@ class RowResult:
     figures: Mapping[str, Figure]
 
 
-def measured_frames(tasks: Sequence[Task], test: str = VALIDATION) -> dict[str, dict[Key, pd.DataFrame]]:
+def measured_frames(tasks: Sequence[Task], test: str = VALIDATION) -> dict[str, dict[FoldAndSeed, pd.DataFrame]]:
     """Read the per-image tables of the runs that are measured on a test set, by row, fold and seed.
 
     Raises:
         UserError: for a table that cannot be read, or tables that were measured in different ways.
     """
-    found: dict[str, dict[Key, pd.DataFrame]] = {}
+    found: dict[str, dict[FoldAndSeed, pd.DataFrame]] = {}
     for task in tasks:
         folder = task.run_folder()
         if folder is not None and (folder / BEST).is_file() and task.evaluated(test, folder / BEST):
@@ -87,7 +86,7 @@ def measured_frames(tasks: Sequence[Task], test: str = VALIDATION) -> dict[str, 
     return found
 
 
-def pooled(runs: Mapping[Key, pd.DataFrame], metrics: Sequence[str]) -> pd.DataFrame:
+def pooled(runs: Mapping[FoldAndSeed, pd.DataFrame], metrics: Sequence[str]) -> pd.DataFrame:
     """Put the images of several runs together; an image that several of them measured counts once, by its mean."""
     frame = pd.concat(runs.values())
     by_image = frame.groupby(level=0, sort=True)
@@ -95,7 +94,7 @@ def pooled(runs: Mapping[Key, pd.DataFrame], metrics: Sequence[str]) -> pd.DataF
     return means.assign(group=by_image["group"].first()) if "group" in frame.columns else means
 
 
-def results(plan: Plan, found: Frames, seed: int = 0) -> list[RowResult]:
+def row_results(plan: ExperimentPlan, found: RunFrames, seed: int = 0) -> list[RowResult]:
     """Summarise every row of a plan, and test it against the reference.
 
     Args:
@@ -142,7 +141,7 @@ def results(plan: Plan, found: Frames, seed: int = 0) -> list[RowResult]:
     ]
 
 
-def _figure(runs: Mapping[Key, pd.DataFrame], metric: str, seed: int) -> Figure:
+def _figure(runs: Mapping[FoldAndSeed, pd.DataFrame], metric: str, seed: int) -> Figure:
     frame = pooled(runs, [metric])
     interval = bootstrap_interval(frame[metric], group_column(frame), seed=seed)
     folds: dict[int, list[float]] = {}
@@ -153,7 +152,7 @@ def _figure(runs: Mapping[Key, pd.DataFrame], metric: str, seed: int) -> Figure:
     return Figure(float(frame[metric].mean()), interval, deviation)
 
 
-def _differences(plan: Plan, found: Frames, seed: int) -> dict[tuple[str, str], dict[str, Any]]:
+def _differences(plan: ExperimentPlan, found: RunFrames, seed: int) -> dict[tuple[str, str], dict[str, Any]]:
     """Each row minus the reference, on the folds and seeds that both have."""
     reference = found.get(plan.compared, {})
     rows: dict[tuple[str, str], dict[str, Any]] = {}
@@ -184,7 +183,7 @@ MARKS = {BETTER: "+", "worse": "-", CONFLICT: "?", "": ""}
 PERCENT = ("dice", "iou", "pq", "sq", "dq", "aji", "nsd", "boundary_f", "boundary_iou", "isic_jaccard")
 
 
-def cells(plan: Plan, found: Sequence[RowResult], intervals: bool = True) -> list[list[str]]:
+def cells(plan: ExperimentPlan, found: Sequence[RowResult], intervals: bool = True) -> list[list[str]]:
     """Write the table's cells: a header, then a row each.
 
     Overlaps are in percent. A mark says what both tests show after Holm's correction: "+" better than the reference,
@@ -233,7 +232,7 @@ def _runs(each: RowResult) -> str:
     return f"{each.runs} of {each.planned}" if each.runs else NOT_RUN
 
 
-def note(plan: Plan, found: Sequence[RowResult], test: str) -> str:
+def note(plan: ExperimentPlan, found: Sequence[RowResult], test: str) -> str:
     """What the table's figures are, in sentences."""
     images = sorted({each.images for each in found if each.images})
     where = "the folds' own validation images" if test == VALIDATION else f"the test set {test}"
@@ -250,7 +249,7 @@ def note(plan: Plan, found: Sequence[RowResult], test: str) -> str:
     return "\n".join(lines)
 
 
-def as_frame(plan: Plan, found: Sequence[RowResult]) -> pd.DataFrame:
+def as_frame(plan: ExperimentPlan, found: Sequence[RowResult]) -> pd.DataFrame:
     """The figures as numbers, a row for each row and metric."""
     rows = []
     for each in found:
@@ -279,7 +278,7 @@ def as_frame(plan: Plan, found: Sequence[RowResult]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def render(plan: Plan, found: Sequence[RowResult], test: str, form: str) -> str:
+def render_table(plan: ExperimentPlan, found: Sequence[RowResult], test: str, form: str) -> str:
     """Write the table as Markdown, CSV (numbers) or LaTeX.
 
     Raises:

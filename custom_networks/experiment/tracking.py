@@ -20,7 +20,7 @@ class ParentRun:
 
     Args:
         title: of the experiment.
-        folder: of the experiment; it keeps the run's id, so that the next call goes on with it.
+        folder: of the experiment; it keeps the run's id, so that the next call continues that run.
         uri: store; empty for the one that `sgdnet train` takes by default.
     """
 
@@ -32,7 +32,7 @@ class ParentRun:
 
     def add(self, run: Path | None) -> None:
         """Put a run below the parent, which is made with the first one."""
-        from custom_networks.run.store import RUN_ID
+        from custom_networks.run.folder import RUN_ID
 
         if run is None or not (run / RUN_ID).is_file():  # not tracked, or failed before
             return
@@ -53,7 +53,7 @@ class ParentRun:
             logger.warning("MLflow: the experiment's run stays open (%s)", error)
 
     def _client(self):  # type: ignore[no-untyped-def]
-        from custom_networks.run.store import tracking_store
+        from custom_networks.run.folder import tracking_store
         from custom_networks.run.tracking import open_store
 
         self.uri = self.uri or tracking_store(self.folder / RUNS)

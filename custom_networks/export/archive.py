@@ -19,8 +19,8 @@ import custom_networks
 from custom_networks.bundle_files import bundle_source
 from custom_networks.configuration.inference import TrainedSource, load_source
 from custom_networks.errors import UserError
-from custom_networks.export.torchscript import open_
-from custom_networks.export.verify import check, compare
+from custom_networks.export.torch_formats import open_torchscript
+from custom_networks.export.verify import check_agreement, compare_file
 from custom_networks.files import remove_unfinished, write_atomically
 from custom_networks.weights.portable import portable_record
 
@@ -70,7 +70,9 @@ def check_script(path: Path, source: TrainedSource) -> None:
     """Raise UserError where a TorchScript file was made of other weights."""
     image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0)).numpy()
     try:
-        check(compare(open_(path, 1), source.network, [image], True, source.threshold), "float32")
+        check_agreement(
+            compare_file(open_torchscript(path, 1), source.network, [image], True, source.threshold), "float32"
+        )
     except (UserError, RuntimeError):
         raise UserError(
             f"{path}: not made of {source.checkpoint}; make it again with `sgdnet export --format torchscript "
@@ -78,7 +80,7 @@ def check_script(path: Path, source: TrainedSource) -> None:
         ) from None
 
 
-def collect(bundle_root: Path, source: TrainedSource) -> Files:
+def archive_files(bundle_root: Path, source: TrainedSource) -> Files:
     """Return every file of the archive by name: bytes, or the path to copy."""
     own = bundle_source(bundle_root)
     files: Files = {"LICENSE": own / "LICENSE", "requirements.txt": requirements(source.about)}
@@ -137,7 +139,7 @@ def write_archive(
     if path.exists() and not overwrite:
         raise UserError(f"{path}: is there already; add --overwrite true, or give another --output")
     source = load_source(root, checkpoint, None)
-    files = collect(root, source)
+    files = archive_files(root, source)
 
     def write(file: IO[bytes]) -> None:
         with zipfile.ZipFile(file, "w") as archive:

@@ -9,13 +9,32 @@ import torch
 
 from custom_networks.configuration.inference import load_source
 from custom_networks.errors import UserError, nearest
-from custom_networks.export.common import KEPT, PRECISIONS, DiceLimits, ExportJob, Format, Metadata, require
-from custom_networks.export.description import describe
+from custom_networks.export.format import (
+    KEPT,
+    PRECISIONS,
+    DiceLimits,
+    ExportJob,
+    Format,
+    Metadata,
+    export_metadata,
+    require,
+)
 from custom_networks.export.images import images_to_verify, listed_images, spread
-from custom_networks.export.registry import FORMATS
-from custom_networks.export.verify import Agreement, check, compare
+from custom_networks.export.onnx_graph import ONNX, TENSORRT
+from custom_networks.export.openvino_ir import OPENVINO
+from custom_networks.export.torch_formats import TORCH_EXPORT, TORCHSCRIPT
+from custom_networks.export.verify import Agreement, check_agreement, compare_file
 from custom_networks.files import unfinished_folder
 from custom_networks.network.sgdnet import SGDNet
+
+FORMATS: dict[str, Format] = {
+    "torchscript": TORCHSCRIPT,
+    "onnx": ONNX,
+    "torch-export": TORCH_EXPORT,
+    "openvino": OPENVINO,
+    "tensorrt": TENSORRT,
+}
+"""Every format by name. A new one is a `Format` beside its functions, and a line here."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +67,7 @@ class Exported:
         return "\n".join([*lines, self.remains] if self.remains else lines)
 
 
-def choose(name: str, precision: str) -> Format:
+def chosen_format(name: str, precision: str) -> Format:
     """Return a format that can hold a precision.
 
     Raises:
@@ -68,7 +87,7 @@ def choose(name: str, precision: str) -> Format:
     return FORMATS[name]
 
 
-def place(output: str | Path | None, bundle_root: Path, format_: Format, overwrite: bool) -> Path:
+def target_file(output: str | Path | None, bundle_root: Path, format_: Format, overwrite: bool) -> Path:
     """Return where the file goes; raises UserError for a wrong ending, or a file in the way."""
     path = Path(output) if output else bundle_root / "models" / format_.name
     wanted = Path(format_.name).suffix
@@ -113,8 +132,8 @@ def export_model(
     Raises:
         UserError: for a mistake in any of these, a package that is missing, or a file that differs from PyTorch.
     """
-    format_ = choose(format, precision)
-    path = place(output, Path(bundle_root), format_, overwrite)
+    format_ = chosen_format(format, precision)
+    path = target_file(output, Path(bundle_root), format_, overwrite)
     require(format_.packages, f"--format {format}")
     if precision == "int8" and calibration is None:
         raise UserError("--precision int8: needs --calibration, a folder or datalist with some 32 images like yours")
@@ -128,7 +147,7 @@ def export_model(
     calibrated = spread(paths) if precision == "int8" else []
     verification = images_to_verify(source, validation, paths, calibrated)
     samples = tuple(source.prepare(name) for name in calibrated)
-    metadata = describe(source, format, precision, format_.sizes)
+    metadata = export_metadata(source, format, precision, format_.sizes)
     job = ExportJob(source.network, precision, source.image_size, metadata, samples, source.threshold, limits)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,8 +155,8 @@ def export_model(
             written = folder / path.name
             format_.write(job, written)
             run = format_.open(written, torch.get_num_threads())
-            agreement = compare(run, source.network, verification.images, format_.any_size, source.threshold)
-            check(agreement, precision, limits, verification.names)
+            agreement = compare_file(run, source.network, verification.images, format_.any_size, source.threshold)
+            check_agreement(agreement, precision, limits, verification.names)
             del run  # lets go of the file, which Windows would not rename otherwise
             parts = sorted(folder.iterdir(), key=lambda part: part.name == path.name)  # the named file last
             files = tuple(part.replace(path.with_name(part.name)) for part in parts)

@@ -17,7 +17,7 @@ from custom_networks.data.phantoms import write_phantoms
 from custom_networks.data.remote import is_remote
 from custom_networks.data.splitting import load_datalist
 from custom_networks.errors import UserError
-from custom_networks.export.common import Images
+from custom_networks.export.format import Images
 from custom_networks.files import sha256
 from custom_networks.weights.reading import record_of
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from custom_networks.export.common import INPUT, KEPT, METADATA, ExportJob, Format, Images, Metadata, Run
-from custom_networks.export.onnx_graph import trace
+from custom_networks.export.format import INPUT, KEPT, METADATA, ExportJob, Format, Images, Metadata, Run
+from custom_networks.export.onnx_graph import trace_onnx
 from custom_networks.export.quantise import quantise
 
 HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "int8": "bf16"}
@@ -19,12 +19,12 @@ HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "int8": "bf16"}
 PLACE = ["sgdnet", METADATA]
 
 
-def write(job: ExportJob, path: Path) -> None:
+def write_openvino(job: ExportJob, path: Path) -> None:
     """Convert the ONNX graph; its weights take half the room unless they are float32 or int8."""
     import openvino
 
     graph = path.with_suffix(".onnx")
-    trace(job, graph, torch.float32)
+    trace_onnx(job, graph, torch.float32)
     if job.precision == "int8":
         job.metadata[KEPT] = quantise(graph, job, INPUT, float_outputs=True)
     model = openvino.Core().read_model(str(graph))  # unlike convert_model, it sends no figures of its use anywhere
@@ -36,7 +36,7 @@ def write(job: ExportJob, path: Path) -> None:
     graph.unlink()
 
 
-def open_(path: Path, threads: int) -> Run:
+def open_openvino(path: Path, threads: int) -> Run:
     """Compile the file for the CPU, in the precision that it was exported for, anew for every shape that comes.
 
     With its shape fixed the graph runs a quarter to a third faster: what follows from shapes is computed once, and
@@ -46,7 +46,7 @@ def open_(path: Path, threads: int) -> Run:
 
     core = openvino.Core()
     settings = {
-        "INFERENCE_PRECISION_HINT": HINTS[metadata(path)["precision"]],
+        "INFERENCE_PRECISION_HINT": HINTS[openvino_metadata(path)["precision"]],
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
     }
@@ -64,24 +64,24 @@ def open_(path: Path, threads: int) -> Run:
 
 
 def metadata_of(model: object) -> Metadata:
-    """Read what `write` put into a model."""
+    """Read what `write_openvino` put into a model."""
     return json.loads(model.get_rt_info(PLACE).astype(str))  # type: ignore[attr-defined]
 
 
-def metadata(path: Path) -> Metadata:
-    """Read what `write` put into a file."""
+def openvino_metadata(path: Path) -> Metadata:
+    """Read what `write_openvino` put into a file."""
     import openvino
 
     return metadata_of(openvino.Core().read_model(str(path)))
 
 
-FORMAT = Format(
+OPENVINO = Format(
     summary="OpenVINO, for Intel and AMD processors",
     name="model.xml",
     precisions=("float32", "float16", "bfloat16", "int8"),
     sizes="multiples of 64",
     packages=("onnx", "onnxruntime", "openvino"),
-    write=write,
-    open=open_,
-    metadata=metadata,
+    write=write_openvino,
+    open=open_openvino,
+    metadata=openvino_metadata,
 )

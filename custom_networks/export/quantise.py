@@ -1,8 +1,8 @@
 """Post-training quantisation to int8: convolutions, which are nearly all of the work, with ranges from real images.
 
-Not every stage bears rounding: what the first blocks round, all that follow inherit. Each stage is therefore quantised
-alone, and those that change the probabilities most stay in floating point, worst first, until the masks agree on images
-that no range was taken from.
+Some stages lose accuracy in int8: the quantisation error of the first blocks reaches all that follow. Each stage is
+therefore quantised alone, and those that change the probabilities most stay in floating point, worst first, until the
+masks agree on images that no range was taken from.
 
 Weights have 7 bits. Processors without VNNI add two products of 8 bits in 16 bits, which saturates and changes the
 masks; with 7 bits it cannot, so that a file gives the same masks on all of them, whichever it was made on.
@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from custom_networks.export.common import DiceLimits, ExportJob, Images
-from custom_networks.export.verify import dice, probabilities
+from custom_networks.export.format import DiceLimits, ExportJob, Images
+from custom_networks.export.verify import mask_dice, probabilities
 
 OPERATORS = ["Conv", "Relu"]
 """A ReLU becomes the lower end of its convolution's output range: all 256 steps are spent on what it lets through."""
@@ -45,7 +45,7 @@ def stage_of(node: str) -> str:
         node: name that tracing gave it, modules from the outside in.
 
     Returns:
-        A child of the network, of the encoder one of its stages; what bears no child's name is StitchViT's, whose
+        A child of the network, of the encoder one of its stages; what has no child's name is StitchViT's, whose
         method `resized` is called instead of the module and so leaves no trace in names.
     """
     words = node.strip("/").split("/")[1:]
@@ -150,7 +150,7 @@ def segment(graph: Any, images: Sequence[Images], name: str) -> list[Images]:
     return [probabilities(session.run(None, {name: image[None]})[0])[0] for image in images]
 
 
-def choose(
+def stages_to_keep(
     stages: Collection[str],
     run: Callable[[Collection[str], int], list[Images]],
     exact: list[Images],
@@ -178,7 +178,7 @@ def choose(
 
     def agrees(kept: Collection[str]) -> bool:
         got = run(kept, len(exact))
-        scores = [dice(one, other, threshold) for one, other in zip(got, exact, strict=True)]
+        scores = [mask_dice(one, other, threshold) for one, other in zip(got, exact, strict=True)]
         return float(np.mean(scores)) >= mean and min(scores) >= worst
 
     if agrees([]):
@@ -215,7 +215,7 @@ def quantise(path: Path, job: ExportJob, name: str, float_outputs: bool = False)
     with quiet():
         quantiser = Quantiser(graph, stages, fixed, measure_ranges(path, samples, name), float_outputs)
         exact = segment(graph, checks, name)
-        kept = choose(
+        kept = stages_to_keep(
             stages,
             lambda kept, count: segment(quantiser(kept), checks[:count], name),
             exact,

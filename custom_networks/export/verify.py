@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from custom_networks.errors import UserError
-from custom_networks.export.common import DiceLimits, Images, Run
+from custom_networks.export.format import DiceLimits, Images, Run
 from custom_networks.metrics.overlap import confusion
 from custom_networks.metrics.overlap import dice as dice_of_counts
 from custom_networks.network.segmenter import Segmenter
@@ -66,7 +66,7 @@ def probabilities(logits: Images) -> Images:
     return (torch.sigmoid(values) if values.shape[1] == 1 else torch.softmax(values, dim=1)).numpy()
 
 
-def numbers(probability: Images, threshold: float) -> NDArray:
+def class_numbers(probability: Images, threshold: float) -> NDArray:
     """Number of the class at each pixel as `predict` decides, 0 for background, of probabilities (classes, X, Y)."""
     if len(probability) == 1:
         return (probability[0] >= threshold).astype(np.uint8)
@@ -79,7 +79,7 @@ def dice_by_class(one: NDArray, other: NDArray) -> list[float]:
     return [dice_of_counts(confusion(one == kind, other == kind)) for kind in classes]
 
 
-def dice(first: Images, second: Images, threshold: float) -> float:
+def mask_dice(first: Images, second: Images, threshold: float) -> float:
     """Dice of the masks of an image.
 
     Args:
@@ -91,7 +91,7 @@ def dice(first: Images, second: Images, threshold: float) -> float:
         Of several classes the mean of those that either has; 0 where one mask is empty and the other is not, 1 where
         both are.
     """
-    return float(np.mean(dice_by_class(numbers(first, threshold), numbers(second, threshold)) or [1.0]))
+    return float(np.mean(dice_by_class(class_numbers(first, threshold), class_numbers(second, threshold)) or [1.0]))
 
 
 def together(images: Sequence[Images], any_size: bool) -> list[Images]:
@@ -103,7 +103,7 @@ def together(images: Sequence[Images], any_size: bool) -> list[Images]:
     return inputs
 
 
-def compare(run: Run, network: Segmenter, images: Sequence[Images], any_size: bool, threshold: float) -> Agreement:
+def compare_file(run: Run, network: Segmenter, images: Sequence[Images], any_size: bool, threshold: float) -> Agreement:
     """Compare a file with the network: each image alone, some as a batch, one of another size.
 
     Args:
@@ -132,12 +132,12 @@ def compare(run: Run, network: Segmenter, images: Sequence[Images], any_size: bo
         largest = float(np.fmax(largest, np.nan_to_num(difference.max(), nan=np.inf)))
         means += difference.mean(axis=(1, 2, 3)).tolist()
         if len(scores) < len(images):
-            scores.append(dice(got[0], expected[0], threshold))
-            foreground += bool(numbers(expected[0], threshold).any())
+            scores.append(mask_dice(got[0], expected[0], threshold))
+            foreground += bool(class_numbers(expected[0], threshold).any())
     return Agreement(largest, float(np.max(means)), tuple(scores), foreground)
 
 
-def check(
+def check_agreement(
     agreement: Agreement, precision: str, limits: DiceLimits | None = None, names: Sequence[str] | None = None
 ) -> None:
     """Refuse a file that differs too much.

@@ -38,7 +38,7 @@ FAR = 0.125
 ROWS, SUMMARY = "per_mark.csv", "interactive.json"
 
 
-class Segmenter(Protocol):
+class InteractiveMethod(Protocol):
     """What is evaluated: `InteractivePredictor`, or a method that is compared with it."""
 
     def embed(self, image: NDArray[np.uint8]) -> Any:
@@ -49,7 +49,7 @@ class Segmenter(Protocol):
 
 
 def evaluate_image(
-    segmenter: Segmenter,
+    segmenter: InteractiveMethod,
     image: NDArray[np.uint8],
     truth: NDArray[np.bool_],
     kind: str = "clicks",
@@ -116,7 +116,7 @@ def not_honoured(mask: NDArray[np.bool_], guidance: Guidance) -> int:
 
 
 def evaluate_images(
-    segmenter: Segmenter,
+    segmenter: InteractiveMethod,
     items: Iterable[dict[str, Any]],
     kind: str = "clicks",
     limit: int = LIMIT,
@@ -189,7 +189,7 @@ def summarise_marks(frame: pd.DataFrame, limit: int = LIMIT) -> dict[str, Any]:
     }
 
 
-def summary_text(summary: dict[str, Any], kind: str) -> str:
+def interactive_summary_text(summary: dict[str, Any], kind: str) -> str:
     """Lay a summary out for a terminal."""
     names = ("dice", "iou", "hd95", "boundary_f")
     rows = [[kind, "Dice", "IoU", "HD95 (px)", "boundary F"]]
@@ -210,7 +210,7 @@ def summary_text(summary: dict[str, Any], kind: str) -> str:
 
 
 def evaluate_interaction(
-    segmenter: Segmenter,
+    segmenter: InteractiveMethod,
     items: Sequence[dict[str, Any]],
     output_dir: str | Path,
     clicks: int = 10,
@@ -253,7 +253,7 @@ def evaluate_interaction(
             frame = evaluate_images(segmenter, items, kind, limit, tolerance, label_kind, bit_depth)
             summaries[kind] = summarise_marks(frame, limit)
             frames.append(frame.assign(kind=kind))
-            print(f"\n{summary_text(summaries[kind], kind)}", flush=True)
+            print(f"\n{interactive_summary_text(summaries[kind], kind)}", flush=True)
     text = pd.concat(frames).to_csv(index=False, float_format="%.6g")
     remove_unfinished(folder)
     write_json(folder / SUMMARY, {**(about or {}), "tolerance_pixels": tolerance, "far": FAR, **summaries})

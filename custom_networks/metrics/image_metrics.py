@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from custom_networks.metrics import overlap, surface
-from custom_networks.metrics.boundary_iou import boundary_iou
 from custom_networks.metrics.instances import match_instances
 from custom_networks.metrics.policies import flags
 from custom_networks.metrics.probability import auroc, border_band, brier, expected_calibration_error
+from custom_networks.metrics.surface import boundary_iou
 from custom_networks.metrics.watershed import WatershedParameters, split_instances
 
 

@@ -6,6 +6,8 @@ IEEE TMI 2017; a prediction may serve several true instances. Pooled as in the C
 TP, FP, FN and matched IoU are added over all images before PQ is formed, once for all nuclei (PQ+) and once per class
 (mPQ+, the mean over classes). The challenge's code adds 1e-6 to denominators and gives 0 to a class that occurs
 neither in truth nor in prediction; here nothing is added and such a class is left out and named.
+
+Detection, beside them: which true lesions are found, and what is found where there is none.
 """
 
 from __future__ import annotations
@@ -15,12 +17,17 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import label
+from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from skimage.segmentation import relabel_sequential
 
 from custom_networks.metrics.policies import UNDEFINED, Presence, empty_worth
 
 MATCH_IOU = 0.5
+DETECTION_IOU = 0.5
+LESION_COLUMNS = ("lesions_true", "lesions_detected", "lesions_false")
+_NEIGHBOURS = np.ones((3, 3), int)
 INSTANCE_COLUMNS = {
     **{name: f"instances_{name}" for name in ("tp", "fp", "fn", "iou_sum")},
     **{name: name for name in ("aji_intersection", "aji_union")},
@@ -212,3 +219,27 @@ class PooledPanopticQuality:
 
 def _ratio(numerator: float, denominator: float) -> float:
     return float(numerator / denominator) if denominator else UNDEFINED
+
+
+def detect(prediction: NDArray, truth: NDArray, minimum_iou: float = DETECTION_IOU) -> dict[str, int]:
+    """Count the lesions of an image.
+
+    A true and a predicted lesion match where their IoU is at least `minimum_iou`; each matches one at most, and as many
+    match as can.
+
+    Args:
+        prediction: (H, W): booleans are a mask, whose regions (8 neighbours) are the lesions; integers are instances.
+        truth: the same.
+        minimum_iou: above 0, at most 1.
+
+    Returns:
+        `LESION_COLUMNS`: true lesions, how many of them are detected, predicted lesions without a match.
+    """
+    predicted, true = (label(map_, _NEIGHBOURS)[0] if map_.dtype == bool else map_ for map_ in (prediction, truth))
+    overlap = instance_overlaps(predicted, true)
+    iou = np.zeros((len(overlap.true_area), len(overlap.predicted_area)))
+    iou[overlap.true, overlap.predicted] = overlap.iou
+    matches = iou >= minimum_iou
+    rows, columns = linear_sum_assignment(matches, maximize=True)
+    detected = int(matches[rows, columns].sum())
+    return dict(zip(LESION_COLUMNS, (iou.shape[0], detected, iou.shape[1] - detected), strict=True))

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from custom_networks.metrics.boundary_iou import band_width
 from custom_networks.metrics.policies import UNDEFINED
+from custom_networks.metrics.surface import band_width
 
 BINS = 15
 

@@ -2,17 +2,156 @@
 
 `InferenceCopy` takes any network and folds nothing. `FoldedSGDNet` consists of layers that exporters know;
 `OptimizedSGDNet` also packs the weights for the processor it runs on, which no exporter can write down.
+
+Folding: layers that follow each other linearly become one, with the same outputs.
+
+- batch normalisation into the convolution before it;
+- the dual attention's last 1x1 (576 -> 2048) into the 1x1 that reduces it (2048 -> 64): nothing stands between them
+  but a dropout that is off in `eval()`.
+
+Packing: PyTorch hands oneDNN the weights as they are, and oneDNN copies them into its blocked layout at every call: for
+wide layers on small maps that costs more than the convolution. `PackedConv2d` copies once for each shape of the input;
+where oneDNN cannot, it is the plain convolution. The operators are those that `torch.compile` calls on a CPU.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from custom_networks.network.fold import fold
-from custom_networks.network.packed import pack
+from custom_networks.network.res2net import Bottle2neck, Res2Net
+from custom_networks.processor import packs
+
+Pair = tuple[nn.Module, str, nn.Module, str]
+
+
+def batch_norm_pairs(network: nn.Module) -> list[Pair]:
+    """List each convolution and the batch normalisation that reads it: (parent, name, parent, name)."""
+    pairs: list[Pair] = []
+    for module in network.modules():
+        if isinstance(module, nn.Sequential):
+            names = list(module._modules)
+            for name, following in itertools.pairwise(names):
+                pairs.append((module, name, module, following))
+        elif isinstance(module, Bottle2neck):
+            pairs += [(module, "conv1", module, "bn1"), (module, "conv3", module, "bn3")]
+            pairs += [(module.convs, str(i), module.bns, str(i)) for i in range(len(module.convs))]
+        elif isinstance(module, Res2Net):
+            pairs.append((module.conv1, str(len(module.conv1) - 1), module, "bn1"))
+    return [
+        pair
+        for pair in pairs
+        if isinstance(pair[0]._modules[pair[1]], nn.Conv2d) and isinstance(pair[2]._modules[pair[3]], nn.BatchNorm2d)
+    ]
+
+
+def merge_pointwise(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
+    """Return the 1x1 convolution that does what `first` and then `second`, both 1x1 with bias, do."""
+    merged = nn.Conv2d(first.in_channels, second.out_channels, 1)
+    outer, inner = second.weight.flatten(1).double(), first.weight.flatten(1).double()
+    assert first.bias is not None
+    assert second.bias is not None
+    merged.weight.data = (outer @ inner).to(first.weight.dtype)[..., None, None]
+    merged.bias.data = (outer @ first.bias.double() + second.bias.double()).to(first.weight.dtype)  # type: ignore
+    return merged
+
+
+@torch.no_grad()
+def fold(network: nn.Module) -> nn.Module:
+    """Fold an `SGDNet` in `eval()` in place, and return it."""
+    for conv_parent, conv_name, norm_parent, norm_name in batch_norm_pairs(network):
+        conv, norm = conv_parent._modules[conv_name], norm_parent._modules[norm_name]
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        conv_parent._modules[conv_name] = fuse_conv_bn_eval(conv, norm)
+        norm_parent._modules[norm_name] = nn.Identity()
+    attention, reduce = network.get_submodule("dual_attention"), network.get_submodule("reduce")
+    first, second = attention.get_submodule("project.1"), reduce.get_submodule("0")
+    assert isinstance(first, nn.Conv2d)
+    assert isinstance(second, nn.Conv2d)
+    attention._modules["project"] = nn.Identity()
+    reduce._modules["0"] = merge_pointwise(first, second)
+    return network
+
+
+ACTIVATIONS = {
+    nn.ReLU: lambda module: ("relu", []),
+    nn.LeakyReLU: lambda module: ("leaky_relu", [module.negative_slope]),
+    nn.GELU: lambda module: ("gelu", []),
+}
+
+
+class PackedConv2d(nn.Module):
+    """What a convolution and the activation after it do, for inference.
+
+    Args:
+        conv: the convolution; its padding must be zeros.
+        activation: the activation after it, one of `ACTIVATIONS`, or None.
+    """
+
+    def __init__(self, conv: nn.Conv2d, activation: nn.Module | None = None) -> None:
+        super().__init__()
+        self.weight, self.bias = conv.weight, conv.bias
+        self.padding: list[int] = list(conv.padding)  # type: ignore[arg-type]
+        self.stride, self.dilation, self.groups = list(conv.stride), list(conv.dilation), conv.groups
+        self.activation = activation
+        self.fused, self.scalars = ACTIVATIONS[type(activation)](activation) if activation else ("none", [])
+        self.packed: Tensor | None = None
+        self.packed_for: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (B, C, H, W) and activate."""
+        geometry = (self.padding, self.stride, self.dilation, self.groups)
+        if x.device.type != "cpu" or x.requires_grad or not packs(x.dtype):
+            out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+            return out if self.activation is None else self.activation(out)
+        shape = list(x.shape)
+        if shape != self.packed_for:
+            pack = torch.ops.mkldnn._reorder_convolution_weight
+            self.packed = pack(self.weight, *geometry, shape)
+            self.packed_for = shape
+        convolve = torch.ops.mkldnn._convolution_pointwise
+        return convolve(x, self.packed, self.bias, *geometry, self.fused, self.scalars, "none")
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PackedConv2d:
+        """Drop the packed weights when the module changes its type or device."""
+        self.packed, self.packed_for = None, []
+        return super()._apply(fn, recurse)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy and pickle without the packed weights."""
+        return {**self.__dict__, "packed": None, "packed_for": []}
+
+
+def pack(module: nn.Module, skip: Sequence[str] = ()) -> nn.Module:
+    """Pack every convolution below a module, in place, with the activation that follows it in an `nn.Sequential`.
+
+    Args:
+        module: changed in place.
+        skip: names of submodules to leave as they are, because something reads their layers one by one.
+
+    Returns:
+        The module.
+    """
+    parents = [parent for name, parent in module.named_modules() if not name.startswith(tuple(skip))]
+    for parent in parents:
+        children = list(parent._modules.items())
+        for i, (name, child) in enumerate(children):
+            if type(child) is not nn.Conv2d:
+                continue
+            following = next(((n, c) for n, c in children[i + 1 :] if not isinstance(c, nn.Identity)), ("", None))
+            fusable = isinstance(parent, nn.Sequential) and type(following[1]) in ACTIVATIONS
+            parent._modules[name] = PackedConv2d(child, following[1] if fusable else None)
+            if fusable:
+                parent._modules[following[0]] = nn.Identity()
+    return module
 
 
 class InferenceCopy(nn.Module):

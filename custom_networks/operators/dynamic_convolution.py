@@ -12,9 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from custom_networks.operators.backends.registry import AUTO, BACKENDS, check_name, choose
-from custom_networks.operators.backends.shapes import check_shapes
-from custom_networks.operators.backends.streaming import streaming
+from custom_networks.operators.backends.registry import AUTO, BACKENDS, check_name, choose_backend
+from custom_networks.operators.backends.streaming import check_shapes, streaming
 
 
 def dynamic_convolution(x: Tensor, logits: Tensor, heads: int, kernel_size: int, backend: str = AUTO) -> Tensor:
@@ -27,7 +26,7 @@ def dynamic_convolution(x: Tensor, logits: Tensor, heads: int, kernel_size: int,
         logits: (B, heads * kernel_size**2, H, W), taps in row-major order; may be of another type than x.
         heads: G; a head is C/G consecutive channels.
         kernel_size: k, odd.
-        backend: a name in `BACKENDS`, or "auto"; see `choose`.
+        backend: a name in `BACKENDS`, or "auto"; see `choose_backend`.
 
     Returns:
         (B, C, H, W), of x's type.
@@ -39,7 +38,7 @@ def dynamic_convolution(x: Tensor, logits: Tensor, heads: int, kernel_size: int,
     check_shapes(x, logits, heads, kernel_size)
     if not torch.jit.is_scripting():  # noqa: SIM102 (TorchScript compiles what stands beside this condition)
         if not (torch.jit.is_tracing() or torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()):
-            name = choose(backend, x.device, x.dtype, logits.dtype, heads, kernel_size)
+            name = choose_backend(backend, x.device, x.dtype, logits.dtype, heads, kernel_size)
             return BACKENDS[name].compute(x, logits, heads, kernel_size)
     return streaming(x, logits, heads, kernel_size)
 
@@ -50,7 +49,7 @@ class DynamicConvolution(nn.Module):
     Args:
         heads: G.
         kernel_size: k, odd.
-        backend: a name in `BACKENDS`, or "auto"; see `choose`.
+        backend: a name in `BACKENDS`, or "auto"; see `choose_backend`.
 
     Raises:
         UserError: for a backend that does not exist.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from custom_networks.errors import UserError, nearest
-from custom_networks.export.common import DiceLimits
+from custom_networks.export.format import DiceLimits
 from custom_networks.export.verify import dice_by_class
 from custom_networks.prediction.engine import AUTO, ENGINES, EngineJob, TorchEngine
 from custom_networks.prediction.maps import CLASS, MapSource
@@ -53,7 +53,7 @@ def checked_engine(name: str) -> str:
     return name
 
 
-def choose(
+def choose_engine(
     wanted: str,
     build: Build,
     jobs: Sequence[EngineJob],

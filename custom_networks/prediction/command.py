@@ -17,13 +17,12 @@ from custom_networks.files import sha256
 from custom_networks.messages import readable_errors
 from custom_networks.metrics.watershed import watershed_parameters
 from custom_networks.precision import MixedPrecisionInferer
-from custom_networks.prediction.clustered import absolute, predict_shared
-from custom_networks.prediction.execution import describe, execute
+from custom_networks.prediction.execution import dry_run_lines, execute
 from custom_networks.prediction.inputs import find_sources
 from custom_networks.prediction.journal import ENGINES, INSTANCES, has_instances
 from custom_networks.prediction.options import Options, Request
 from custom_networks.prediction.outputs import chosen_outputs
-from custom_networks.prediction.parts import Part
+from custom_networks.prediction.parts import Part, absolute, predict_shared
 from custom_networks.prediction.plan import make_plan, settings_of
 from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.weights.reading import trained_classes, trained_codes, trained_depth, trained_size
@@ -79,7 +78,7 @@ def predict_images(request: Request) -> tuple[int, dict[str, Any]]:
     }
     plan = make_plan(inputs, output, outputs, **more)
     if request.dry_run:
-        lines = describe(plan)
+        lines = dry_run_lines(plan)
         print("\n".join(lines))
         return 0, {"output": str(output), "dry_run": lines}
 

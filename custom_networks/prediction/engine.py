@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from custom_networks.errors import UserError
-from custom_networks.export import onnx_graph, openvino_ir
-from custom_networks.export.common import Format, require
+from custom_networks.export.format import Format, require
+from custom_networks.export.onnx_graph import ONNX
+from custom_networks.export.openvino_ir import OPENVINO
 from custom_networks.network.segmenter import Segmenter
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.precision import MixedPrecisionInferer
@@ -136,7 +137,7 @@ class OpenVINOEngine(ExportedEngine):
     """OpenVINO, for Intel and AMD processors."""
 
     name = "openvino"
-    format = openvino_ir.FORMAT
+    format = OPENVINO
     precisions: ClassVar[Mapping[bool, str]] = {False: "float32", True: "bfloat16"}
 
 
@@ -144,7 +145,7 @@ class ONNXEngine(ExportedEngine):
     """ONNX Runtime."""
 
     name = "onnx"
-    format = onnx_graph.FORMAT
+    format = ONNX
     precisions: ClassVar[Mapping[bool, str]] = {False: "float32"}
 
 

@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from custom_networks.errors import UserError
-from custom_networks.export.common import ExportJob, Format, Run
+from custom_networks.export.format import ExportJob, Format, Run
 from custom_networks.files import lock_file, sha256, user_cache
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.software import installed

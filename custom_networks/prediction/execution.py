@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,19 +13,23 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from custom_networks.data.formats.slides import is_slide
-from custom_networks.data.threads import available_cores
+from custom_networks.data.formats.slides import Slide, is_slide
+from custom_networks.data.resources import available_cores
 from custom_networks.errors import UserError
-from custom_networks.files import printable
-from custom_networks.prediction.first_images import first_images
+from custom_networks.files import file_stamp, printable
+from custom_networks.prediction.choice import CHECKED, WORTH
+from custom_networks.prediction.engine import AUTO
+from custom_networks.prediction.geometry import VIEWS
 from custom_networks.prediction.inputs import ImageSource
 from custom_networks.prediction.journal import ENGINES, PredictionJournal
 from custom_networks.prediction.pipeline import Clock, Stages, run
-from custom_networks.prediction.plan import TABLE, Plan
+from custom_networks.prediction.plan import TABLE, PredictionPlan
 from custom_networks.prediction.predictor import SGDNetPredictor
-from custom_networks.prediction.reading import is_volume, stamp
-from custom_networks.prediction.sharing import claimed, join
+from custom_networks.prediction.reading import ReadImage, is_volume, read_slices
+from custom_networks.prediction.sharing import claimed, join_tables
 from custom_networks.prediction.slide_rows import rows_file
+from custom_networks.prediction.slides import SlideGrid
+from custom_networks.prediction.window import starts, window_count
 from custom_networks.prediction.worker import Worker
 
 READ_AHEAD = 2  # images, beside a batch
@@ -70,7 +75,7 @@ class Outcome:
         return ", ".join(parts)
 
 
-def describe(plan: Plan) -> list[str]:
+def dry_run_lines(plan: PredictionPlan) -> list[str]:
     """Say what a run would do, without a look into the images: lines for `--dry_run`."""
     journal = PredictionJournal(plan.output, plan.settings, plan.overwrite, plan.part)
     lines, done = [], 0
@@ -80,7 +85,7 @@ def describe(plan: Plan) -> list[str]:
             continue
         files = plan.files(source).values()
         try:
-            journal.refuse(source, stamp(*source.files), files)
+            journal.refuse(source, file_stamp(*source.files), files)
         except UserError as error:
             lines.append(f"would fail: {error}")
             continue
@@ -90,7 +95,7 @@ def describe(plan: Plan) -> list[str]:
 
 
 def execute(
-    plan: Plan,
+    plan: PredictionPlan,
     load: Callable[[], SGDNetPredictor],
     batch_size: int,
     num_workers: int = 0,
@@ -131,17 +136,17 @@ def execute(
             worker = Worker(plan, predictor or load(), journal, batch_size)
             _predict(to_do, worker, num_workers, outcome, say)
             outcome.engine = worker.predictor.engine
-        outcome.waiting = join(plan, journal)
+        outcome.waiting = join_tables(plan, journal)
     return outcome
 
 
-def _check(plan: Plan, journal: PredictionJournal) -> None:
+def _check(plan: PredictionPlan, journal: PredictionJournal) -> None:
     for file in (TABLE, *plan.tables.values()):
         journal.refuse_table(file)
     journal.refuse_mixed_objects(source.name for source in plan.sources)
 
 
-def _to_do(plan: Plan, journal: PredictionJournal) -> list[ImageSource]:
+def _to_do(plan: PredictionPlan, journal: PredictionJournal) -> list[ImageSource]:
     return [one for one in plan.own if plan.overwrite or not journal.done(one, plan.outputs_of(one))]
 
 
@@ -176,7 +181,7 @@ def _predict(
 def _record(source: ImageSource, result: Any, worker: Worker, outcome: Outcome, say: Callable[[str], None]) -> None:
     """Record what came of an image, its line of the journal or what ended it."""
     if isinstance(result, Exception):
-        text = sentence(source, result)
+        text = failure_sentence(source, result)
         worker.journal.fail(source, text)
         outcome.failures.append((source, text))
         say(f"Error: {text}")
@@ -190,7 +195,7 @@ def _record(source: ImageSource, result: Any, worker: Worker, outcome: Outcome, 
     outcome.glass += row.get("windows_of_glass", 0)
 
 
-def sentence(source: ImageSource, error: Exception) -> str:
+def failure_sentence(source: ImageSource, error: Exception) -> str:
     """Say in one sentence why an image failed.
 
     Args:
@@ -204,3 +209,57 @@ def sentence(source: ImageSource, error: Exception) -> str:
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in reason:
         return f"{path}: there is not enough memory for it; try a smaller --batch_size, or --mode window"
     return f"{path}: cannot be predicted ({type(error).__name__}: {reason[:200]}); check the file"
+
+
+def first_images(
+    plan: PredictionPlan, sources: Sequence[ImageSource], predictor: SGDNetPredictor, earlier: str | None = None
+) -> tuple[list[ReadImage], int]:
+    """Read some images, where an engine is to be chosen.
+
+    Args:
+        plan: of the run.
+        sources: images to predict; those that cannot be read are left out.
+        predictor: that will predict them.
+        earlier: engine of the folder.
+
+    Returns:
+        `CHECKED` images, slices or windows of a slide, or one image that windows are cut from; about how many squares
+        all images are.
+    """
+    options = predictor.options
+    windows, views = options.mode == "window", len(VIEWS[options.tta])
+    large = windows or any(one.series or is_volume(one.path) or is_slide(one.path) for one in sources)
+    few = len(sources) * views < WORTH and not large
+    if predictor.is_chosen or (predictor.engine == AUTO and earlier is None and few):
+        return [], len(sources) * views
+    pictures: list[ReadImage] = []
+    squares: list[int] = []
+    for source in sources[: 2 * CHECKED]:
+        if len(pictures) >= (1 if windows else CHECKED):
+            break
+        try:
+            if is_slide(source.path):
+                found, count = _of_slide(plan, source, predictor)
+            else:
+                found = read_slices(source.path, plan.axis, options.bit_depth, source.series)
+                count = len(found)
+                if windows:
+                    count *= window_count(found[0].size, options.image_size, options.overlap, options.scale)
+        except Exception:  # told when it is predicted
+            continue
+        squares.append(count)
+        step = math.ceil(len(found) / (CHECKED - len(pictures)))
+        pictures += found[step // 2 :: step]
+    return pictures, round(len(sources) * views * sum(squares) / max(1, len(squares)))
+
+
+def _of_slide(plan: PredictionPlan, source: ImageSource, predictor: SGDNetPredictor) -> tuple[list[ReadImage], int]:
+    """Windows along the diagonal of a slide, and how many it has."""
+    options = predictor.options
+    with Slide(source.path) as slide:
+        given = (plan.spacing, plan.spacing) if plan.spacing else None
+        grid = SlideGrid(slide, options, slide.spacing or given)
+        tops, lefts = grid.tops(), starts(grid.padded[0], options.image_size, options.overlap)
+        shares = [(number + 1) / (CHECKED + 1) for number in range(CHECKED)]
+        places = [(lefts[int(share * len(lefts))], tops[int(share * len(tops))]) for share in shares]
+        return [ReadImage(grid.window(*place)) for place in places], len(tops) * len(lefts)

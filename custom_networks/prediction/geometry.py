@@ -1,4 +1,8 @@
-"""From an image to the square that the network sees, and back: stretched as in training, or with its aspect kept."""
+"""Where an image lies in the square that the network sees, and the views of it.
+
+The square is stretched as in training, or keeps the image's aspect. The views of test-time augmentation are flips and
+turns by 90 degrees. Both know the way back.
+"""
 
 from __future__ import annotations
 
@@ -65,3 +69,32 @@ def place(size: Size, side: int, keep_aspect: bool = False) -> Placement:
     longest = max(size)
     inner = (max(1, round(size[0] * side / longest)), max(1, round(size[1] * side / longest)))
     return Placement(size, inner, ((side - inner[0]) // 2, (side - inner[1]) // 2), side)
+
+
+@dataclass(frozen=True)
+class View:
+    """A turn, then a flip.
+
+    Args:
+        turns: by 90 degrees.
+        flip: whether the last axis is reversed afterwards.
+    """
+
+    turns: int
+    flip: bool
+
+    def apply(self, images: Tensor) -> Tensor:
+        """Turn and flip (B, C, X, Y); X and Y must be equal for odd turns of a batch."""
+        turned = torch.rot90(images, self.turns, (2, 3))
+        return turned.flip(3) if self.flip else turned
+
+    def undo(self, maps: Tensor) -> Tensor:
+        """Put maps (B, C, X, Y) of the view back."""
+        return torch.rot90(maps.flip(3) if self.flip else maps, -self.turns, (2, 3))
+
+
+VIEWS: dict[str, tuple[View, ...]] = {
+    "none": (View(0, False),),
+    "flips": tuple(View(turns, flip) for turns in (0, 2) for flip in (False, True)),
+    "all": tuple(View(turns, flip) for turns in range(4) for flip in (False, True)),
+}

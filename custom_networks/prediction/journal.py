@@ -17,12 +17,10 @@ from typing import IO, Any
 from pydantic import Field, JsonValue, RootModel
 
 from custom_networks.errors import UserError
-from custom_networks.files import printable, sha256, write_atomically
+from custom_networks.files import Stamp, StorageError, file_stamp, of_storage, printable, sha256, write_atomically
 from custom_networks.prediction.inputs import ImageSource, inside
 from custom_networks.prediction.outputs import follows_objects
 from custom_networks.prediction.parts import Part, refuse_other_division
-from custom_networks.prediction.reading import Stamp, stamp
-from custom_networks.prediction.storage import StorageError, of_storage
 from custom_networks.typed_files import FileModel, Inside, JournalWriter, read_lines
 from custom_networks.weights.record import Software
 
@@ -197,7 +195,7 @@ class PredictionJournal:
         if record is None or self.missing(source.name, outputs):
             return False
         try:
-            return _is_of(record, source, stamp(*source.files))
+            return _is_of(record, source, file_stamp(*source.files))
         except UserError:  # told when it is read
             return False
 
@@ -369,7 +367,7 @@ class PredictionJournal:
 
 def _is_current(record: Record, source: ImageSource) -> bool:
     try:
-        return _is_of(record, source, stamp(*source.files))
+        return _is_of(record, source, file_stamp(*source.files))
     except UserError:
         return True  # told when it is read
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from custom_networks.prediction.cuda_graph import CudaGraph
 from custom_networks.prediction.engine import Engine, EngineJob
+from custom_networks.prediction.geometry import VIEWS
 from custom_networks.prediction.transfer import Arriving, Transfer
-from custom_networks.prediction.views import VIEWS
 from custom_networks.weights.normalization import Normalization
 
 CLASS = "class_"  # with its number, the map of a class

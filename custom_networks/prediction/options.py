@@ -82,14 +82,14 @@ class Options:
         Help("level of slides, 0 being the finest, at whose resolution they are predicted", SLIDES, default="none"),
     ] = None
     skip_glass: Annotated[
-        bool, Help("true leaves windows of slides out that show nothing but bright grey; their number is told", SLIDES)
+        bool, Help("true leaves windows of slides out that show nothing but bright grey; how many is printed", SLIDES)
     ] = False
     watershed: WatershedParameters = field(default_factory=_watershed)
 
     def __post_init__(self) -> None:
         from custom_networks.data.depth import checked_depth
         from custom_networks.data.sources import checked_size
-        from custom_networks.prediction.views import VIEWS
+        from custom_networks.prediction.geometry import VIEWS
 
         checked_size(self.image_size)
         checked_depth(self.bit_depth)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-from custom_networks.prediction.storage import StorageError
+from custom_networks.files import StorageError
 
 Job = TypeVar("Job")
 

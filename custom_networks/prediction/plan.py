@@ -21,7 +21,7 @@ TABLE = "predictions.csv"
 
 
 @dataclass(frozen=True)
-class Plan:
+class PredictionPlan:
     """What a run does.
 
     Args:
@@ -69,14 +69,14 @@ class Plan:
         return {name: TABLE_OUTPUTS[name].file for name in self.outputs if name in TABLE_OUTPUTS}
 
 
-def make_plan(inputs: Sequence[str], output: Path, outputs: tuple[str, ...], **more: Any) -> Plan:
+def make_plan(inputs: Sequence[str], output: Path, outputs: tuple[str, ...], **more: Any) -> PredictionPlan:
     """Find the images and check the names of their results.
 
     Args:
         inputs: see `find_sources`.
         output: folder of the results.
         outputs: names, of `chosen_outputs`.
-        more: of `Plan`.
+        more: of `PredictionPlan`.
 
     Returns:
         The plan.
@@ -85,7 +85,7 @@ def make_plan(inputs: Sequence[str], output: Path, outputs: tuple[str, ...], **m
         UserError: as `find_sources`, where two images would write the same file, and where a file would be written
             over an image.
     """
-    plan = Plan(find_sources(inputs, output), output, outputs, **more)
+    plan = PredictionPlan(find_sources(inputs, output), output, outputs, **more)
     refuse_same_names((source, file) for source in plan.sources for file in plan.files(source).values())
     tables = [TABLE, *plan.tables.values()]
     for source in plan.sources:

@@ -17,14 +17,14 @@ from torch import Tensor
 
 from custom_networks.configuration.inference import load_source
 from custom_networks.network.segmenter import Segmenter
-from custom_networks.prediction.choice import CHECKED, WORTH, checked_engine, choose
+from custom_networks.prediction.choice import CHECKED, WORTH, checked_engine, choose_engine
 from custom_networks.prediction.engine import ENGINES, EngineJob, TorchEngine
 from custom_networks.prediction.ensemble import Ensemble, refuse_unlike
 from custom_networks.prediction.geometry import Placement, place
 from custom_networks.prediction.maps import MapSource, NetworkMaps
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.reading import ReadImage, from_array, read_file, read_slices
-from custom_networks.prediction.result import Prediction, conclude
+from custom_networks.prediction.result import Prediction, prediction_of
 from custom_networks.prediction.transfer import Arriving
 from custom_networks.prediction.window import predict_windows, some_windows
 from custom_networks.weights.normalization import Normalization
@@ -177,7 +177,7 @@ class SGDNetPredictor:
         squares = [square for picture in pictures for square in self._squares(picture, CHECKED // len(pictures))]
         full = math.ceil(len(squares) / self.batch_size) * self.batch_size
         batches = list(torch.stack(list(islice(cycle(squares), full))).split(self.batch_size)) if squares else []
-        choice = choose(
+        choice = choose_engine(
             self.engine,
             self._build,
             [job for job, _ in self._members],
@@ -281,7 +281,7 @@ class SGDNetPredictor:
         values = maps.get()
         if self.options.mode != "window":
             values = self._placement(picture).to_image(values)
-        return conclude(picture, dict(zip(self.maps.channels, values, strict=True)), self.options)
+        return prediction_of(picture, dict(zip(self.maps.channels, values, strict=True)), self.options)
 
     def _placement(self, picture: ReadImage) -> Placement:
         return place(picture.size, self.options.image_size, keep_aspect=self.options.mode == "pad")

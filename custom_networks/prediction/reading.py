@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +15,10 @@ from PIL import Image
 from custom_networks.data.formats import Slice, Spacing, dicom, dicom_volumes, nifti, stored_image, stored_volume
 from custom_networks.data.formats.slides import is_slide
 from custom_networks.data.images import to_rgb
-from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
+from custom_networks.files import file_stamp
 
 logger = logging.getLogger(__name__)
-
-Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -41,16 +37,6 @@ class ReadImage:
     def size(self) -> tuple[int, int]:
         """Width and height."""
         return self.pixels.shape[1], self.pixels.shape[0]
-
-
-def stamp(path: Path, *more: Path) -> Stamp:
-    """Size and time of a file, or of several, which tell whether they changed; raises as `check_regular`."""
-    status = check_regular(path)
-    if not more:
-        return status.st_size, status.st_mtime_ns
-    all_ = [(one.name, *stamp(one)) for one in sorted((path, *more))]
-    digest = hashlib.sha256(json.dumps(all_).encode()).digest()
-    return sum(size for _, size, _ in all_), int.from_bytes(digest[:7], "big")
 
 
 def is_volume(path: Path) -> bool:
@@ -99,7 +85,7 @@ def read_slices(path: Path, axis: int = 2, depth: int | None = None, series: Seq
     files = series or (path,)
     if is_slide(path):
         raise UserError(f"{path}: a slide, which does not fit in memory; predict it with `sgdnet predict`")
-    before = stamp(*files)
+    before = file_stamp(*files)
     if not series and not is_volume(path):
         opened = [stored_image(path)]
     elif nifti.is_nifti(path):
@@ -109,7 +95,7 @@ def read_slices(path: Path, axis: int = 2, depth: int | None = None, series: Seq
     if depth is None and opened[0].depth is not None:
         _tell_unknown_depth()
     pictures = [ReadImage(np.asarray(one.rgb(path, depth)), one.spacing) for one in opened]
-    if stamp(*files) != before:
+    if file_stamp(*files) != before:
         raise UserError(f"{path}: changed while it was read; predict it again when it is complete")
     return pictures
 

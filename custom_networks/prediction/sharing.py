@@ -15,7 +15,7 @@ from custom_networks.prediction.journal import Content, PredictionJournal
 from custom_networks.prediction.outputs import TABLE_OUTPUTS
 from custom_networks.prediction.outputs.tables import csv_file
 from custom_networks.prediction.parts import WHOLE_LOCK
-from custom_networks.prediction.plan import TABLE, Plan
+from custom_networks.prediction.plan import TABLE, PredictionPlan
 from custom_networks.prediction.slide_rows import rows_file
 
 BUSY = "another `sgdnet predict` works in this folder; wait for its end, or give another --output"
@@ -25,7 +25,7 @@ PATIENCE = 10.0
 
 
 @contextmanager
-def claimed(plan: Plan) -> Iterator[PredictionJournal]:
+def claimed(plan: PredictionPlan) -> Iterator[PredictionJournal]:
     """Hold an output folder, or the share of one part, against other processes.
 
     Args:
@@ -55,7 +55,7 @@ def claimed(plan: Plan) -> Iterator[PredictionJournal]:
         yield journal
 
 
-def join(plan: Plan, journal: PredictionJournal) -> int:
+def join_tables(plan: PredictionPlan, journal: PredictionJournal) -> int:
     """Write the tables of all parts, as far as they are: a row for each image of the folder and each failure.
 
     Args:
@@ -84,7 +84,7 @@ def join(plan: Plan, journal: PredictionJournal) -> int:
     return waiting
 
 
-def _tables(plan: Plan, records: list[dict[str, Any]], failures: list[tuple[str, str]]) -> dict[str, bytes]:
+def _tables(plan: PredictionPlan, records: list[dict[str, Any]], failures: list[tuple[str, str]]) -> dict[str, bytes]:
     """Content of each table, by its file."""
     rows = [record["row"] for record in records] + [{"image": image, "error": error} for image, error in failures]
     contents = {TABLE: csv_file(rows)}
@@ -111,7 +111,7 @@ def _keep(held: ExitStack, lock: FileLock | None) -> None:
         held.callback(lock.release)
 
 
-def _remove_unfinished(plan: Plan, contents: list[Content]) -> None:
+def _remove_unfinished(plan: PredictionPlan, contents: list[Content]) -> None:
     """Remove what killed runs left half written; no other process may write the folder meanwhile."""
     names: dict[str, set[str]] = {".": {*plan.tables.values(), TABLE, *(one.journal for one in plan.part.all)}}
     if any(plan.output.glob(".slide-*.rows")):
@@ -126,7 +126,7 @@ def _remove_unfinished(plan: Plan, contents: list[Content]) -> None:
         remove_unfinished(plan.output / below, files)
 
 
-def _remove_unfinished_of_parts(plan: Plan, contents: list[Content]) -> None:
+def _remove_unfinished_of_parts(plan: PredictionPlan, contents: list[Content]) -> None:
     """Remove what killed processes of the parts left, unless one of them is at work again."""
     with ExitStack() as held:
         for other in (one for one in plan.part.all if one != plan.part):

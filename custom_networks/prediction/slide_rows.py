@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from custom_networks.errors import UserError
-from custom_networks.prediction.storage import StorageError
+from custom_networks.files import StorageError
 from custom_networks.typed_files import FileModel
 
 _LEVEL = 1  # of deflation: fast, and a mask is small anyway

@@ -11,13 +11,13 @@ from typing import Any
 from custom_networks.data.formats import Spacing
 from custom_networks.data.formats.slides import Slide
 from custom_networks.errors import UserError
+from custom_networks.files import Stamp, file_stamp
 from custom_networks.prediction.inputs import ImageSource, inside
 from custom_networks.prediction.journal import PredictionJournal, Record
 from custom_networks.prediction.outputs.geojson import write_traced
 from custom_networks.prediction.outputs.pyramid import read_bands, write_pyramid
-from custom_networks.prediction.plan import Plan
+from custom_networks.prediction.plan import PredictionPlan
 from custom_networks.prediction.predictor import SGDNetPredictor
-from custom_networks.prediction.reading import Stamp, stamp
 from custom_networks.prediction.slide_rows import SlideRows, rows_file
 from custom_networks.prediction.slides import SlideGrid, predict_rows
 from custom_networks.prediction.tracing import trace
@@ -52,7 +52,7 @@ class SlideWorker:
         batch_size: windows that the network gets at once.
     """
 
-    plan: Plan
+    plan: PredictionPlan
     predictor: SGDNetPredictor
     journal: PredictionJournal
     batch_size: int
@@ -90,7 +90,7 @@ class SlideWorker:
     def write(self, item: ReadSlide, rows: SlideRows | None) -> Record:
         """Write the files of a slide that are not there; returns its line of the journal."""
         source, journal = item.source, self.journal
-        if stamp(source.path) != item.stamp:
+        if file_stamp(source.path) != item.stamp:
             raise UserError(f"{source.path}: changed while it was read; predict it again when it is complete")
         planned = self.plan.files(source, item.missing)
         files = {kind: file for kind, file in planned.items() if kind in item.missing}

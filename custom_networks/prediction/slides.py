@@ -162,7 +162,7 @@ def predict_rows(source: MapSource, grid: SlideGrid, batch_size: int, rows: Slid
 
 
 def _conclude(maps: Tensor, channels: Sequence[str], threshold: float) -> tuple[NDArray[np.uint8], dict]:
-    """Class of each pixel (rows, W), as `result.conclude` tells it, and what is counted of a row."""
+    """Class of each pixel (rows, W), as `result.prediction_of` tells it, and what is counted of a row."""
     named = dict(zip(channels, maps, strict=True))
     probability = named["probability"]
     mask = probability >= threshold

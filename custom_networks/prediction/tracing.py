@@ -2,7 +2,7 @@
 
 The map comes in bands of rows. Each band is outlined together with the last row of the one before it, so that the
 pieces of an outline meet in the points where they cross that row, and are joined there: the rings are those of
-`polygons.rings` over the whole map. Held in memory are a band and the outlines of the regions that reach its last row.
+`objects.rings` over the whole map. Held in memory are a band and the outlines of the regions that reach its last row.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import find_contours, label
 
-from custom_networks.prediction.polygons import Ring, nested, without_straight_points
+from custom_networks.prediction.objects import Ring, nested, without_straight_points
 
 BAND = 1 << 21  # pixels that are outlined at once
 Place = tuple[int, float, float]  # outlines of two numbers may run through one point
@@ -27,7 +27,7 @@ class Region:
     Attributes:
         category: its number in the map.
         area: pixels.
-        rings: (N, 2) x and y each: the outer one, then its holes, as of `polygons.rings`.
+        rings: (N, 2) x and y each: the outer one, then its holes, as of `objects.rings`.
     """
 
     category: int

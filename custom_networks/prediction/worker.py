@@ -8,14 +8,15 @@ from typing import Any
 
 from custom_networks.data.formats.slides import is_slide
 from custom_networks.errors import UserError
-from custom_networks.files import printable
+from custom_networks.files import Stamp, file_stamp, printable
 from custom_networks.prediction.inputs import ImageSource
 from custom_networks.prediction.journal import PredictionJournal, Record
 from custom_networks.prediction.options import Options
-from custom_networks.prediction.outputs import TABLE_OUTPUTS, PredictedCase, Volume, image_output
-from custom_networks.prediction.plan import Plan
+from custom_networks.prediction.outputs import TABLE_OUTPUTS, image_output
+from custom_networks.prediction.plan import PredictionPlan
 from custom_networks.prediction.predictor import Prepared, SGDNetPredictor
-from custom_networks.prediction.reading import ReadImage, Stamp, is_volume, read_slices, stamp
+from custom_networks.prediction.reading import ReadImage, is_volume, read_slices
+from custom_networks.prediction.result import PredictedCase, Volume
 from custom_networks.prediction.slide_worker import ReadSlide, SlideWorker
 
 
@@ -47,7 +48,7 @@ class Worker:
         batch_size: images or slices that the network gets at once.
     """
 
-    plan: Plan
+    plan: PredictionPlan
     predictor: SGDNetPredictor
     journal: PredictionJournal
     batch_size: int
@@ -56,7 +57,7 @@ class Worker:
         """Read and prepare a file, after a look at what would be overwritten."""
         if printable(source.path) != str(source.path):
             raise UserError(f"{printable(source.path)}: its name is no UTF-8, which tables and journal need; rename it")
-        found = stamp(*source.files)
+        found = file_stamp(*source.files)
         missing = self._missing(source)
         self.journal.refuse(source, found, self._files(source, missing).values())
         if is_slide(source.path):

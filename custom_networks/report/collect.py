@@ -17,11 +17,9 @@ from custom_networks.evaluation.results import AREA_PNG, SUMMARY_JSON
 from custom_networks.evaluation.summary_file import Summary, TrainingFacts
 from custom_networks.evaluation.trained import TRAINING
 from custom_networks.metrics.policies import FLAGS
-from custom_networks.report.pictures import jpeg_of
-from custom_networks.report.received import file_in
-from custom_networks.run.folder import SETTINGS
-from custom_networks.run.record import DESCRIPTION, METRICS, SHEET, Row, read_metrics
-from custom_networks.run.store import RUN_ID
+from custom_networks.report.received import file_in, jpeg_of
+from custom_networks.run.folder import RUN_ID, SETTINGS
+from custom_networks.run.record import DESCRIPTION, METRICS, SHEET, EpochRow, read_metrics
 from custom_networks.statistics.per_image import PER_IMAGE, read_per_image
 from custom_networks.typed_files import Json, parse_model, read_model, read_text
 from custom_networks.weights.reading import record_of
@@ -48,8 +46,8 @@ class Training:
     """
 
     settings: dict[str, Any]
-    rows: list[Row] = field(default_factory=list)
-    best: Row = field(default_factory=dict)
+    rows: list[EpochRow] = field(default_factory=list)
+    best: EpochRow = field(default_factory=dict)
     images: int | None = None
     run_id: str | None = None
     sheet: str = ""

@@ -12,11 +12,10 @@ from custom_networks.evaluation.results import CLASSES_CSV, SUBGROUPS_CSV, SUMMA
 from custom_networks.files import open_regular, write_bytes
 from custom_networks.report.anonymise import anonymised
 from custom_networks.report.collect import collect
-from custom_networks.report.page import render
+from custom_networks.report.page import render_report
 from custom_networks.report.received import file_in
-from custom_networks.run.folder import SETTINGS
+from custom_networks.run.folder import SETTINGS, SQLITE
 from custom_networks.run.record import METRICS
-from custom_networks.run.store import SQLITE
 from custom_networks.statistics.per_image import PER_IMAGE
 
 REPORT, ANONYMISED = "report.html", "report_anonymised.html"
@@ -53,7 +52,7 @@ def write_report(
     if path.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--output {path}: must end in .html")
     _check_replaceable(path)
-    page = render(anonymised(collected) if anonymise else collected, anonymise).encode()
+    page = render_report(anonymised(collected) if anonymise else collected, anonymise).encode()
     write_bytes(path, page)
     lines = [f"{path} ({len(page) / 1e6:.1f} MB)"]
     beside = [] if anonymise else copy_tables(folder, path)

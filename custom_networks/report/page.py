@@ -36,7 +36,7 @@ PLURALS = {
 }
 
 
-def render(run: Run, anonymous: bool = False) -> str:
+def render_report(run: Run, anonymous: bool = False) -> str:
     """Write the page of a run.
 
     Args:
@@ -230,7 +230,7 @@ def _pooled(summary: Summary | None) -> list[tuple[str, str]]:
 
 
 def _agreement(summary: Summary | None) -> list[tuple[str, str]]:
-    """Detection of lesions, areas, and a second reader: what is said of each."""
+    """Detection of lesions, areas, and a second reader: the sentences on each."""
     if summary is None:
         return []
     found = []

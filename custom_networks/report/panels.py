@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from skimage.measure import approximate_polygon, find_contours
 
 from custom_networks.evaluation.case_maps import CaseMaps
-from custom_networks.report.pictures import jpeg
+from custom_networks.report.received import jpeg
 
 TOLERANCE = 2.0  # pixels within which a border counts as right in the error panel, as in NSD
 Contour = NDArray[np.float64]

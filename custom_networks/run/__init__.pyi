@@ -1,10 +1,10 @@
 from .checkpoints import CheckpointLoader as CheckpointLoader
 from .checkpoints import Checkpoints as Checkpoints
 from .folder import claim_folder as claim_folder
+from .folder import tracking_store as tracking_store
 from .progress import ProgressBar as ProgressBar
 from .record import RunRecord as RunRecord
 from .recorder import EpochRecorder as EpochRecorder
 from .resume import continue_run as continue_run
-from .store import tracking_store as tracking_store
 from .summary import summarise_run as summarise_run
 from .tracking import MLflowTracking as MLflowTracking

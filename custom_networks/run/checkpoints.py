@@ -1,4 +1,4 @@
-"""Checkpoints: the best weights, and all that a killed run needs to go on as if it had never stopped.
+"""Checkpoints: the best weights, and all that a killed run needs to resume as if it had never stopped.
 
 MONAI's own saver and loader write in place, lose the best metric on resume and restore the old schedule's length;
 hence this handler.
@@ -23,11 +23,11 @@ from custom_networks.network.weights import load_strictly, read_checkpoint
 from custom_networks.processes import from_first, rank
 from custom_networks.run.publishing import keep_stranger, publish, publishing
 from custom_networks.run.record import RunRecord
-from custom_networks.run.resume import DATA, check_settings
+from custom_networks.run.resume import DATA, refuse_other_settings
 from custom_networks.training.averaging import AveragedWeights
 from custom_networks.weights.network import check_network, load_checkpoint
 from custom_networks.weights.reading import check_content, record_of
-from custom_networks.weights.record import BEST, KEY, LAST, WeightsRecord, parse_record, plain
+from custom_networks.weights.record import BEST, KEY, LAST, WeightsRecord, kept_by_json, parse_record
 from custom_networks.weights.training import About
 
 logger = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class Checkpoints:
                 f"{self.last}: no checkpoint of a run, {', '.join(sorted(missing))} missing; resume another"
             )
         stored = parse_record(state[KEY], self.last)
-        check_settings(stored.settings, self.record.settings, self.last)
+        refuse_other_settings(stored.settings, self.record.settings, self.last)
         from_first(lambda: self.check_data(stored))
         if state["epoch"] >= engine.state.max_epochs:
             raise UserError(
@@ -177,7 +177,7 @@ class Checkpoints:
                         "give it the same ones, or start a new run"
                     )
         else:
-            check_settings(stored.settings, self.record.settings, self.last, names=DATA)
+            refuse_other_settings(stored.settings, self.record.settings, self.last, names=DATA)
 
     def weights_record(self, content: str | None = None) -> WeightsRecord:
         """Record what the weights are: the network's arguments, every setting and override, and their figures.
@@ -204,7 +204,7 @@ class Checkpoints:
             "lr_scheduler": self.lr_scheduler.state_dict(),
             "epoch": engine.state.epoch,
             "best": self.record.best,
-            KEY: plain(self.weights_record().as_dict()),
+            KEY: kept_by_json(self.weights_record().as_dict()),
         }
         write_atomically(self.last, lambda file: torch.save(state, file))
 

@@ -1,12 +1,16 @@
-"""The folder of a run: a new one that is claimed, or the one to resume; and the lock of the process that works in it.
+"""The folder of a run: a new one that is claimed, or the one to resume; the lock of the process that works in it.
 
 `mkdir` decides between processes that start in the same second, and a file lock, which the operating system releases
-however a process ends, tells whether somebody still works in a folder.
+however a process ends, tells whether somebody still works in a folder. Where runs are tracked is decided here too,
+so that code which needs the address alone does not import MLflow, which takes seconds.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
+import logging
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +21,11 @@ from custom_networks.files import lock_file
 from custom_networks.flags import flag
 from custom_networks.weights.record import LAST
 
+logger = logging.getLogger(__name__)
+
+RUN_ID = "mlflow_run_id.txt"
+"""File in a run's folder with its id in the store."""
+SQLITE = "sqlite:///"
 SETTINGS, LOCK = "settings.json", "run.lock"
 PATIENCE = 10.0
 """Seconds to wait for a lock: the loading processes of a killed training hold it until they notice, 5 s later."""
@@ -114,3 +123,17 @@ def is_locked(folder: Path) -> bool:
         return False
     lock.release()
     return False
+
+
+def tracking_store(runs_dir: str | Path) -> str:
+    """Where runs are tracked: `MLFLOW_TRACKING_URI` where it is set, else a SQLite file beside the runs.
+
+    Empty, with a warning, where the installed MLflow has no SQLite store (mlflow-skinny).
+    """
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    if given:
+        return given
+    if not all(importlib.util.find_spec(name) for name in ("sqlalchemy", "alembic")):
+        logger.warning("the run is not tracked: mlflow-skinny has no SQLite store; install mlflow")
+        return ""
+    return f"{SQLITE}{Path(runs_dir).resolve() / 'mlflow.db'}"

@@ -9,12 +9,12 @@ from ignite.engine import Events
 from monai.engines.workflow import Workflow
 from tqdm import tqdm
 
-from custom_networks.run.record import Row, RunRecord
+from custom_networks.run.record import EpochRow, RunRecord
 
 TERMINAL_SECONDS, FILE_SECONDS = 0.5, 30.0
 
 
-def describe(row: Row) -> str:
+def epoch_line(row: EpochRow) -> str:
     """Say an epoch's figures in one line."""
     parts = [f"loss {row['loss']:.3f}"]
     if "val_mean_dice" in row:
@@ -72,7 +72,7 @@ class ProgressBar:
         """Print the epoch's line."""
         row = self.record.rows[-1]
         best = "  best so far" if getattr(engine.state, "better", False) else ""
-        tqdm.write(f"epoch {engine.state.epoch}/{engine.state.max_epochs}  {describe(row)}{best}", file=sys.stdout)
+        tqdm.write(f"epoch {engine.state.epoch}/{engine.state.max_epochs}  {epoch_line(row)}{best}", file=sys.stdout)
 
     def close(self, engine: Workflow) -> None:
         """Leave the bar as it stands."""

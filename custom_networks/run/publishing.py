@@ -43,7 +43,7 @@ def keep_stranger(target: Path, run_id: str, own: Path) -> None:
         return
     try:
         record = record_of(target)
-    except UserError:  # a damaged record vouches for nothing
+    except UserError:  # a damaged record tells nothing
         record = UNKNOWN
     content = sha256(target)
     copies = [own, *([Path(record.settings["output_dir"]) / BEST] if record.settings.get("output_dir") else [])]

@@ -21,7 +21,7 @@ from custom_networks.typed_files import RESTORE, read_table
 from custom_networks.weights.record import BEST, LAST, WeightsRecord
 
 METRICS, CONFIG, DESCRIPTION, SHEET = "metrics.csv", "config.json", "model.json", "sheet.png"
-Row = dict[str, float]
+EpochRow = dict[str, float]
 
 
 @dataclass
@@ -34,7 +34,7 @@ class RunRecord:
         settings: every knob and its value.
         configuration: that the run was started with; None where another program than a command line drives it.
         runs_dir: folder of all runs.
-        resume: False for a new run; True, or a path, for one that goes on, see `folder_to_resume`.
+        resume: False for a new run; True, or a path, for one that is resumed, see `folder_to_resume`.
         key_metric: validation metric, larger is better, that chooses the best epoch.
     """
 
@@ -45,8 +45,8 @@ class RunRecord:
     runs_dir: str | Path = "runs"
     resume: bool | str | Path = False
     key_metric: str = "val_mean_dice"
-    rows: list[Row] = field(default_factory=list)
-    best: Row = field(default_factory=dict)
+    rows: list[EpochRow] = field(default_factory=list)
+    best: EpochRow = field(default_factory=dict)
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     tracking_id: str | None = None
     lock: FileLock | None = None
@@ -70,7 +70,7 @@ class RunRecord:
         return self.folder / METRICS
 
     @property
-    def last_validated(self) -> Row:
+    def last_validated(self) -> EpochRow:
         """Row of the last epoch that was validated; empty before the first one."""
         return next((row for row in reversed(self.rows) if self.key_metric in row), {})
 
@@ -110,7 +110,7 @@ class RunRecord:
         if self.configuration is not None:
             write_json(self.folder / CONFIG, self.configuration.merged)
 
-    def add(self, row: Row) -> bool:
+    def add(self, row: EpochRow) -> bool:
         """Add an epoch's row and write the CSV; returns whether the epoch is the best so far."""
         self.rows.append(row)
         self.write_rows()
@@ -132,7 +132,7 @@ class RunRecord:
 
         write_atomically(self.metrics_path, write)
 
-    def resume_at(self, epoch: int, best: Row, stored: WeightsRecord) -> None:
+    def resume_at(self, epoch: int, best: EpochRow, stored: WeightsRecord) -> None:
         """Go on with the run that a checkpoint records: its identity, its overrides, its rows up to an epoch."""
         self.run_id = stored.run_id or self.run_id
         self.settings = {**stored.settings, **self.settings}
@@ -140,7 +140,7 @@ class RunRecord:
         self.rows = [row for row in read_metrics(self.metrics_path) if row["epoch"] <= epoch]
 
 
-def read_metrics(path: Path) -> list[Row]:
+def read_metrics(path: Path) -> list[EpochRow]:
     """Read the rows of a `metrics.csv`; empty where there is none.
 
     Raises:

@@ -10,7 +10,7 @@ from monai.engines.workflow import Workflow
 from torch.optim import Optimizer
 
 from custom_networks.processes import process_count, summed
-from custom_networks.run.record import Row, RunRecord
+from custom_networks.run.record import EpochRow, RunRecord
 
 
 class EpochRecorder:
@@ -30,7 +30,7 @@ class EpochRecorder:
         self.optimizer = optimizer
         self.evaluator = evaluator
         self.sums: dict[str, torch.Tensor] = {}
-        self.metrics: Row = {}
+        self.metrics: EpochRow = {}
         self.images = self.steps = 0
         self.started = self.stopped = 0.0
 
@@ -66,7 +66,7 @@ class EpochRecorder:
         names = list(self.sums)
         means = summed(torch.stack([self.sums[name].detach() for name in names])) / (self.steps * process_count())
         images = float(summed(torch.tensor(float(self.images), device=means.device)))
-        row: Row = {"epoch": engine.state.epoch, **dict(zip(names, means.tolist(), strict=True))}
+        row: EpochRow = {"epoch": engine.state.epoch, **dict(zip(names, means.tolist(), strict=True))}
         row["learning_rate"] = self.optimizer.param_groups[0]["lr"]
         row["images_per_second"] = images / max(self.stopped - self.started, 1e-9)
         row.update(self.metrics)

@@ -1,4 +1,4 @@
-"""A resumed run goes on with its own settings: what it was started with, whatever the command line leaves out.
+"""A resumed run keeps its own settings: those it was started with, whatever the command line leaves out.
 
 Only what cannot change its result may be given anew; anything else is refused by name.
 """
@@ -66,7 +66,7 @@ def resumed_config(
     return merged
 
 
-def check_settings(
+def refuse_other_settings(
     stored: Mapping[str, Any], present: Mapping[str, Any], origin: Path, names: Iterable[str] | None = None
 ) -> None:
     """Refuse to resume with other settings, whoever drives the configuration.

@@ -26,7 +26,7 @@ def figures(metrics: Mapping[str, float]) -> str:
     )
 
 
-def results(record: RunRecord) -> list[str]:
+def result_lines(record: RunRecord) -> list[str]:
     """Say in lines what the best and the last epoch measured: the best one was chosen on these very images."""
     last = record.last_validated
     return [
@@ -70,4 +70,4 @@ def summarise_run(
     sheet = record.folder / SHEET
     write_sheet(sheet, sheet_rows(network, dataset, mean, std))
     log_file(record, uri, sheet)
-    print("\n".join(["", *results(record), *places(record.folder, record.model_path, uri)]), flush=True)
+    print("\n".join(["", *result_lines(record), *places(record.folder, record.model_path, uri)]), flush=True)

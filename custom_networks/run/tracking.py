@@ -22,9 +22,8 @@ from monai.engines.workflow import Workflow
 from custom_networks.errors import UserError
 from custom_networks.files import lock_file
 from custom_networks.processes import rank
-from custom_networks.run.folder import SETTINGS, is_locked
-from custom_networks.run.record import CONFIG, METRICS, Row, RunRecord, read_metrics
-from custom_networks.run.store import RUN_ID, SQLITE
+from custom_networks.run.folder import RUN_ID, SETTINGS, SQLITE, is_locked
+from custom_networks.run.record import CONFIG, METRICS, EpochRow, RunRecord, read_metrics
 from custom_networks.software import commit
 
 logger = logging.getLogger(__name__)
@@ -32,13 +31,13 @@ logger = logging.getLogger(__name__)
 EXPERIMENT = "sgdnet"
 PARAMETER_LENGTH = 500  # MLflow's own stores take no longer values
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
-"""MLflow's own waits for minutes, which the training would wait, too."""
+"""MLflow's own values wait for minutes, and the training with them."""
 
 
 class MLflowTracking:
     """Handler that logs the run to MLflow.
 
-    Put it after `EpochRecorder` and `Checkpoints`. A resumed run goes on in the MLflow run it began.
+    Put it after `EpochRecorder` and `Checkpoints`. A resumed run continues the MLflow run it began.
 
     Args:
         record: of the run.
@@ -129,7 +128,7 @@ class MLflowTracking:
             set_status(self.client, self.record.tracking_id, RunStatus.FINISHED)
 
     def fail(self, engine: Workflow, error: BaseException) -> None:
-        """Close the run as FAILED, or as KILLED by a signal, and let the exception go on."""
+        """Close the run as FAILED, or as KILLED by a signal, and raise the exception again."""
         if self.client is not None and self.record.tracking_id is not None:
             status = RunStatus.FAILED if isinstance(error, Exception) else RunStatus.KILLED
             with contextlib.suppress(MlflowException, OSError):  # the first error is the one to tell
@@ -138,7 +137,7 @@ class MLflowTracking:
 
     @contextlib.contextmanager
     def tolerated(self) -> Iterator[None]:
-        """Let the training go on through an outage of the store: one warning, and a line when it is over."""
+        """Let the training continue through an outage of the store: one warning, and a line when it is over."""
         try:
             yield
         except (MlflowException, OSError) as error:
@@ -181,7 +180,7 @@ def experiment_id(client: MlflowClient, uri: str) -> str:
     return str(found.experiment_id)
 
 
-def log_row(client: MlflowClient, run_id: str, row: Row) -> None:
+def log_row(client: MlflowClient, run_id: str, row: EpochRow) -> None:
     """Log an epoch's figures at once."""
     now = int(time.time() * 1000)
     step = int(row["epoch"])

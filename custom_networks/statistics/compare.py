@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from custom_networks.errors import UserError, nearest
 from custom_networks.metrics.policies import METRICS
-from custom_networks.statistics.bootstrap import RESAMPLES, ClusterSample, bootstrap_interval, selected
-from custom_networks.statistics.groups import group_column
+from custom_networks.statistics.bootstrap import RESAMPLES, ClusterSample, bootstrap_interval, group_column, selected
 from custom_networks.statistics.paired_tests import (
     SIGNIFICANT,
     bootstrap_p,

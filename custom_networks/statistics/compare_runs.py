@@ -58,7 +58,7 @@ def compare_runs(
     there = [name for name in FILES if (folder / name).exists()]
     if there:
         raise UserError(f"{folder / there[0]}: already there; choose another --output_dir")
-    if isinstance(resamples, bool) or not isinstance(resamples, int) or resamples < 100:
+    if not isinstance(resamples, int) or resamples < 100:
         raise UserError(f"--resamples {resamples}: must be a whole number from 100 up")
     check_seed(seed)
     tables = [read_per_image(path) for path in paths]
@@ -201,7 +201,7 @@ def conflict_sentence(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str], 
 def margin_sentence(names: tuple[str, str], metric: str, row: pd.Series) -> str:
     """Say whether B is non-inferior to A."""
     label, margin = METRICS[metric].label, f"{row['margin']:g}"
-    if row["non_inferior"] is None or pd.isna(row["non_inferior"]):
+    if pd.isna(row["non_inferior"]):
         return f"{label}: too few groups to say whether {names[1]} is non-inferior to {names[0]}."
     found = "is non-inferior to" if row["non_inferior"] else "is not shown to be non-inferior to"
     return f"{label}: {names[1]} {found} {names[0]} by a margin of {margin} (interval of B - A {_interval(row)})."

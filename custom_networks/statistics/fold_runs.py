@@ -17,8 +17,8 @@ from custom_networks.statistics.per_image import (
     PER_IMAGE,
     as_rows,
     check_measured_alike,
+    json_value,
     metric_columns,
-    plain,
     read_per_image,
     run_folders,
     short_names,
@@ -93,7 +93,7 @@ def pooled_instances(frame: pd.DataFrame) -> dict[str, Any]:
         return {}
     sums = {name: frame[column].sum() for name, column in INSTANCE_COLUMNS.items()}
     counts = InstanceCounts(**sums)
-    return {name: plain(float(getattr(counts, name))) for name in ("pq", "sq", "dq", "aji")}
+    return {name: json_value(float(getattr(counts, name))) for name in ("pq", "sq", "dq", "aji")}
 
 
 def fold_names(paths: Sequence[Path]) -> list[str]:

@@ -82,7 +82,7 @@ def check_measured_alike(frames: Sequence[pd.DataFrame], names: Sequence[str]) -
         found = {
             name: str(frame[column].iloc[0])
             for name, frame in zip(names, frames, strict=True)
-            if column in frame.columns and len(frame)
+            if column in frame.columns
         }
         first = next(iter(found), "")
         other = next((name for name, value in found.items() if value != found[first]), None)
@@ -123,7 +123,7 @@ def short_names(runs: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(path) for path in runs]
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """A value as JSON knows it: of NumPy's numbers Python's, of what is not finite null."""
     if hasattr(value, "item"):
         value = value.item()
@@ -133,7 +133,7 @@ def plain(value: Any) -> Any:
 def as_rows(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Rows of a table by name, as JSON knows them."""
     return {
-        str(name): {str(key): plain(value) for key, value in row.items()}
+        str(name): {str(key): json_value(value) for key, value in row.items()}
         for name, row in table.to_dict("index").items()
     }
 

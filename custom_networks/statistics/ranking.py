@@ -13,9 +13,15 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from custom_networks.metrics.policies import METRICS
-from custom_networks.statistics.bootstrap import CONFIDENCE, MIN_GROUPS, RESAMPLES, ClusterSample, selected
+from custom_networks.statistics.bootstrap import (
+    CONFIDENCE,
+    MIN_GROUPS,
+    RESAMPLES,
+    ClusterSample,
+    group_column,
+    selected,
+)
 from custom_networks.statistics.compare import Frames
-from custom_networks.statistics.groups import group_column
 
 
 def rank_runs(frames: Frames, metrics: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:

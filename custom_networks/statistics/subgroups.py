@@ -21,10 +21,10 @@ from custom_networks.statistics.bootstrap import (
     MIN_GROUPS,
     RESAMPLES,
     Floats,
+    group_column,
     resampled_totals,
     sums_by_group,
 )
-from custom_networks.statistics.groups import group_column
 from custom_networks.statistics.paired_tests import SIGNIFICANT, holm
 from custom_networks.statistics.per_image import metric_columns
 from custom_networks.statistics.summary import summarise
@@ -32,6 +32,8 @@ from custom_networks.statistics.summary import summarise
 UNKNOWN = "unknown"
 FEW_VALUES = 10
 """A column of numbers with no more values than this is a code, such as a site: a subgroup for each value."""
+ROUNDING = 1e-7
+"""A standard error below this share of the largest value is rounding: its square is a difference of sums."""
 Edges = Sequence[float]
 
 
@@ -149,7 +151,7 @@ def weakness_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     if not rows:
         return []
-    tested = sum(row["p_holm"] is not None and not pd.isna(row["p_holm"]) for row in rows)
+    tested = sum(not pd.isna(row["p_holm"]) for row in rows)
     weaker = [f"Weaker than the rest: {_sentence(row)}" for row in rows if row["weaker"]]
     if weaker:
         return weaker
@@ -165,7 +167,7 @@ def _sentence(row: Mapping[str, Any]) -> str:
     label, images = METRICS[row["metric"]].label, row["images"]
     text = f"{row['column']} {row['subgroup']}, mean {label} {row['mean']:.3g} in {images} image{'s' * (images != 1)}"
     text += f" of {row['groups']} group{'s' * (row['groups'] != 1)}, {row['difference']:+.3g} against the rest"
-    if row["p"] is None or pd.isna(row["p"]):
+    if pd.isna(row["p"]):
         return f"{text} (too few groups for an interval)."
     return f"{text} (95 % interval {row['ci_low']:+.3g} to {row['ci_high']:+.3g}, p {row['p_holm']:.2g} after Holm)."
 
@@ -232,7 +234,8 @@ def _differences(values: Floats, inside: np.ndarray, codes: np.ndarray, resample
         reached = away >= np.abs(difference / error) * (1 - 1e-12)
         limit = np.quantile(away, CONFIDENCE, axis=0, method="higher") * error[0]  # NaN where nothing varies
     p = (1 + reached.sum(0)) / (1 + len(away))
-    known = (np.minimum(own, rest) >= MIN_GROUPS) & (error[0] > 0)
+    varies = error[0] > ROUNDING * np.abs(values).max()
+    known = (np.minimum(own, rest) >= MIN_GROUPS) & varies
     columns = {"ci_low": difference[0] - limit, "ci_high": difference[0] + limit, "p": p}
     means = s1n1s0n0[0].sum(0) / s1n1s0n0[1].sum(0)
     return pd.DataFrame(

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from custom_networks.metrics.policies import FLAGS
-from custom_networks.statistics.bootstrap import RESAMPLES, bootstrap_intervals
-from custom_networks.statistics.groups import group_column
+from custom_networks.statistics.bootstrap import RESAMPLES, bootstrap_intervals, group_column
 from custom_networks.statistics.per_image import metric_columns
 
 

@@ -2,9 +2,9 @@ from .averaging import AveragedWeights as AveragedWeights
 from .averaging import AverageUpdate as AverageUpdate
 from .gradients import FiniteCheck as FiniteCheck
 from .gradients import GradientClipping as GradientClipping
-from .reproducibility import set_gpu_math as set_gpu_math
-from .reproducibility import set_seed as set_seed
 from .schedule import PolynomialDecay as PolynomialDecay
 from .seeding import EpochSeed as EpochSeed
+from .seeding import set_gpu_math as set_gpu_math
+from .seeding import set_seed as set_seed
 from .trainer import BatchTrainer as BatchTrainer
 from .trainer import EpochValidation as EpochValidation

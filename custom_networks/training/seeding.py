@@ -1,8 +1,12 @@
-"""Random state that is a function of seed, epoch and process, so that a resumed run repeats an uninterrupted one."""
+"""Seeds, and what a GPU may trade for speed: choice of algorithms by trial, TF32, or the same numbers each time.
+
+Random state is a function of seed, epoch and process, so that a resumed run repeats an uninterrupted one.
+"""
 
 from __future__ import annotations
 
 import itertools
+import os
 import random
 from typing import Any
 
@@ -11,9 +15,43 @@ import torch
 from ignite.engine import Events
 from monai.data.utils import set_rnd
 from monai.engines.workflow import Workflow
+from monai.utils import set_determinism
 from numpy.random import SeedSequence
 
+from custom_networks.flags import flag
 from custom_networks.processes import rank
+
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+
+
+def set_gpu_math(cudnn_benchmark: bool | str = True, tf32: bool | str = True) -> None:
+    """Set what a GPU may trade for speed, for the whole process.
+
+    Args:
+        cudnn_benchmark: whether cuDNN tries out its algorithms for each shape.
+        tf32: whether matrix products and convolutions in float32 take 10-bit mantissas on GPUs that can.
+    """
+    torch.backends.cudnn.benchmark = bool(flag(cudnn_benchmark))
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = bool(flag(tf32))
+
+
+def set_seed(seed: int, deterministic: bool | str = False) -> None:
+    """Seed the whole process; call it after `set_gpu_math`.
+
+    On a CPU the same seed gives the same numbers anyway.
+
+    Args:
+        seed: of Python, NumPy and torch.
+        deterministic: whether a GPU, too, repeats to the bit: slower, without cuDNN's choice by trial, and torch
+            refuses an operation that has no such form.
+    """
+    repeats = bool(flag(deterministic))
+    if repeats:
+        os.environ.setdefault(WORKSPACE, ":4096:8")  # read when cuBLAS starts
+        torch.backends.cudnn.benchmark = False
+    benchmark = torch.backends.cudnn.benchmark
+    set_determinism(seed, use_deterministic_algorithms=repeats)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = repeats, benchmark
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

@@ -16,9 +16,8 @@ from custom_networks.verbs.comparing import compare, folds, report
 from custom_networks.verbs.data import check, phantoms, prepare
 from custom_networks.verbs.delivery import export, package
 from custom_networks.verbs.experiment import experiment, table
-from custom_networks.verbs.predicting import predict
 from custom_networks.verbs.result import Result
-from custom_networks.verbs.running import evaluate, train
+from custom_networks.verbs.running import evaluate, predict, train
 from custom_networks.verbs.weights import weights
 
 

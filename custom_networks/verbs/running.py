@@ -1,4 +1,4 @@
-"""Verbs that run the bundle's configuration files, with their knobs as flags."""
+"""The verbs that train, evaluate and predict."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-from custom_networks.arguments import FILES, Help
+from custom_networks.arguments import FILES, Help, arguments_of
 from custom_networks.bundle_run import run_config
 from custom_networks.verbs.result import Result, found_in
 
@@ -30,7 +30,7 @@ def evaluate(
     *,
     config_file: Annotated[str | None, Help("further JSON overlays, with commas, for what has no knob", FILES)] = None,
     predictions: Annotated[
-        str | None, Help("measures the masks of this folder, whoever made them; no weights are loaded", MASKS)
+        str | None, Help("measures masks that any program made, from this folder; no weights are loaded", MASKS)
     ] = None,
     labels: Annotated[
         str | None,
@@ -87,3 +87,14 @@ def _evaluate_masks(knobs: dict[str, Any]) -> Path:
         if name not in known:
             raise UserError(f"--{name}: no such setting with --predictions{nearest(name, known)}")
     return evaluate_masks(**{"kind" if name == "label_kind" else name: value for name, value in knobs.items()})
+
+
+def predict(**values: Any) -> Result:
+    """Write a mask for every image: files, folders to the bottom, patterns; what is done already stays."""
+    from custom_networks.prediction.command import predict_images
+    from custom_networks.prediction.options import Options, Request
+
+    names = {each.name for each in arguments_of(Options)}
+    options = {name: value for name, value in values.items() if name in names}
+    more = {name: value for name, value in values.items() if name not in names}
+    return Result(*predict_images(Request(**more, options=options)))

@@ -17,7 +17,7 @@ from custom_networks.network.segmenter import Segmenter
 from custom_networks.network.sgdnet import TRAINING_ARGUMENTS, SGDNet
 from custom_networks.network.weights import load_strictly, read_state_dict
 from custom_networks.weights.reading import check_content, record_of, takes_clicks, trained_outputs
-from custom_networks.weights.record import WeightsRecord, plain
+from custom_networks.weights.record import WeightsRecord, kept_by_json
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def check_network(network: nn.Module, record: WeightsRecord, source: str | Path)
 def network_arguments(network: nn.Module) -> dict[str, Any] | None:
     """Return the arguments a network was built with, as JSON knows them; None where it does not tell them."""
     arguments = getattr(network, "arguments", None)
-    return plain(arguments) if isinstance(arguments, Mapping) else None
+    return kept_by_json(arguments) if isinstance(arguments, Mapping) else None
 
 
 def load_checkpoint(network: nn.Module, path: str | Path) -> None:
@@ -165,7 +165,7 @@ def load_checkpoint(network: nn.Module, path: str | Path) -> None:
 
 
 def _refuse_conflict(source: str | Path, recorded: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    for name, value in plain(dict(given)).items():
+    for name, value in kept_by_json(dict(given)).items():
         if name in recorded and name not in FREE and recorded[name] != value:
             raise UserError(
                 f"{source}: trained with {name} {recorded[name]!r}, and the network is to have {name} {value!r}; leave "

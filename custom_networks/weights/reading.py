@@ -13,7 +13,7 @@ from custom_networks.files import sha256
 from custom_networks.typed_files import read_model
 from custom_networks.weights.normalization import ISIC, Normalization
 from custom_networks.weights.record import BEST, FIX, KEY, LAST, LIMIT, WeightsRecord, parse_record
-from custom_networks.weights.segments import SegmentCode, segment_codes
+from custom_networks.weights.segments import SegmentCode, codes_of_classes
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ def takes_clicks(checkpoint: str | Path) -> bool:
 def trained_codes(checkpoint: str | Path) -> dict[int, SegmentCode]:
     """Tell the DICOM code of each class of weights; raises as `trained_classes`."""
     record = record_of(checkpoint)
-    return segment_codes(trained_classes(checkpoint), record.label_kind, record.segments)
+    return codes_of_classes(trained_classes(checkpoint), record.label_kind, record.segments)
 
 
 def trained_classes(checkpoint: str | Path) -> dict[int, str]:

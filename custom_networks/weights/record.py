@@ -141,7 +141,7 @@ class WeightsRecord(FileModel):
         return content
 
 
-def plain(content: Any) -> Any:
+def kept_by_json(content: Any) -> Any:
     """Return what JSON keeps of a value: lists for tuples, text for what it does not know."""
     return json.loads(json.dumps(content, default=str))
 

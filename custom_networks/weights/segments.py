@@ -31,7 +31,7 @@ LESION_CODE = SegmentCode(
 NUCLEUS_CODE = SegmentCode(category=["91723000", "SCT", "Anatomical Structure"], type=["84640000", "SCT", "Nucleus"])
 
 
-def segment_codes(
+def codes_of_classes(
     classes: Iterable[int], label_kind: str | None, known: Mapping[str, SegmentCode]
 ) -> dict[int, SegmentCode]:
     """Tell the code of each class.

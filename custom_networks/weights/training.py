@@ -15,7 +15,7 @@ from custom_networks.errors import UserError
 from custom_networks.files import sha256
 from custom_networks.weights.normalization import Normalization
 from custom_networks.weights.reading import record_of
-from custom_networks.weights.record import VERSION, Software, TrainingData, WeightsRecord, plain
+from custom_networks.weights.record import VERSION, Software, TrainingData, WeightsRecord, kept_by_json
 from custom_networks.weights.segments import SegmentCode
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class About:
             label_kind=self.label_kind,
             segments={number: SegmentCode.model_validate(code) for number, code in self.segments.items()},
             metrics={name: float(value) for name, value in metrics.items()},
-            settings=plain(dict(settings)),
+            settings=kept_by_json(dict(settings)),
             data=self.data,
         )
 

@@ -18,7 +18,7 @@ from PIL import Image
 from pipelines import compose, save, training_config
 
 from custom_networks import UserError
-from custom_networks.data import caching, decoders
+from custom_networks.data import caching, images
 from custom_networks.data.caching import DiskCacheDataset, cached_dataset, item_bytes
 
 GIGA = 2**30
@@ -138,13 +138,13 @@ def test_an_upgrade_is_another_file(
     items: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
     before = DiskCacheDataset(items, done_once(), tmp_path / "cache").keys
-    real = decoders.installed
-    monkeypatch.setattr(decoders, "installed", lambda names: {**real(names), package: "999"})
-    decoders.decoders.cache_clear()
+    real = images.installed
+    monkeypatch.setattr(images, "installed", lambda names: {**real(names), package: "999"})
+    images.decoders.cache_clear()
     try:
         assert not set(before) & set(DiskCacheDataset(items, done_once(), tmp_path / "cache").keys)
     finally:
-        decoders.decoders.cache_clear()
+        images.decoders.cache_clear()
 
 
 @pytest.mark.parametrize("part", ["image", "label", "types"])

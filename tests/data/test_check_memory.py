@@ -15,7 +15,7 @@ from warm_process import WarmProcess
 
 from custom_networks.data.checking import check_items, examine
 from custom_networks.data.checking.examine import Labels
-from custom_networks.data.checking.memory import NAME, CheckMemory, key_of
+from custom_networks.data.checking.memory import NAME, CheckMemory, examination_key
 from custom_networks.data.checking.read import read_data_set
 from custom_networks.data.checking.run import run_check
 from custom_networks.data.phantoms import write_phantoms
@@ -153,7 +153,7 @@ def test_a_damaged_memory_is_made_anew(
 
 
 def test_a_row_that_makes_no_sense_is_not_believed(cache: Path, items: list[Item], decoded: list[str]) -> None:
-    memory, key = CheckMemory(), key_of(items[0], Labels())
+    memory, key = CheckMemory(), examination_key(items[0], Labels())
     assert key is not None
     check_items({"training": items[:1]})
     for content in ("{", "{}", '{"findings": [{"kind": "NO_SUCH"}], "pixels_digest": ""}', "[" * 100):
@@ -176,7 +176,7 @@ def test_a_file_written_a_moment_ago_is_not_remembered(
     tmp_path: Path, items: list[Item], decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SGDNET_CACHE", str(tmp_path / "cache"))
-    assert key_of(items[0], Labels()) is None
+    assert examination_key(items[0], Labels()) is None
     check_items({"training": items})
     assert CheckMemory().recall([(b"", b"")]) == [None]
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from custom_networks.experiment.plan import Plan
-from custom_networks.experiment.table import Frames, as_frame, cells, render, results
+from custom_networks.experiment.plan import ExperimentPlan
+from custom_networks.experiment.table import RunFrames, as_frame, cells, render_table, row_results
 from custom_networks.statistics.paired_tests import holm
 
-PLAN = Plan.model_validate(
+PLAN = ExperimentPlan.model_validate(
     {
         "title": "T_1",
         "reference": "Full",
@@ -38,7 +38,7 @@ def frame(fold: int, shift: np.ndarray | float, seed: int = 0) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def found() -> Frames:
+def found() -> RunFrames:
     disaster = np.where(np.arange(40) % 10 == 0, -0.6, 0.01)
     return {
         "Worse": {(0, 0): frame(0, -0.05), (1, 0): frame(1, -0.05)},
@@ -48,8 +48,8 @@ def found() -> Frames:
     }
 
 
-def test_means_are_over_images_and_deviations_over_folds(found: Frames) -> None:
-    by_name = {each.row.name: each for each in results(PLAN, found)}
+def test_means_are_over_images_and_deviations_over_folds(found: RunFrames) -> None:
+    by_name = {each.row.name: each for each in row_results(PLAN, found)}
     full = by_name["Full"].figures["dice"]
     folds = [(found["Full"][fold, 0]["dice"].mean() + found["Full"][fold, 1]["dice"].mean()) / 2 for fold in (0, 1)]
     assert full.mean == pytest.approx(np.mean(folds))
@@ -60,40 +60,40 @@ def test_means_are_over_images_and_deviations_over_folds(found: Frames) -> None:
     assert np.isnan(by_name["Same"].figures["dice"].deviation)  # one fold has none
 
 
-def test_rows_are_tested_on_the_runs_that_both_have_with_holm_over_the_table(found: Frames) -> None:
-    by_name = {each.row.name: each for each in results(PLAN, found)}
+def test_rows_are_tested_on_the_runs_that_both_have_with_holm_over_the_table(found: RunFrames) -> None:
+    by_name = {each.row.name: each for each in row_results(PLAN, found)}
     worse = by_name["Worse"].figures
     shared = pd.concat([found["Worse"][key]["dice"] - found["Full"][key]["dice"] for key in ((0, 0), (1, 0))])
     assert worse["dice"].difference == pytest.approx(shared.mean())
     assert (worse["dice"].verdict, worse["hd95"].verdict) == ("worse", "worse")
     assert by_name["Same"].figures["dice"].verdict == ""
     assert by_name["Conflict"].figures["dice"].verdict == "conflict"
-    alone = {each.row.name: each for each in results(PLAN, {name: found[name] for name in ("Same", "Full")})}
+    alone = {each.row.name: each for each in row_results(PLAN, {name: found[name] for name in ("Same", "Full")})}
     uncorrected, corrected = alone["Same"].figures["dice"].p, by_name["Same"].figures["dice"].p
     assert corrected >= uncorrected
     assert holm([0.01, 0.04])[0] == pytest.approx(0.02)
 
 
-def test_what_was_not_run_stays_empty(found: Frames) -> None:
-    lines = {line[0]: line for line in cells(PLAN, results(PLAN, found))}
+def test_what_was_not_run_stays_empty(found: RunFrames) -> None:
+    lines = {line[0]: line for line in cells(PLAN, row_results(PLAN, found))}
     assert lines["Never run"] == ["Never run", "", "", "", "not run"]
     assert lines["Cited"] == ["Cited", "", "", "81.57", "cited from the paper"]
     assert lines["Worse"][-1] == "2 of 4"
     assert lines["Worse"][1].endswith("] -")
     assert lines["Conflict"][1].endswith("] ?")
     assert "Full (reference)" in lines
-    table = as_frame(PLAN, results(PLAN, found)).set_index(["row", "metric"])
+    table = as_frame(PLAN, row_results(PLAN, found)).set_index(["row", "metric"])
     assert table.loc[("Never run", "dice"), ["mean", "ci_low", "p_holm"]].isna().all()
 
 
 def test_nothing_run_is_a_table_too() -> None:
-    lines = cells(PLAN, results(PLAN, {}))
+    lines = cells(PLAN, row_results(PLAN, {}))
     assert {line[-1] for line in lines[1:]} == {"not run", "cited from the paper"}
-    assert "no images" in render(PLAN, results(PLAN, {}), "validation", "markdown")
+    assert "no images" in render_table(PLAN, row_results(PLAN, {}), "validation", "markdown")
 
 
-def test_latex_is_escaped(found: Frames) -> None:
-    text = render(PLAN, results(PLAN, found), "validation", "latex")
+def test_latex_is_escaped(found: RunFrames) -> None:
+    text = render_table(PLAN, row_results(PLAN, found), "validation", "latex")
     assert r"\caption{T\_1, validation}" in text
     assert r"Dice (\%)" in text
     assert text.count(r"\\") == len(PLAN.rows) + 1

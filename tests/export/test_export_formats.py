@@ -17,7 +17,7 @@ from custom_networks import UserError, load_checkpoint
 from custom_networks.configuration.inference import load_source
 from custom_networks.export import FORMATS, Exported, export_model
 from custom_networks.export.images import listed_images, spread
-from custom_networks.export.verify import MEAN, Agreement, check, compare, probabilities
+from custom_networks.export.verify import MEAN, Agreement, check_agreement, compare_file, probabilities
 
 Export = Callable[[str, str], Exported]
 Run = Callable[..., tuple[int, str, str]]
@@ -89,15 +89,15 @@ def test_other_weights_are_refused(exported: Export, checkpoint: Path, pictures:
     run = FORMATS["torchscript"].open(exported("torchscript", "float32").files[0], 1)
     source = load_source(BUNDLE, checkpoint, None)
     source.network.heads[0].bias.data += 0.1
-    agreement = compare(run, source.network, [source.prepare(listed_images(pictures)[0])], True, 0.5)
+    agreement = compare_file(run, source.network, [source.prepare(listed_images(pictures)[0])], True, 0.5)
     with pytest.raises(UserError, match="differs from PyTorch"):
-        check(agreement, "float32")
+        check_agreement(agreement, "float32")
 
 
 @pytest.mark.parametrize("precision", MEAN)
 def test_not_a_number_is_refused(precision: str) -> None:
     with pytest.raises(UserError, match="nothing was written"):
-        check(Agreement(float("inf"), float("nan"), (0.0,), 5), precision)
+        check_agreement(Agreement(float("inf"), float("nan"), (0.0,), 5), precision)
 
 
 @pytest.mark.parametrize(

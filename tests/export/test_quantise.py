@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from custom_networks.export import quantise as module
-from custom_networks.export.common import DiceLimits, ExportJob, Images
-from custom_networks.export.quantise import choose, quantise, stage_of
+from custom_networks.export.format import DiceLimits, ExportJob, Images
+from custom_networks.export.quantise import quantise, stage_of, stages_to_keep
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -149,7 +149,7 @@ def test_choice_is_the_shortest_run_of_the_worst(harm: dict[str, float]) -> None
         pixels = run(kept, 1)[0].sum()
         return 2 * pixels / (1000 + pixels)
 
-    chosen = choose(list(harm), run, exact, LIMITS, 0.5)
+    chosen = stages_to_keep(list(harm), run, exact, LIMITS, 0.5)
     assert agreement(chosen) >= AGREEMENT or len(chosen) == len(harm) - 1
     if chosen:
         assert agreement(chosen[:-1]) < AGREEMENT
@@ -165,5 +165,5 @@ def test_the_worst_image_counts_as_well_as_the_mean() -> None:
         spoilt[..., :15] = 0 if "a" not in kept else 1
         return [*exact[1:], spoilt][-count:]
 
-    assert choose("abc", run, exact, DiceLimits(0.9, 0.5), 0.5) == []
-    assert choose("abc", run, exact, DiceLimits(0.9, 0.95), 0.5) == ["a"]
+    assert stages_to_keep("abc", run, exact, DiceLimits(0.9, 0.5), 0.5) == []
+    assert stages_to_keep("abc", run, exact, DiceLimits(0.9, 0.95), 0.5) == ["a"]

@@ -17,9 +17,9 @@ from toy_weights import write_record
 from custom_networks import UserError
 from custom_networks.configuration.inference import TrainedSource, load_source
 from custom_networks.export import FORMATS
-from custom_networks.export.common import DiceLimits, ExportJob
+from custom_networks.export.format import DiceLimits, ExportJob
 from custom_networks.export.images import held_out, images_to_verify, listed_images, validated_images
-from custom_networks.export.verify import Agreement, check, compare, dice
+from custom_networks.export.verify import Agreement, check_agreement, compare_file, mask_dice
 from custom_networks.files import sha256
 
 
@@ -45,35 +45,35 @@ def test_a_file_that_finds_nothing_of_a_small_lesion_is_refused(
         FORMATS["torchscript"].write(ExportJob(network, "float32", 64, {}), tmp_path / "model.ts")
         head.bias += highest + 1e-3 - logits.flatten().quantile(0.971)  # PyTorch: 2.9 % of the pixels
     run = FORMATS["torchscript"].open(tmp_path / "model.ts", 1)
-    agreement = compare(run, network, images, True, 0.5)
+    agreement = compare_file(run, network, images, True, 0.5)
     assert agreement.mean < 0.01  # which used to pass
     assert agreement.foreground == sum(bool((one >= logits.flatten().quantile(0.971)).any()) for one in logits)
     assert min(agreement.dice) == 0
     with pytest.raises(
         UserError, match=rf"the {precision} file's masks differ from PyTorch's: Dice 0\.\d+ in the mean"
     ):
-        check(agreement, precision)
+        check_agreement(agreement, precision)
 
 
 def test_nothing_to_lose_proves_nothing() -> None:
     nothing = Agreement(0.0, 0.0, (1.0, 1.0), 0)
-    check(nothing, "float32")
+    check_agreement(nothing, "float32")
     for precision in ("float16", "bfloat16", "int8"):
         with pytest.raises(UserError, match="PyTorch itself finds nothing"):
-            check(nothing, precision)
+            check_agreement(nothing, precision)
 
 
 @pytest.mark.parametrize(("scores", "passes"), [((0.99, 0.99), True), ((1.0, 0.97), False), ((1.0, 1.0, 0.94), False)])
 def test_both_limits_hold(scores: tuple[float, ...], passes: bool) -> None:
     agreement = Agreement(0.0, 0.0, scores, 2)
     if passes:
-        check(agreement, "bfloat16")
+        check_agreement(agreement, "bfloat16")
         with pytest.raises(UserError):
-            check(agreement, "bfloat16", DiceLimits(0.995, 0))
+            check_agreement(agreement, "bfloat16", DiceLimits(0.995, 0))
     else:
         with pytest.raises(UserError, match="at worst"):
-            check(agreement, "bfloat16", names=[f"{number}.png" for number in range(len(scores))])
-        check(agreement, "bfloat16", DiceLimits(0.9, 0.9))
+            check_agreement(agreement, "bfloat16", names=[f"{number}.png" for number in range(len(scores))])
+        check_agreement(agreement, "bfloat16", DiceLimits(0.9, 0.9))
 
 
 def one_class(*pixels: float) -> np.ndarray:
@@ -82,10 +82,10 @@ def one_class(*pixels: float) -> np.ndarray:
 
 def test_dice_of_empty_masks_and_of_the_threshold() -> None:
     empty, some = one_class(0.1, 0.2), one_class(0.1, 0.9)
-    assert dice(empty, empty, 0.5) == 1
-    assert dice(some, empty, 0.5) == dice(empty, some, 0.5) == 0
-    assert dice(empty, some, 0.05) == 1
-    assert dice(one_class(0.5), one_class(0.9), 0.5) == 1
+    assert mask_dice(empty, empty, 0.5) == 1
+    assert mask_dice(some, empty, 0.5) == mask_dice(empty, some, 0.5) == 0
+    assert mask_dice(empty, some, 0.05) == 1
+    assert mask_dice(one_class(0.5), one_class(0.9), 0.5) == 1
 
 
 def test_a_class_that_is_lost_counts_however_small() -> None:
@@ -93,14 +93,14 @@ def test_a_class_that_is_lost_counts_however_small() -> None:
     expected[1, 0, :50], expected[2, 0, 50:52], expected[0, 0, 52:] = 1, 1, 1
     got = expected.copy()
     got[:, 0, 50:52] = [[1], [0], [0]]
-    assert dice(got, expected, 0.5) == 0.5
+    assert mask_dice(got, expected, 0.5) == 0.5
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1))
 def test_dice_against_counting(pixels: list[tuple[bool, bool]]) -> None:
     first, second = (one_class(*(pixel[side] for pixel in pixels)) for side in (0, 1))
     both, total = sum(a and b for a, b in pixels), sum(a + b for a, b in pixels)
-    assert dice(first, second, 0.5) == pytest.approx(2 * both / total if total else 1.0)
+    assert mask_dice(first, second, 0.5) == pytest.approx(2 * both / total if total else 1.0)
 
 
 def test_images_that_int8_took_never_verify_it(source: TrainedSource, pictures: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from custom_networks.metrics.detection import detect
+from custom_networks.metrics.instances import detect
 
 
 def squares(*corners: tuple[int, int], side: int = 4) -> np.ndarray:

@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.ndimage import distance_transform_edt
 
 from custom_networks.metrics import surface
-from custom_networks.metrics.boundary_iou import band_width, boundary_iou, inner_band
 from custom_networks.metrics.image_metrics import measure
+from custom_networks.metrics.surface import band_width, boundary_iou, inner_band
 
 SIZES = st.tuples(st.integers(1, 14), st.integers(1, 14))
 PAIRS = SIZES.flatmap(lambda size: st.tuples(arrays(bool, size), arrays(bool, size)))

@@ -30,8 +30,8 @@ from custom_networks.data.formats import read
 from custom_networks.export import FORMATS, export_model, write_archive
 from custom_networks.metrics import WatershedParameters
 from custom_networks.prediction import Prediction, SGDNetPredictor
-from custom_networks.prediction.outputs import IMAGE_OUTPUTS, PredictedCase, chosen_outputs
-from custom_networks.prediction.result import decide
+from custom_networks.prediction.outputs import IMAGE_OUTPUTS, chosen_outputs
+from custom_networks.prediction.result import PredictedCase, decide
 from custom_networks.weights import trained_classes
 
 NAMES = {1: "round", 2: "long"}

@@ -14,8 +14,8 @@ from prediction_fixtures import disc, drawn
 from custom_networks.errors import UserError
 from custom_networks.metrics.watershed import WatershedParameters
 from custom_networks.prediction import Options, SGDNetPredictor
-from custom_networks.prediction.cleaning import clean
-from custom_networks.prediction.objects import instances
+from custom_networks.prediction.objects import clean
+from custom_networks.prediction.result import instances
 
 SHAPE = (60, 70)
 RING = disc(SHAPE, (20, 20), 15) & ~disc(SHAPE, (20, 20), 5)

@@ -21,15 +21,16 @@ from torch import Tensor
 
 from custom_networks.configuration.inference import load_source
 from custom_networks.errors import UserError
-from custom_networks.export import onnx_graph
+from custom_networks.export.format import ExportJob
+from custom_networks.export.onnx_graph import ONNX, write_onnx
 from custom_networks.prediction import SGDNetPredictor
-from custom_networks.prediction.choice import Choice, choose
+from custom_networks.prediction.choice import Choice, choose_engine
 from custom_networks.prediction.engine import EngineJob
 from custom_networks.prediction.engine_files import MAKING, EngineFile
-from custom_networks.prediction.first_images import first_images
+from custom_networks.prediction.execution import first_images
 from custom_networks.prediction.inputs import ImageSource
 from custom_networks.prediction.maps import MapSource
-from custom_networks.prediction.plan import Plan
+from custom_networks.prediction.plan import PredictionPlan
 from custom_networks.processor import bfloat16_pays
 
 Run = Callable[..., tuple[int, str, str]]
@@ -173,8 +174,8 @@ def test_wrong_masks_are_refused_and_auto_goes_on_by_pytorch(
     made = next(path.with_suffix(".engines").rglob("model.onnx"))
     network = load_source(BUNDLE, path, None).network
     network.heads[0].weight.data.neg_()
-    job = onnx_graph.ExportJob(network, "float32", 64, {"precision": "float32"}, edge=True)
-    onnx_graph.write(job, made)
+    job = ExportJob(network, "float32", 64, {"precision": "float32"}, edge=True)
+    write_onnx(job, made)
     before = {file: file.read_bytes() for file in out.iterdir()}
     code, _, err = sgdnet("predict", pictures, *words(path, out, "--engine", "onnx"))
     assert code == 1
@@ -188,7 +189,7 @@ def test_wrong_masks_are_refused_and_auto_goes_on_by_pytorch(
 
 def exported(weights: Path) -> EngineFile:
     network = load_source(BUNDLE, weights, None).network
-    return EngineFile(network, "onnx", onnx_graph.FORMAT, "float32", weights)
+    return EngineFile(network, "onnx", ONNX, "float32", weights)
 
 
 def test_the_file_goes_to_the_cache_where_the_folder_cannot_be_written(
@@ -251,7 +252,7 @@ class Timed(MapSource):
 def test_auto_takes_the_fastest(seconds: dict[str, float], images: int, earlier: str | None, expected: str) -> None:
     jobs = [EngineJob(toy_network().eval(), torch.device("cpu"))]
     batches = [torch.zeros(1, 3, 64, 64, dtype=torch.uint8)]
-    choice = choose("auto", lambda name, amp: Timed(seconds[name]), jobs, batches, 0.5, images, earlier, print)
+    choice = choose_engine("auto", lambda name, amp: Timed(seconds[name]), jobs, batches, 0.5, images, earlier, print)
     assert isinstance(choice, Choice)
     assert choice.name == expected
 
@@ -268,7 +269,7 @@ def test_one_image_of_many_that_differs_is_enough_to_refuse() -> None:
     batches = [torch.zeros(1, 3, 64, 64, dtype=torch.uint8)] * 60
     sources = {"onnx": Once(0), "torch": Timed(0)}
     with pytest.raises(UserError, match=r"on the first 60 images \(Dice 0\.98.. on average, 0\.0000 at worst"):
-        choose("onnx", lambda name, amp: sources[name], jobs, batches, 0.5, 60, None, print)
+        choose_engine("onnx", lambda name, amp: sources[name], jobs, batches, 0.5, 60, None, print)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +282,7 @@ def test_the_choice_sees_the_first_images_that_can_be_read(
 ) -> None:
     (tmp_path / "a.png").write_text("no picture")
     sources = [ImageSource(path, path.stem) for path in (tmp_path / "a.png", *sorted(pictures.iterdir())[:3])]
-    plan = Plan(sources, tmp_path / "out", ("mask",), {})
+    plan = PredictionPlan(sources, tmp_path / "out", ("mask",), {})
     undecided = SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu", engine="onnx", **options)
     found, about = first_images(plan, [*sources, sources[1]][: count + 1], undecided)
     assert len(found) == count
@@ -294,6 +295,6 @@ def test_the_choice_sees_the_first_images_that_can_be_read(
 def test_an_engine_that_cannot_be_checked_is_not_used() -> None:
     said: list[str] = []
     jobs = [EngineJob(toy_network().eval(), torch.device("cpu"))]
-    choice = choose("onnx", lambda name, amp: Timed(0), jobs, [], 0.5, 1000, None, said.append)
+    choice = choose_engine("onnx", lambda name, amp: Timed(0), jobs, [], 0.5, 1000, None, said.append)
     assert choice.name == "torch"
     assert said == ["--engine onnx: none of the first images can be read to check it on; PyTorch is used"]

@@ -24,9 +24,9 @@ from custom_networks.data import formats
 from custom_networks.errors import UserError
 from custom_networks.files import sha256
 from custom_networks.prediction import SGDNetPredictor, reading
-from custom_networks.prediction.execution import Outcome, describe, execute
+from custom_networks.prediction.execution import Outcome, dry_run_lines, execute
 from custom_networks.prediction.outputs import chosen_outputs
-from custom_networks.prediction.plan import Plan, make_plan, settings_of
+from custom_networks.prediction.plan import PredictionPlan, make_plan, settings_of
 
 Run = Callable[..., Outcome]
 
@@ -42,7 +42,9 @@ def images(tmp_path: Path, pictures: Path) -> Path:
     return folder
 
 
-def plan_of(predictor: SGDNetPredictor, images: Path, output: Path, outputs: str = "mask", **more: Any) -> Plan:
+def plan_of(
+    predictor: SGDNetPredictor, images: Path, output: Path, outputs: str = "mask", **more: Any
+) -> PredictionPlan:
     chosen = chosen_outputs(outputs, predictor.options.tta)
     settings = settings_of(predictor.options, "0", chosen, more.get("spacing", 0.0))
     return make_plan([str(images)], output, chosen, settings=settings, **more)
@@ -215,12 +217,14 @@ def test_a_link_in_the_output_leads_nowhere_else(run: Run, tmp_path: Path) -> No
 
 
 def test_dry_run_writes_nothing(predictor: SGDNetPredictor, run: Run, images: Path, tmp_path: Path) -> None:
-    lines = describe(plan_of(predictor, images, tmp_path / "out"))
+    lines = dry_run_lines(plan_of(predictor, images, tmp_path / "out"))
     assert lines[0] == f"{images / 'a.png'} -> {tmp_path / 'out' / 'a.png'}"
     assert lines[-1] == "3 images, 0 done before; nothing was written"
     assert not (tmp_path / "out").exists()
     run()
-    assert describe(plan_of(predictor, images, tmp_path / "out")) == ["3 images, 3 done before; nothing was written"]
+    assert dry_run_lines(plan_of(predictor, images, tmp_path / "out")) == [
+        "3 images, 3 done before; nothing was written"
+    ]
 
 
 def test_names_that_meet_are_refused_before_anything(predictor: SGDNetPredictor, images: Path, tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ from prediction_fixtures import disc
 
 from custom_networks.data.resizing import resized
 from custom_networks.data.sources import to_uint8
-from custom_networks.prediction.geometry import place
-from custom_networks.prediction.views import VIEWS
+from custom_networks.prediction.geometry import VIEWS, place
 
 SIDES = st.integers(1, 400)
 

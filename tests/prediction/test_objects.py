@@ -12,9 +12,7 @@ from scipy.ndimage import label as regions
 from skimage.draw import polygon2mask
 from skimage.measure import perimeter_crofton
 
-from custom_networks.prediction.measurements import measure, perimeter
-from custom_networks.prediction.objects import Object, components, objects
-from custom_networks.prediction.polygons import area, rings
+from custom_networks.prediction.objects import Object, area, components, measure_object, objects, perimeter, rings
 
 MASKS = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 
@@ -59,7 +57,7 @@ def test_a_square_has_eight_corners_cut() -> None:
 
 
 def test_a_disc() -> None:
-    row = measure(whole(disc((121, 121), (60, 60), 50)))
+    row = measure_object(whole(disc((121, 121), (60, 60), 50)))
     assert row["area_px"] == pytest.approx(np.pi * 50**2, rel=0.005)
     assert row["perimeter_px"] == pytest.approx(2 * np.pi * 50, rel=0.01)
     assert row["diameter_px"] == pytest.approx(100, rel=0.005)
@@ -73,7 +71,7 @@ def test_millimetres_of_pixels_that_are_not_square() -> None:
     """An ellipse in pixels that is a disc of 10 mm radius in the world."""
     rows, columns = np.indices((120, 240))
     mask = ((rows - 60) * 0.2) ** 2 + ((columns - 120) * 0.1) ** 2 <= 10**2
-    row = measure(whole(mask), (0.2, 0.1))
+    row = measure_object(whole(mask), (0.2, 0.1))
     assert row["area_mm2"] == pytest.approx(np.pi * 100, rel=0.005)
     assert row["perimeter_mm"] == pytest.approx(20 * np.pi, rel=0.02)
     assert row["diameter_mm"] == pytest.approx(20, rel=0.005)
@@ -84,7 +82,7 @@ def test_millimetres_of_pixels_that_are_not_square() -> None:
 
 def test_square_pixels_scale_all_lengths() -> None:
     mask = disc((80, 80), (40, 40), 30)
-    row = measure(whole(mask), (0.05, 0.05))
+    row = measure_object(whole(mask), (0.05, 0.05))
     assert row["area_mm2"] == pytest.approx(row["area_px"] * 0.0025)
     for name in ("perimeter", "diameter", "longest_diameter"):
         assert row[f"{name}_mm"] == pytest.approx(0.05 * row[f"{name}_px"])
@@ -98,19 +96,19 @@ def test_perimeter_is_that_of_scikit_image_where_pixels_are_square(mask: np.ndar
 
 def test_asymmetry_and_irregularity_tell_shapes_apart() -> None:
     rectangle = np.ones((20, 60), bool)
-    assert measure(whole(rectangle))["asymmetry"] == 0
+    assert measure_object(whole(rectangle))["asymmetry"] == 0
     wedge = np.tri(60, 60, dtype=bool)
     wedge[:, 30:] = False
-    assert measure(whole(wedge))["asymmetry"] > 0.1
+    assert measure_object(whole(wedge))["asymmetry"] > 0.1
     star = disc((101, 101), (50, 50), 25)
     for angle in np.arange(6) * np.pi / 3:
         star |= disc((101, 101), (50 + 30 * np.sin(angle), 50 + 30 * np.cos(angle)), 10)
-    assert measure(whole(star))["border_irregularity"] > 1.4
-    longest = measure(whole(rectangle))["longest_diameter_px"]
+    assert measure_object(whole(star))["border_irregularity"] > 1.4
+    longest = measure_object(whole(rectangle))["longest_diameter_px"]
     assert np.hypot(19, 60) <= longest <= np.hypot(20, 60)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (2, 1)])
 def test_the_smallest_objects_have_finite_figures(shape: tuple[int, int]) -> None:
-    row = measure(whole(np.ones(shape, bool)), (0.1, 0.1))
+    row = measure_object(whole(np.ones(shape, bool)), (0.1, 0.1))
     assert all(np.isfinite(value) for value in row.values())

@@ -19,10 +19,10 @@ from custom_networks.data.formats import read
 from custom_networks.data.formats.dicom import references
 from custom_networks.errors import UserError
 from custom_networks.metrics import WatershedParameters
-from custom_networks.prediction.objects import Object
-from custom_networks.prediction.outputs import IMAGE_OUTPUTS, TABLE_OUTPUTS, PredictedCase, chosen_outputs
+from custom_networks.prediction.objects import Object, area
+from custom_networks.prediction.outputs import IMAGE_OUTPUTS, TABLE_OUTPUTS, chosen_outputs
 from custom_networks.prediction.outputs.coco import run_lengths
-from custom_networks.prediction.polygons import area
+from custom_networks.prediction.result import PredictedCase
 
 AFFINE = np.array([[-0.3, 0, 0, 4], [0, 0.2, 0, -7], [0, 0, 5, 1], [0, 0, 0, 1.0]])
 

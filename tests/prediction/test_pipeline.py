@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from custom_networks.errors import UserError
+from custom_networks.files import StorageError
 from custom_networks.prediction.pipeline import Clock, Stages, run
-from custom_networks.prediction.storage import StorageError
 
 
 def stages(**more: Any) -> Stages[int]:

@@ -20,8 +20,9 @@ from prediction_fixtures import disc, drawn
 from pydicom import dcmread
 
 from custom_networks.data import segment_codes
-from custom_networks.prediction.outputs import PredictedCase, Volume, image_output
+from custom_networks.prediction.outputs import image_output
 from custom_networks.prediction.outputs.coco import coco_rows
+from custom_networks.prediction.result import PredictedCase, Volume
 from custom_networks.weights import About, segments
 from custom_networks.weights.reading import record_of
 
@@ -177,7 +178,7 @@ def test_the_record_of_weights_keeps_them() -> None:
     record = About(label_kind="instances", segments={"1": NEUTROPHIL}).record(toy_network(), {}, {})
     assert record.label_kind == "instances"
     assert record.as_dict()["segments"] == {"1": NEUTROPHIL}
-    assert segments.segment_codes((1, 2), record.label_kind, record.segments)[2] == segments.NUCLEUS_CODE
+    assert segments.codes_of_classes((1, 2), record.label_kind, record.segments)[2] == segments.NUCLEUS_CODE
 
 
 def test_measurements_of_a_volume_name_each_object_once(predict: Predict, pictures: Path, tmp_path: Path) -> None:

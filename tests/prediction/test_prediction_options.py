@@ -1,4 +1,4 @@
-"""Instances with parameters that an evaluation tuned."""
+"""Which values the options take, to their very limits; instances with parameters that an evaluation tuned."""
 
 from __future__ import annotations
 
@@ -7,11 +7,42 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from custom_networks.errors import UserError
 from custom_networks.metrics import WatershedParameters
+from custom_networks.prediction.options import Options, Request
 
 Run = Callable[..., tuple[int, str, str]]
+
+
+TAKEN = [("threshold", 0), ("threshold", 1), ("review_below", 1), ("overlap", 0), ("overlap", 0.9), ("mpp", 0.01)]
+TAKEN += [("mpp", 1000), ("level", 0), ("min_area", 0), ("scale", 0.01), ("scale", 4), ("bit_depth", 12)]
+REFUSED = [("threshold", -0.01), ("threshold", 1.01), ("threshold", True), ("review_below", 1.01), ("overlap", 0.91)]
+REFUSED += [("overlap", None), ("scale", 0.009), ("scale", 4.1), ("mpp", 0.009), ("mpp", 1001), ("mpp", True)]
+REFUSED += [("mpp", "0.5"), ("level", -1), ("level", True), ("level", 1.0), ("min_area", -1), ("min_area", True)]
+REFUSED += [("skip_glass", 1), ("amp", None)]
+
+
+@pytest.mark.parametrize(("name", "value"), TAKEN)
+def test_values_at_the_limits_are_taken(name: str, value: object) -> None:
+    assert getattr(Options(mode="window", **{name: value}), name) == value
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED)
+def test_values_beyond_the_limits_are_refused(name: str, value: object) -> None:
+    with pytest.raises(UserError, match=f"--{name} {value}: must be "):
+        Options(mode="window", **{name: value})
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"axis": 3}, {"axis": -1}, {"spacing": -1.0}, {"spacing": float("inf")}, {"spacing": float("nan")}]
+)
+def test_a_request_that_cannot_be(wrong: dict[str, float]) -> None:
+    with pytest.raises(UserError, match=f"--{next(iter(wrong))} .*: must be "):
+        Request(**wrong)  # type: ignore[arg-type]
+    assert [Request(axis=axis).axis for axis in (0, 1, 2)] == [0, 1, 2]
 
 
 def tuned(path: Path, **changes: float) -> Path:

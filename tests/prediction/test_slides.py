@@ -33,12 +33,11 @@ from custom_networks.errors import UserError
 from custom_networks.prediction import SGDNetPredictor, slide_rows
 from custom_networks.prediction.execution import Outcome, execute
 from custom_networks.prediction.journal import PredictionJournal
-from custom_networks.prediction.objects import components, objects
+from custom_networks.prediction.objects import area, components, objects, rings
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.outputs import chosen_outputs
 from custom_networks.prediction.outputs.pyramid import read_bands, write_pyramid
 from custom_networks.prediction.plan import make_plan, settings_of
-from custom_networks.prediction.polygons import area, rings
 from custom_networks.prediction.slides import is_glass
 
 Command = Callable[..., tuple[int, str, str]]

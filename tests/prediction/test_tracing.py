@@ -7,8 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from custom_networks.prediction import tracing
-from custom_networks.prediction.objects import components, objects
-from custom_networks.prediction.polygons import Ring, rings
+from custom_networks.prediction.objects import Ring, components, objects, rings
 from custom_networks.prediction.tracing import trace
 
 

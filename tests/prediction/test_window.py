@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from monai.inferers import SlidingWindowInferer
 from numpy.typing import NDArray
 from torch import Tensor
 
-from custom_networks.prediction.window import blended_rows, predict_windows
+from custom_networks.prediction.window import blended_rows, predict_windows, some_windows, window_count
 
 
 class Red:
@@ -83,13 +85,38 @@ def test_scale_saves_windows_and_keeps_the_size() -> None:
     torch.testing.assert_close(maps, torch.full_like(maps, 0.2))
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 150), st.integers(1, 150), st.sampled_from([0.0, 0.25, 0.6]), st.sampled_from([0.5, 1.0, 1.7]))
+def test_as_many_windows_are_told_as_are_computed(width: int, height: int, overlap: float, scale: float) -> None:
+    red = Red()
+    predict_windows(red, np.zeros((height, width, 3), np.uint8), 32, overlap, scale, 4)  # type: ignore[arg-type]
+    assert window_count((width, height), 32, overlap, scale) == red.windows
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_some_windows_lie_on_the_diagonal_at_the_scale(scale: float) -> None:
+    rows, columns = np.indices((400, 240))
+    pixels = np.stack([rows // 2, columns // 2, 0 * rows], axis=2).astype(np.uint8)
+    extent = round(32 / scale)
+    windows = some_windows(pixels, 32, scale, 3)
+    for share, window in zip((0.25, 0.5, 0.75), windows, strict=True):
+        assert window.shape == (3, 32, 32)
+        assert window.dtype == torch.uint8
+        middle = [share * (length - extent) + extent / 2 for length in (400, 240)]
+        assert window[:2, 15:17, 15:17].float().mean((1, 2)).tolist() == pytest.approx(
+            [one / 2 for one in middle], abs=1
+        )
+    (small,) = some_windows(np.full((10, 20, 3), 9, np.uint8), 32, scale, 1)
+    assert small.unique().tolist() == [9]
+
+
 PROGRAM = """
 import re, resource, sys
 import numpy as np
 from pathlib import Path
 from PIL import Image
 from custom_networks.prediction.options import Options
-from custom_networks.prediction.outputs.case import PredictedCase
+from custom_networks.prediction.result import PredictedCase
 from custom_networks.prediction.outputs.registry import IMAGE_OUTPUTS
 from custom_networks.prediction.reading import read_file
 from custom_networks.prediction.result import conclude

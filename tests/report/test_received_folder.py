@@ -23,7 +23,7 @@ from PIL import Image
 from custom_networks.errors import UserError
 from custom_networks.report import write_report
 from custom_networks.report.collect import collect
-from custom_networks.report.page import render
+from custom_networks.report.page import render_report
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)></title></style>{{ 7*7 }}]]>"
 SECRET = "a-secret-that-lies-outside"
@@ -345,7 +345,7 @@ def test_hundreds_of_malformed_files_are_one_sentence_each(received: Path) -> No
     for name, content in texts:
         (received / name).write_bytes(content)
         try:
-            render(collect(received))  # what `report` does before it writes
+            render_report(collect(received))  # what `report` does before it writes
         except UserError as error:
             refused.append(str(error))
         finally:

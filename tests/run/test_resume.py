@@ -7,7 +7,7 @@ import pytest
 
 from custom_networks.configuration import Configuration
 from custom_networks.errors import UserError
-from custom_networks.run.resume import check_settings, own_configuration, resumed_config, same_setting
+from custom_networks.run.resume import own_configuration, refuse_other_settings, resumed_config, same_setting
 
 STORED: dict[str, Any] = {
     "fold": 3,
@@ -95,9 +95,9 @@ def test_the_same_value_may_be_given_again(name: str, value: Any) -> None:
 
 
 def test_settings_of_other_hosts_are_compared_too() -> None:
-    check_settings(SETTINGS, {**SETTINGS, "max_epochs": 99, "unknown": 1}, Path("last.pt"))
+    refuse_other_settings(SETTINGS, {**SETTINGS, "max_epochs": 99, "unknown": 1}, Path("last.pt"))
     with pytest.raises(UserError, match=r"last\.pt: --fold 0: the run to resume has 3"):
-        check_settings(SETTINGS, {**SETTINGS, "fold": 0}, Path("last.pt"))
+        refuse_other_settings(SETTINGS, {**SETTINGS, "fold": 0}, Path("last.pt"))
 
 
 def test_true_is_not_one() -> None:

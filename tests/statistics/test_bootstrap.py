@@ -10,14 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from custom_networks.errors import UserError
 from custom_networks.statistics import bootstrap_interval
-from custom_networks.statistics.bootstrap import MIN_GROUPS, ClusterSample, bootstrap_intervals
+from custom_networks.statistics.bootstrap import MIN_GROUPS, ClusterSample, bootstrap_intervals, check_seed
 
 
 @pytest.mark.parametrize("size", [10, 60])
-@pytest.mark.parametrize("seed", [0, 7])
-def test_equals_scipy_number_for_number(size, seed):
-    values = np.random.default_rng(size).beta(8, 2, size)
+@pytest.mark.parametrize(("seed", "steps"), [(0, 4), (1, 8), (7, 1 << 30)])
+def test_equals_scipy_number_for_number(size, seed, steps):
+    """Few steps: many resamples have the very mean that was observed, which half count as below it."""
+    values = (np.random.default_rng(size).beta(8, 2, size) * steps).round() / steps
     theirs = stats.bootstrap(
         (values,), np.mean, n_resamples=999, method="BCa", rng=np.random.default_rng(seed)
     ).confidence_interval
@@ -131,6 +133,12 @@ def test_within_the_data_and_deaf_to_undefined_values(values, gaps, groups):
         assert (interval.low, interval.high) == (padded.low, padded.high)
     else:
         assert np.isnan(interval.low)
+
+
+@pytest.mark.parametrize("seed", [-1, True, 0.5])
+def test_a_seed_that_is_no_whole_number(seed):
+    with pytest.raises(UserError, match=f"--seed {seed}: must be a whole number from 0 up"):
+        check_seed(seed)
 
 
 def test_groups_must_fit():

@@ -13,9 +13,11 @@ from scipy.stats import wilcoxon
 
 from custom_networks.errors import UserError
 from custom_networks.statistics import read_per_image
+from custom_networks.statistics.bootstrap import ClusterSample
 from custom_networks.statistics.compare import CONFLICT, NOTHING, aligned, compare_misses, tail
 from custom_networks.statistics.compare import compare as compare_runs
-from custom_networks.statistics.paired_tests import holm, mcnemar_p, rank_biserial
+from custom_networks.statistics.compare_runs import comparison_text
+from custom_networks.statistics.paired_tests import bootstrap_p, holm, mcnemar_p, rank_biserial
 from custom_networks.statistics.ranking import rank_runs
 
 
@@ -59,6 +61,12 @@ def test_rank_biserial_by_hand():
     assert rank_biserial(np.array([1.0, -2.0, 3.0, 0.0])) == pytest.approx(2 / 6)
     assert rank_biserial(np.zeros(3)) == 0
     assert rank_biserial(np.array([0.5, 2.0])) == 1
+
+
+def test_bootstrap_p_by_hand():
+    """One of ten differs by 1: the mean is 0.1, and of a resample Bin(10, 0.1) / 10; as far as zero are all but 0.1."""
+    sample = ClusterSample(np.r_[1.0, np.zeros(9)])
+    assert bootstrap_p(sample, 4000, 0) == pytest.approx(1 - 10 * 0.1 * 0.9**9, abs=0.03)
 
 
 def test_against_scipy_and_by_hand():
@@ -119,12 +127,26 @@ def test_groups_are_the_unit():
     assert table.loc["dice", "wilcoxon_p"] == pytest.approx(wilcoxon(means).pvalue)
 
 
+def test_different_groups_are_refused():
+    a, b = run(1, 12).assign(group=list("aabbccddeeff")), run(2, 12).assign(group=list("abbccddeeffa"))
+    with pytest.raises(UserError, match="A, B: the images are grouped differently; evaluate both with one datalist"):
+        compare(a, b, resamples=100)
+
+
+def test_a_metric_that_one_of_three_lacks_is_left_out():
+    frames = {"A": run(1), "B": run(2), "C": run(3).drop(columns="hd95")}
+    assert compare_runs(frames, resamples=100).index.unique("metric").tolist() == ["dice"]
+
+
 def test_undefined_pairs_are_counted():
     a, b = run(1), run(2)
     a.loc["003", "dice"] = b.loc["007", "dice"] = np.nan
     row = compare(a, b, resamples=200).loc["dice"]
     assert (row["pairs"], row["undefined"], row["units"]) == (40, 2, 38)
     assert row["mean_a"] == pytest.approx(a["dice"].drop(["003", "007"]).mean())
+    frames = {"A": a, "B": b}
+    lines = comparison_text(compare_runs(frames, resamples=100), frames).splitlines()
+    assert [(line.split()[0], "  38 (2 undefined)" in line) for line in lines[3:5]] == [("Dice", True), ("HD95", False)]
 
 
 def test_the_order_of_rows_does_not_matter():
@@ -178,10 +200,13 @@ def test_the_verb_takes_some_metrics(sgdnet, tmp_path):
         (("A", "network"), "A and network: measured differently, resolution original and network"),
         (("A", "same", "--metrics", "nsd"), "nsd: not a metric that all runs hold"),
         (("A", "same", "--resamples", "few"), "--resamples few"),
+        (("A", "same", "--resamples", "99"), "--resamples 99: must be a whole number from 100 up"),
         (("A", "same", "--seed", "-1"), "--seed -1"),
         (("A", "same", "--margin", "0.02"), "of which metric? write --margin dice=0.02"),
         (("A", "same", "--margin", "dise=0.02"), "did you mean 'dice'?"),
+        (("A", "same", "--margin", "dice=much"), "--margin dice=much: must be a number above 0, in the unit of Dice"),
         (("A", "same", "--margin", "dice=-1"), "must be a number above 0"),
+        (("A", "same", "--margin", "dice=inf"), "must be a number above 0"),
         (("A", "infinite"), "000, column dice: inf is no finite number"),
         (("A", "same", "--metric", "dice"), "did you mean 'metrics'?"),
     ],
@@ -281,6 +306,20 @@ def test_non_inferiority(margin, expected):
     assert (row["ci_low"] > -margin) == expected
 
 
+@pytest.mark.parametrize(
+    ("count", "margin", "sentence"),
+    [
+        (60, 0.02, "Dice: new is non-inferior to old by a margin of 0.02 (interval of B - A -0.0"),
+        (60, 0.005, "Dice: new is not shown to be non-inferior to old by a margin of 0.005 (interval"),
+        (9, 0.02, "Dice: too few groups to say whether new is non-inferior to old."),
+    ],
+)
+def test_non_inferiority_is_told(count, margin, sentence):
+    frames = dict(zip(("old", "new"), paired(np.random.default_rng(0).normal(-0.005, 0.01, count)), strict=True))
+    assert sentence in comparison_text(compare_runs(frames, margins={"dice": margin}, resamples=300), frames)
+    assert "inferior" not in comparison_text(compare_runs(frames, resamples=100), frames)
+
+
 def test_non_inferiority_of_a_distance_turns_the_sign():
     a, b = run(1), run(1)
     b["hd95"] += np.random.default_rng(1).normal(1, 0.2, len(b))
@@ -292,11 +331,13 @@ def test_several_runs_are_corrected_together_and_ranked(sgdnet, tmp_path):
     frames = {"worst": run(1), "good": run(2, gain=0.05), "twin": run(3, gain=0.05)}
     table = compare_runs(frames, resamples=300)
     assert len(table) == 6
+    assert [*table.columns[11:15]] == ["wilcoxon_p", "wilcoxon_p_holm", "bootstrap_p", "bootstrap_p_holm"]
     assert table["wilcoxon_p_holm"].tolist() == pytest.approx(holm(table["wilcoxon_p"]).tolist())
     ranking = rank_runs(frames, ["dice"], resamples=500).loc["dice"]
     assert ranking.index[-1] == "worst"
     assert ranking.loc["worst", "rank 3"] == 1
     assert 0 < ranking.loc["twin", "rank 1"] < 1, "two equal runs change places"
+    assert ranking.loc["twin", ["rank_low", "rank_high"]].tolist() == [1, 2]
     assert ranking[["rank 1", "rank 2", "rank 3"]].sum(axis=1).tolist() == pytest.approx([1, 1, 1])
     folders = [write(tmp_path / name, frame) for name, frame in frames.items()]
     code, out, err = sgdnet("compare", *folders, "--output_dir", tmp_path / "out", "--resamples", 200)
@@ -305,6 +346,22 @@ def test_several_runs_are_corrected_together_and_ranked(sgdnet, tmp_path):
     assert len(pd.read_csv(tmp_path / "out" / "ranking.csv")) == 6
     pairs = json.loads((tmp_path / "out" / "comparison.json").read_text())["pairs"]
     assert {(row["a"], row["b"]) for row in pairs} == {("worst", "good"), ("worst", "twin"), ("good", "twin")}
+
+
+def test_ranks_by_hand():
+    """Of a distance the smallest is best; equals share the better rank; an image that one run lacks counts for none."""
+    worse = pd.DataFrame({"hd95": np.arange(12.0) + 1}, index=[str(i) for i in range(12)])
+    frames = {"worse": worse, "one": worse - 1, "other": worse - 1}
+    frames["worse"].loc["3", "hd95"] = np.nan
+    table = rank_runs(frames, ["hd95"], resamples=100).loc["hd95"]
+    assert list(table.index) == ["one", "other", "worse"]
+    assert table["images"].tolist() == table["groups"].tolist() == [11, 11, 11]
+    assert table["mean"].tolist() == pytest.approx([63 / 11, 63 / 11, 74 / 11])
+    assert table["rank"].tolist() == table["rank_low"].tolist() == table["rank_high"].tolist() == [1, 1, 3]
+    assert table[["rank 1", "rank 2", "rank 3"]].to_numpy().tolist() == [[1, 0, 0], [1, 0, 0], [0, 0, 1]]
+    few = rank_runs({name: frame[:9] for name, frame in frames.items()}, ["hd95"], resamples=100).loc["hd95"]
+    assert few["rank"].tolist() == [1, 1, 3]
+    assert few[["rank_low", "rank_high", "rank 1"]].isna().all(axis=None)
 
 
 def test_equal_runs_show_no_difference():

@@ -53,7 +53,7 @@ def test_networks_on_one_test_set(sgdnet: Run, tmp_path: Path) -> None:
     runs = [write(tmp_path / name, ["a", "b"], [0.5, dice]) for name, dice in (("p", 0.7), ("q", 0.9))]
     code, out, err = sgdnet("folds", *runs, "--output_dir", tmp_path / "cv")
     assert code == 0, err
-    assert "the same images in every run" in out
+    assert "2 runs, the same images in every run; sd" in out
     about = json.loads((tmp_path / "cv" / "folds.json").read_text())
     assert about["metrics"]["dice"]["fold q"] == pytest.approx(0.7)
     assert about["metrics"]["dice"]["mean"] == pytest.approx(0.65)
@@ -74,6 +74,7 @@ def test_a_metric_that_one_run_lacks_is_left_out(sgdnet: Run, tmp_path: Path) ->
         (["p", "q", "p"], "p: named twice"),
         (["p", "nowhere"], "no such file; run `sgdnet evaluate`"),
         (["p", "overlap"], "b is in"),
+        (["p", "again", "q"], "a is in"),
         (["p", "metric"], "measured differently, unit px and mm"),
         (["p", "q", "--output_dir", "p"], "already there"),
     ],
@@ -84,6 +85,7 @@ def test_mistakes_are_one_sentence(
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "p", ["a", "b"], [0.5, 0.6])
     write(tmp_path / "q", ["c"], [0.5])
+    write(tmp_path / "again", ["a", "b"], [0.7, 0.6])
     write(tmp_path / "overlap", ["b", "e"], [0.5, 0.6])
     write(tmp_path / "metric", ["f"], [0.5], unit="mm")
     code, _, err = sgdnet("folds", *names)

@@ -55,6 +55,13 @@ def test_border_contrast_is_the_colour_difference():
     assert math.isnan(border_contrast(picture(), np.zeros_like(LESION)))
 
 
+def test_what_lies_far_from_the_border_does_not_count():
+    distance = np.hypot(ROWS - 60, COLUMNS - 80)
+    image = picture()
+    image[(distance < 19) | (distance > 31)] = 255
+    assert border_contrast(image, LESION) == pytest.approx(border_contrast(picture(), LESION), abs=0.1)
+
+
 def test_a_blurred_border_has_less_contrast():
     blurred = gaussian_filter(picture().astype(float), (6, 6, 0)).astype(np.uint8)
     assert border_contrast(blurred, LESION) < 0.8 * border_contrast(picture(), LESION)
@@ -81,6 +88,17 @@ def test_skin_tone_of_any_skin(lightness, yellow):
     tone = estimate_skin_tone(picture((lightness, 10.0, yellow), (15.0, 5.0, 5.0)), LESION)
     assert tone.ita == pytest.approx(math.degrees(math.atan((lightness - 50) / yellow)), abs=2.5)
     assert tone.name == skin_tone_class(tone.ita)
+
+
+@pytest.mark.parametrize(
+    "side", [np.s_[:40], np.s_[-40:], np.s_[:, :45], np.s_[:, -45:]], ids=["top", "bottom", "left", "right"]
+)
+def test_a_vignette_on_one_side_is_no_skin(side):
+    image, clean = picture(), estimate_skin_tone(picture(), LESION)
+    image[side] = 4
+    tone = estimate_skin_tone(image, LESION)
+    assert tone.skin_share < clean.skin_share - 0.02
+    assert tone.ita == pytest.approx(clean.ita, abs=0.1)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,11 @@ def test_subgroups_hold_every_image_once():
     assert dice.loc["m", "missed"] == 1
 
 
+def test_only_the_metrics_that_are_asked_for():
+    table = summarise_subgroups(FRAME.assign(hd95=3.0), "sex", ["hd95"], resamples=100)
+    assert set(table.index.get_level_values("metric")) == {"hd95"}
+
+
 def test_many_numbers_become_quarters():
     groups = subgroups_of(pd.Series([*np.arange(40.0), np.nan]))
     assert groups.value_counts().tolist() == [10, 10, 10, 10, 1]
@@ -111,10 +116,30 @@ def test_a_weak_subgroup_is_found():
     assert sentences[0].startswith("Weaker than the rest: site B, mean Dice 0.53")
 
 
+def test_of_a_distance_the_larger_is_weaker():
+    frame = patients(1).assign(hd95=lambda table: 40 * (1 - table["dice"]))
+    frame.loc[frame["site"] == "B", "hd95"] += 12
+    frame.loc[frame["site"] == "C", "hd95"] -= 12
+    rows = subgroup_differences(frame, COLUMNS, "hd95", resamples=300)
+    assert [row["subgroup"] for row in rows if row["weaker"]] == ["B"]
+    (sentence,) = weakness_sentences([row | {"weaker": False} for row in rows])
+    assert "lowest observed: site B, mean HD95" in sentence
+
+
+def test_a_class_without_images_is_no_subgroup():
+    frame = patients(1, 20).assign(
+        size=lambda table: size_classes([0.01, 0.5] * (len(table) // 2) + [0.5] * (len(table) % 2))
+    )
+    rows = subgroup_differences(frame, {"size": ()}, resamples=100)
+    assert [row["subgroup"] for row in rows] == ["small", "large"]
+
+
 def test_noise_is_the_lowest_observed():
-    sentence, *others = weakness_sentences(subgroup_differences(patients(2), COLUMNS, resamples=300))
+    rows = subgroup_differences(patients(2), COLUMNS, resamples=300)
+    sentence, *others = weakness_sentences(rows)
     assert not others
-    assert "lowest observed" in sentence
+    lowest = min(rows, key=lambda row: row["mean"])
+    assert f"(10 of 10 could be tested); lowest observed: {lowest['column']} {lowest['subgroup']}, mean" in sentence
 
 
 def test_few_groups_have_no_interval_and_are_not_tested():
@@ -122,7 +147,19 @@ def test_few_groups_have_no_interval_and_are_not_tested():
     frame.loc[frame["site"] == "rare", "dice"] = 0
     rows = subgroup_differences(frame, {"site": ()}, resamples=200)
     assert all(np.isnan(row["ci_low"]) and np.isnan(row["p_holm"]) and not row["weaker"] for row in rows)
-    assert "too few groups" in weakness_sentences(rows)[0]
+    images = rows[0]["images"]
+    (sentence,) = weakness_sentences(rows)
+    assert "(0 of 2 could be tested); lowest observed: site rare, mean Dice 0 in " in sentence
+    assert f"in {images} image{'s' * (images > 1)} of 1 group, " in sentence
+    assert sentence.endswith(" against the rest (too few groups for an interval).")
+
+
+@pytest.mark.parametrize("value", [0.0, 0.7, 0.75, 1.0])
+def test_where_nothing_varies_nothing_is_tested(value):
+    """Sums of squares that are equal but for rounding gave an interval from minus to plus infinity."""
+    for row in subgroup_differences(patients(1).assign(dice=value), {"site": ()}, resamples=100):
+        assert row["difference"] == pytest.approx(0, abs=1e-12)
+        assert np.isnan([row["p"], row["ci_low"], row["ci_high"]]).all()
 
 
 def test_the_standard_error_is_the_cluster_robust_one():

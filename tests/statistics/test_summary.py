@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from custom_networks.statistics import bootstrap_interval, summarise, summarise_folds
-from custom_networks.statistics.groups import group_key
+from custom_networks.statistics.bootstrap import group_key
 
 FRAME = pd.DataFrame(
     {

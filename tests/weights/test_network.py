@@ -18,7 +18,7 @@ from custom_networks.configuration.merged import Configuration
 from custom_networks.errors import UserError
 from custom_networks.network.sgdnet import TRAINING_ARGUMENTS
 from custom_networks.weights import load_checkpoint, trained_network
-from custom_networks.weights.record import plain
+from custom_networks.weights.record import kept_by_json
 
 
 def built(checkpoint: Path, **arguments: Any) -> SGDNet:
@@ -31,7 +31,7 @@ def test_a_network_tells_every_argument_of_its_architecture() -> None:
         arguments = SGDNet(edge_operator="scharr", checkpointing=True).arguments
     parameters = inspect.signature(SGDNet).parameters
     assert set(arguments) == set(parameters) - set(TRAINING_ARGUMENTS)
-    defaults = plain({name: parameters[name].default for name in arguments})
+    defaults = kept_by_json({name: parameters[name].default for name in arguments})
     assert arguments == defaults | {"edge_operator": "scharr"}
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from custom_networks.data.checking.examine import Examined, Labels
 from custom_networks.data.checking.findings import Finding, FindingKind
-from custom_networks.data.decoders import decoders
+from custom_networks.data.images import decoders
 from custom_networks.files import user_cache
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ _PLAIN = tuple(  # fields that JSON gives back as they were
 )
 _TABLE = "CREATE TABLE IF NOT EXISTS checks (item BLOB PRIMARY KEY, state BLOB, content TEXT) WITHOUT ROWID"
 
-Key = tuple[bytes, bytes]  # of the item, and of the state of its files
+ExaminationKey = tuple[bytes, bytes]  # of the item, and of the state of its files
 
 
 class CheckMemory:
@@ -50,7 +50,7 @@ class CheckMemory:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or user_cache() / NAME
 
-    def recall(self, keys: Sequence[Key | None]) -> list[Examined | None]:
+    def recall(self, keys: Sequence[ExaminationKey | None]) -> list[Examined | None]:
         """Return what was found in items whose files did not change since; None for all others."""
         found: dict[bytes, tuple[bytes, str]] = {}
         wanted = [key[0] for key in keys if key is not None]
@@ -63,7 +63,7 @@ class CheckMemory:
             for key in keys
         ]
 
-    def remember(self, results: Iterable[tuple[Key | None, Examined]]) -> None:
+    def remember(self, results: Iterable[tuple[ExaminationKey | None, Examined]]) -> None:
         """Keep what was found; errors are not kept, so that they are looked for again."""
         rows = [
             (*key, _written(examined))
@@ -93,7 +93,7 @@ class CheckMemory:
         return None
 
 
-def key_of(item: Mapping[str, Any], labels: Labels) -> Key | None:
+def examination_key(item: Mapping[str, Any], labels: Labels) -> ExaminationKey | None:
     """Name an item and the state of its files; None where a file is missing, or changed a moment ago.
 
     A file written again within one tick of the file system's clock has the same stamp. An upgrade of what decodes or

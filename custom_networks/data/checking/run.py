@@ -13,13 +13,13 @@ from typing import Any
 
 from custom_networks.data.checking.examine import Examined, Labels, examine
 from custom_networks.data.checking.findings import IMBALANCE, Finding, FindingKind
-from custom_networks.data.checking.memory import CheckMemory, key_of
+from custom_networks.data.checking.memory import CheckMemory, examination_key
 from custom_networks.data.checking.read import DataSet
 from custom_networks.data.cluster import cluster_pool
 from custom_networks.data.depth import decided_depth
 from custom_networks.data.duplicates import near_duplicate_thumbnails, thumbnail_store
 from custom_networks.data.images import above_white, needed_depth
-from custom_networks.data.threads import available_cores
+from custom_networks.data.resources import available_cores
 
 _TASK = 8  # items that a thread or a worker is given
 _BATCH = 512  # items handed to the threads at once, so that memory does not grow with the data set
@@ -141,7 +141,7 @@ def _examine_all(
     with pool as executor:
         for start in range(0, len(asked), _BATCH):
             batch = asked[start : start + _BATCH]
-            keys = [key_of(item, labels) for item, labels, _ in batch]
+            keys = [examination_key(item, labels) for item, labels, _ in batch]
             known = memory.recall(keys) if remembered else [None] * len(keys)
             unknown = [index for index, examined in enumerate(known) if examined is None]
             tasks = [[batch[index] for index in unknown[at : at + _TASK]] for at in range(0, len(unknown), _TASK)]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
 
+from custom_networks.colours import GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILION, YELLOW
 from custom_networks.data.checking.findings import Finding, FindingKind
 from custom_networks.data.checking.run import Place, Report
 from custom_networks.data.formats import read
@@ -20,15 +21,7 @@ TILES, COLUMNS = 60, 10
 PER_KIND = 12  # tiles of one kind at most, so that a common warning does not crowd out the others
 CELL, MARGIN, CAPTION = 160, 6, 40
 OUTLINE = (0, 160, 255)
-OUTLINES = (  # Okabe and Ito's colours, which colour-blind people can tell apart
-    OUTLINE,
-    (230, 159, 0),
-    (0, 158, 115),
-    (240, 228, 66),
-    (213, 94, 0),
-    (204, 121, 167),
-    (86, 180, 233),
-)
+OUTLINES = (OUTLINE, ORANGE, GREEN, YELLOW, VERMILION, PURPLE, SKY_BLUE)
 
 
 def write_contact_sheet(path: Path, report: Report) -> None:

@@ -19,7 +19,7 @@ from custom_networks.data.formats import dicom, dicom_volumes, nifti, slides
 from custom_networks.data.images import (
     WIDE_MODES,
     binary,
-    check_values,
+    check_sixteen_bits,
     mask_levels,
     needed_depth,
     orientation,
@@ -188,7 +188,7 @@ def stored_volume(paths: Sequence[Path]) -> list[Opened]:
 
 def _wide(values: NDArray, path: PathLike, found: Opened) -> Opened:
     depth = needed_depth(values.max())
-    check_values(values, path)
+    check_sixteen_bits(values, path)
     return Opened(
         Image.fromarray(values.astype(np.uint16)), found.spacing, found.mode, turned=found.turned, depth=depth
     )

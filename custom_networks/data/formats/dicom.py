@@ -16,9 +16,8 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
-from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
-from custom_networks.files import PathLike
+from custom_networks.files import PathLike, check_regular
 
 logger = logging.getLogger(__name__)
 

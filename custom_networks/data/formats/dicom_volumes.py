@@ -11,9 +11,8 @@ from PIL import Image
 from pydicom import Dataset
 
 from custom_networks.data.formats import dicom
-from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
-from custom_networks.files import PathLike
+from custom_networks.files import PathLike, check_regular
 
 Spacing = tuple[float, float]
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"

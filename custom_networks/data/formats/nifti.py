@@ -14,9 +14,8 @@ import nibabel as nib
 import numpy as np
 from PIL import Image
 
-from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
-from custom_networks.files import PathLike
+from custom_networks.files import PathLike, check_regular, file_stamp
 
 EXTENSIONS = (".nii", ".nii.gz")
 _PERCENTILES = (0.5, 99.5)
@@ -70,7 +69,7 @@ def read_nifti_image(path: PathLike, at: Slice | None = None) -> tuple[Image.Ima
     Raises:
         UserError: for a damaged file, a volume without `at`, or values that are not finite.
     """
-    values, low, high = _volume(str(path), _stamp(path))
+    values, low, high = _volume(str(path), file_stamp(path))
     plane = _plane(values, path, at)
     if plane.dtype.names:  # the RGB24 type of NIfTI
         plane = np.stack([plane[name] for name in plane.dtype.names], axis=-1)
@@ -93,7 +92,7 @@ def read_nifti_labels(path: PathLike, at: Slice | None = None) -> tuple[np.ndarr
     Raises:
         UserError: as `read_nifti_image`.
     """
-    plane = _plane(_volume(str(path), _stamp(path))[0], path, at)
+    plane = _plane(_volume(str(path), file_stamp(path))[0], path, at)
     if plane.dtype.names:
         raise UserError(f"{path}: the mask is coloured; save whole numbers, 0 for background")
     return plane, _spacing(path, at)
@@ -114,11 +113,6 @@ def _open(path: PathLike) -> Any:
 def _damaged(path: PathLike, error: Exception) -> UserError:
     reason = " ".join(str(error).split()) or type(error).__name__
     return UserError(f"{path}: not a NIfTI file, damaged or cut short ({reason}); copy it again from the source")
-
-
-def _stamp(path: PathLike) -> tuple[int, int]:
-    status = check_regular(path)
-    return status.st_size, status.st_mtime_ns
 
 
 @lru_cache(maxsize=2)  # an image and its mask: a volume is decoded once for all of its slices

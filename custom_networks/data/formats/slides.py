@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from custom_networks.data.images import to_rgb
-from custom_networks.data.regular import check_regular
 from custom_networks.errors import UserError
-from custom_networks.files import PathLike
+from custom_networks.files import PathLike, check_regular
 
 EXTENSIONS = (".svs", ".ndpi", ".scn", ".bif")
 _TIFF = (".tif", ".tiff")

@@ -1,3 +1,3 @@
 from .command import prepare_dataset as prepare_dataset
-from .kinds import KINDS as KINDS
+from .settings import KINDS as KINDS
 from .settings import Settings as Settings

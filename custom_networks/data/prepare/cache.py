@@ -23,7 +23,7 @@ from PIL import Image
 
 from custom_networks.data.cluster import cluster_pool
 from custom_networks.data.formats import Opened
-from custom_networks.data.prepare.cases import Case, stamp
+from custom_networks.data.prepare.cases import Case, stored_stamp
 from custom_networks.errors import UserError
 from custom_networks.files import write_atomically
 
@@ -92,7 +92,7 @@ def read_all(
     except BrokenProcessPool:
         raise UserError(
             f"{jobs[0].folder}: a process was killed, perhaps for want of memory; run the command again with fewer "
-            "--num_workers, and it goes on"
+            "--num_workers, and it resumes"
         ) from None
     except BaseException:  # interrupted: waiting for the processes would wait for ever if Ctrl-C is pressed twice
         for process in processes:
@@ -201,7 +201,7 @@ def copies(job: CaseJob) -> dict[str, str]:
 
 def stamps(case: Case) -> list[list[int]]:
     """Size and time of the files that a case is read from."""
-    return [list(stamp(path)) for path in sorted({source.path for source in _sources(case).values()})]
+    return [list(stored_stamp(path)) for path in sorted({source.path for source in _sources(case).values()})]
 
 
 def resize(picture: Image.Image, size: tuple[int, int], part: str, label_kind: str) -> Image.Image:

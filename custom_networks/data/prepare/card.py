@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from custom_networks.data.datalist import SPLITS, Datalist, ListedImage, Split
-from custom_networks.data.prepare.kind import DataSetKind
+from custom_networks.data.prepare.cases import DataSetKind
 
 
 def write_card(

@@ -1,23 +1,23 @@
-"""What a data set kind finds: cases, each an image with its label, wherever their pixels lie."""
+"""What a kind of data set is, and what it finds: cases, each an image with its label, wherever their pixels lie."""
 
 from __future__ import annotations
 
-import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
-from custom_networks.data import remote
 from custom_networks.data.formats import Opened, Slice, read, stored_image
 from custom_networks.data.images import whole_numbers
 from custom_networks.data.pairing import EXTENSIONS
-from custom_networks.data.remote import is_remote, read_bytes
+from custom_networks.data.remote import is_remote, object_stamp, read_bytes
 from custom_networks.errors import UserError
+from custom_networks.files import Stamp, file_stamp
 
 
 class Picture(Protocol):
@@ -79,7 +79,7 @@ class Stored:
         if not self.member:
             return None
         try:
-            return _archive(self.path, stamp(self.path)).read(self.member)
+            return _archive(self.path, stored_stamp(self.path)).read(self.member)
         except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
             raise UserError(f"{self.name}: cannot be unpacked ({error}); download the archive again") from None
 
@@ -110,22 +110,19 @@ class ArrayEntry:
 
     def image(self) -> Opened:
         """See `Picture`."""
-        return Opened(Image.fromarray(np.asarray(_stack(self.path, stamp(self.path))[self.index], np.uint8)))
+        return Opened(Image.fromarray(np.asarray(_stack(self.path, stored_stamp(self.path))[self.index], np.uint8)))
 
     def label(self, kind: str) -> Opened:
         """See `Picture`."""
-        values = _stack(self.path, stamp(self.path))[self.index, ..., self.channel]
+        values = _stack(self.path, stored_stamp(self.path))[self.index, ..., self.channel]
         return Opened(
             Image.fromarray((values != 0).astype(np.uint8) if kind == "mask" else whole_numbers(values, self.name))
         )
 
 
-def stamp(path: str) -> tuple[int, int]:
-    """Size and time of a file, by which a change of it is noticed."""
-    if is_remote(path):
-        return remote.stamp(path)
-    status = os.stat(path)  # noqa: PTH116
-    return status.st_size, status.st_mtime_ns
+def stored_stamp(path: str) -> Stamp:
+    """Stamp of a file, or of an object in a store."""
+    return object_stamp(path) if is_remote(path) else file_stamp(path)
 
 
 @lru_cache(maxsize=4)
@@ -157,3 +154,36 @@ class Case:
     types: Picture | None = None
     split: str = "training"
     columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataSetKind:
+    """A kind of data set that `sgdnet prepare` knows.
+
+    Args:
+        name: as the user writes it.
+        layout: what SOURCE must hold, in one line.
+        find: lists the cases of a source, the volumes' slices counted along the given axis.
+        label_kind: of the labels, see `LABEL_KINDS`.
+        split: how it is split unless the user says otherwise, see `splits.METHODS`.
+        fractions: training, validation and test, of the method "fractions".
+        group_by: column that groups its cases, unless the user says otherwise.
+        grouped_from: what that column is read from, for the message where it is missing.
+        title: of the data card.
+        licence: of the data.
+        reference: to cite.
+        classes: names of the classes of an instance's type or of a class map.
+    """
+
+    name: str
+    layout: str
+    find: Callable[[Path, int], list[Case]]
+    label_kind: str = "mask"
+    split: str = "kfold"
+    fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    group_by: str = ""
+    grouped_from: str = ""
+    title: str = ""
+    licence: str = ""
+    reference: str = ""
+    classes: Mapping[str, str] = field(default_factory=dict)

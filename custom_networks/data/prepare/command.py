@@ -19,13 +19,11 @@ from custom_networks.data.datalist import PARTS, SPLITS, Datalist, ListedImage, 
 from custom_networks.data.depth import decided_depth
 from custom_networks.data.prepare.cache import CaseJob, Facts, copies, needs_copy, read_all, stamps
 from custom_networks.data.prepare.card import write_card
-from custom_networks.data.prepare.cases import Case
+from custom_networks.data.prepare.cases import Case, DataSetKind
 from custom_networks.data.prepare.folders import user_table
 from custom_networks.data.prepare.journal import PreparationJournal
-from custom_networks.data.prepare.kind import DataSetKind
-from custom_networks.data.prepare.kinds import kind_of
 from custom_networks.data.prepare.lists import Method, external_test, make_lists, relative
-from custom_networks.data.prepare.settings import Settings
+from custom_networks.data.prepare.settings import Settings, kind_of
 from custom_networks.data.prepare.splits import NONE, group_names
 from custom_networks.errors import UserError
 from custom_networks.files import printable
@@ -47,7 +45,7 @@ def prepare_dataset(
     """Write `datalist.json` and `data_card.md` of a data set, and copies of its pictures where they are needed.
 
     Pictures are copied as PNG when a size is wanted, and when no datalist could name them (archives, NumPy stacks,
-    DICOM, NIfTI). Interrupted and run again it goes on; run once more it reads nothing twice.
+    DICOM, NIfTI). Run again after an interruption it resumes; no file is read twice.
 
     Args:
         settings: what to prepare, and how.

@@ -8,11 +8,11 @@ from pathlib import Path
 from custom_networks.data.datalist import SPLITS
 from custom_networks.data.formats import stem
 from custom_networks.data.pairing import EXTENSIONS, IMAGE_FOLDER, MASK_FOLDERS, find_pairs
-from custom_networks.data.prepare.cases import Case, Stored
-from custom_networks.data.prepare.kind import DataSetKind
-from custom_networks.data.prepare.tree import key_of
+from custom_networks.data.prepare.cases import Case, DataSetKind, Stored
+from custom_networks.data.prepare.tree import picture_key
 from custom_networks.data.remote import as_url, is_remote
 from custom_networks.errors import UserError
+from custom_networks.files import is_file
 from custom_networks.typed_files import read_table
 
 IMAGE_COLUMNS = ("image", "image_path", "input", "path", "file")
@@ -34,7 +34,7 @@ def has_pairs_layout(folder: Path) -> bool:
 def find_folder(source: Path, axis: int = 2) -> list[Case]:
     """List the pairs of a folder, which may lie in a store, as `sgdnet train` finds them; raises UserError so."""
     found = [(_stored(pair["image"]), _stored(pair["label"])) for pair in find_pairs(source, fetched=False)]
-    return [Case(key_of(image), image, label) for image, label in found]
+    return [Case(picture_key(image), image, label) for image, label in found]
 
 
 def _stored(path: str) -> Stored:
@@ -68,7 +68,12 @@ def find_listed(source: Path, axis: int = 2) -> list[Case]:
     if len(header) < 2:
         raise UserError(f"{source}: no pairs in it; list image and label of each in two columns")
     file = next(
-        (name for name in header if name.lower().endswith(EXTENSIONS) or ("." in name and _is_file(source, name))), None
+        (
+            name
+            for name in header
+            if name.lower().endswith(EXTENSIONS) or ("." in name and is_file(str(source.parent / name)))
+        ),
+        None,
     )
     if file is not None:
         raise UserError(f"{source}: line 1 names the file {file}, so there is no header; write image,label above it")
@@ -80,7 +85,7 @@ def find_listed(source: Path, axis: int = 2) -> list[Case]:
     for line, row in enumerate(table, start=2):
         paths = [os.path.normpath(source.parent / row[column].strip()) for column in (image_column, label_column)]
         for path, column in zip(paths, (image_column, label_column), strict=True):
-            if not row[column].strip() or not _is_file(source, path):
+            if not row[column].strip() or not is_file(path):
                 raise UserError(f"{source}: line {line}, column {column!r}: no such file as {path}; correct the line")
         split = row[names["split"]].strip().lower() if "split" in names else "training"
         if split not in _SPLIT_NAMES:
@@ -89,14 +94,6 @@ def find_listed(source: Path, axis: int = 2) -> list[Case]:
         name = row[names["id"]].strip() if "id" in names else stem(paths[0])
         cases.append(Case(name, Stored(paths[0]), Stored(paths[1]), split=_SPLIT_NAMES[split], columns=columns))
     return cases
-
-
-def _is_file(source: Path, name: str) -> bool:
-    """Tell whether a path, relative to the folder of a table, is a file; text, since there may be 20,000 of them."""
-    try:
-        return os.path.isfile(os.path.join(source.parent, name))  # noqa: PTH113, PTH118
-    except ValueError:  # a null byte
-        return False
 
 
 FOLDER = DataSetKind(

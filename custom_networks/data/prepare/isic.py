@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from custom_networks.data.prepare.cases import Case
+from custom_networks.data.prepare.cases import Case, DataSetKind
 from custom_networks.data.prepare.folders import find_folder, has_pairs_layout
-from custom_networks.data.prepare.kind import DataSetKind
 from custom_networks.data.prepare.tree import join_pictures, list_pictures
 from custom_networks.errors import UserError
 

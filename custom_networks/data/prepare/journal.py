@@ -1,4 +1,4 @@
-"""Record of what `prepare` did in a folder, a line for each case: it goes on from there and overwrites nothing else."""
+"""Record of what `prepare` did in a folder, a line for each case: it resumes from there and overwrites nothing else."""
 
 from __future__ import annotations
 

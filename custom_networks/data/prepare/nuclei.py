@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from custom_networks.data.prepare.cases import ArrayEntry, Case
+from custom_networks.data.prepare.cases import ArrayEntry, Case, DataSetKind
 from custom_networks.data.prepare.folders import user_table
-from custom_networks.data.prepare.kind import DataSetKind
 from custom_networks.data.prepare.tree import join_pictures, list_pictures
 from custom_networks.errors import UserError
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from custom_networks.data.formats import Slice, dicom, nifti, stem
 from custom_networks.data.pairing import EXTENSIONS as PICTURES
 from custom_networks.data.pairing import IMAGE_FOLDER, MASK_FOLDERS, MASK_SUFFIXES, base_of
-from custom_networks.data.prepare.cases import Case, Stored
-from custom_networks.data.prepare.kind import DataSetKind
-from custom_networks.data.prepare.tree import join_pictures, key_of, list_pictures
+from custom_networks.data.prepare.cases import Case, DataSetKind, Stored
+from custom_networks.data.prepare.tree import join_pictures, list_pictures, picture_key
 from custom_networks.errors import UserError
 
 NIFTI_FOLDERS = (("images", "masks"), ("images", "labels"), ("imagesTr", "labelsTr"))
@@ -36,7 +35,7 @@ def find_nifti(source: Path, axis: int = 2) -> list[Case]:
         images, masks = (list_pictures(source / name, nifti.EXTENSIONS) for name in folders)
     else:
         found = list_pictures(source, nifti.EXTENSIONS)
-        images, masks = _apart(found, [base_of(key_of(picture)) is not None for picture in found])
+        images, masks = _apart(found, [base_of(picture_key(picture)) is not None for picture in found])
     if not images:
         raise UserError(f"{source}: no .nii or .nii.gz images; put them into images/ and their masks into masks/")
     cases: list[Case] = []

@@ -1,4 +1,7 @@
-"""What a user asks of `sgdnet prepare`, checked before anything is read."""
+"""The kinds of data set, and what a user asks of `sgdnet prepare`, checked before anything is read.
+
+A new kind is a `DataSetKind` in its own file and a name in `KINDS` here.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,24 @@ from typing import Any
 
 from custom_networks.data.datalist import LABEL_KINDS
 from custom_networks.data.prepare.cache import FITS
-from custom_networks.data.prepare.kinds import kind_of
+from custom_networks.data.prepare.cases import DataSetKind
+from custom_networks.data.prepare.folders import CSV, FOLDER
+from custom_networks.data.prepare.isic import ISIC2016, ISIC2018
+from custom_networks.data.prepare.nuclei import CONIC, CONSEP
+from custom_networks.data.prepare.ph2 import PH2
+from custom_networks.data.prepare.scans import DICOM, NIFTI
 from custom_networks.data.prepare.splits import METHODS, parse_fractions
 from custom_networks.data.remote import as_url, is_remote
 from custom_networks.errors import UserError, nearest
+
+KINDS = {kind.name: kind for kind in (ISIC2016, ISIC2018, PH2, CONIC, CONSEP, FOLDER, CSV, NIFTI, DICOM)}
+
+
+def kind_of(name: str) -> DataSetKind:
+    """Return the kind of that name; raises UserError with the nearest one where there is none."""
+    if name not in KINDS:
+        raise UserError(f"{name}: no such kind of data set; use {', '.join(KINDS)}{nearest(name, KINDS)}")
+    return KINDS[name]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from custom_networks.data.formats import stem
-from custom_networks.data.pairing import EXTENSIONS, composed, is_folder, join
+from custom_networks.data.pairing import EXTENSIONS, composed, is_folder, pair_by_name
 from custom_networks.data.prepare.cases import Stored
 from custom_networks.errors import UserError
 
@@ -48,18 +48,18 @@ def join_pictures(images: Iterable[Stored], masks: Iterable[Stored], where: Path
         (name without extension, image, mask) of each pair in the order of the names.
 
     Raises:
-        UserError: as `join`.
+        UserError: as `pair_by_name`.
     """
-    pairs = join(
-        [(key_of(image), image) for image in images],
-        [(key_of(mask), mask) for mask in masks],
+    pairs = pair_by_name(
+        [(picture_key(image), image) for image in images],
+        [(picture_key(mask), mask) for mask in masks],
         name=lambda picture: picture.name,
         fix=lambda _: f"add it in {where}",
     )
     return sorted(pairs, key=lambda pair: pair[0])
 
 
-def key_of(picture: Stored) -> str:
+def picture_key(picture: Stored) -> str:
     """Name of a picture's file without extension, composed, since macOS writes accents decomposed."""
     return composed(stem(picture.member or picture.path))
 

@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from custom_networks.operators.backends import fused_kernels
 from custom_networks.operators.backends.fused_kernels import Launch
-from custom_networks.operators.backends.shapes import check_shapes
+from custom_networks.operators.backends.streaming import check_shapes
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 CAPABILITY = (8, 0)  # of the oldest GPUs that Triton supports

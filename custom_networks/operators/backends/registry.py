@@ -76,7 +76,7 @@ def check_name(name: str, source: str) -> None:
 
 # torch.compile runs this once, while it traces, and keeps the answer
 @torch.compiler.assume_constant_result
-def choose(
+def choose_backend(
     wanted: str, device: torch.device, dtype: torch.dtype, logits_dtype: torch.dtype, heads: int, kernel_size: int
 ) -> str:
     """Choose the backend: the one that is named, else the environment variable's, else the first that works.

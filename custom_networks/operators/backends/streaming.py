@@ -1,4 +1,4 @@
-"""Dynamic convolution, eq. (3), one tap after the other in plain operators.
+"""Dynamic convolution, eq. (3), one tap after the other in plain operators; and the shapes that every backend takes.
 
 TorchScript, `torch.export` and the ONNX exporter see this form, so that their files run without this package.
 
@@ -10,6 +10,31 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def check_shapes(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> None:
+    """Check map and logits before a kernel reads beyond them; TorchScript compiles this too.
+
+    Args:
+        x: must be (B, C, H, W), C a multiple of `heads`.
+        logits: must be (B, heads * kernel_size**2, H, W).
+        heads: G.
+        kernel_size: k, must be odd.
+
+    Raises:
+        ValueError: with what is expected and what is given.
+    """
+    if kernel_size % 2 == 0 or x.shape[1] % heads != 0:
+        raise ValueError(
+            f"kernel_size must be odd and the channels a multiple of heads; "
+            f"got kernel_size {kernel_size}, {x.shape[1]} channels, {heads} heads"
+        )
+    expected = [x.shape[0], heads * kernel_size * kernel_size, x.shape[2], x.shape[3]]
+    if list(logits.shape) != expected:
+        raise ValueError(
+            f"logits must be (batch, heads * kernel_size**2, height, width) = {expected} for x of {list(x.shape)}; "
+            f"got {list(logits.shape)}"
+        )
 
 
 def streaming(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:

@@ -1,5 +1,3 @@
-from .case import PredictedCase as PredictedCase
-from .case import Volume as Volume
 from .registry import IMAGE_OUTPUTS as IMAGE_OUTPUTS
 from .registry import SLIDE_OUTPUTS as SLIDE_OUTPUTS
 from .registry import TABLE_OUTPUTS as TABLE_OUTPUTS

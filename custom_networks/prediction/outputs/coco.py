@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from custom_networks.prediction.objects import Object
-from custom_networks.prediction.outputs.case import PredictedCase
-from custom_networks.prediction.polygons import rings
-from custom_networks.prediction.result import Prediction
+from custom_networks.prediction.objects import Object, rings
+from custom_networks.prediction.outputs.tables import OutputRow
+from custom_networks.prediction.result import PredictedCase, Prediction
 
-Row = dict[str, Any]
 LESION = {1: "lesion"}  # where weights have no names of classes
 
 
-def coco_rows(case: PredictedCase) -> list[Row]:
+def coco_rows(case: PredictedCase) -> list[OutputRow]:
     """Annotate the objects of an image: a polygon, or run lengths where it has holes, which polygons cannot hold."""
     shape = case.prediction.mask.shape
     rows = []
@@ -60,7 +58,7 @@ def run_lengths(found: Object, shape: tuple[int, ...]) -> list[int]:
     return [0, *lengths] if line[0] else lengths
 
 
-def coco_file(images: Sequence[tuple[Row, Sequence[Row]]], names: Mapping[int, str]) -> bytes:
+def coco_file(images: Sequence[tuple[OutputRow, Sequence[OutputRow]]], names: Mapping[int, str]) -> bytes:
     """Encode the annotations of all images.
 
     Args:
@@ -71,8 +69,8 @@ def coco_file(images: Sequence[tuple[Row, Sequence[Row]]], names: Mapping[int, s
     Returns:
         The JSON.
     """
-    listed: list[Row] = []
-    annotations: list[Row] = []
+    listed: list[OutputRow] = []
+    annotations: list[OutputRow] = []
     for row, found in images:
         first = len(listed) + 1
         for index in range(row.get("slices", 1)):

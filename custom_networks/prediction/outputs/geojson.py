@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from custom_networks.data.formats import Spacing
-from custom_networks.prediction.objects import Object
-from custom_networks.prediction.outputs.case import PredictedCase, Volume
-from custom_networks.prediction.polygons import rings
+from custom_networks.prediction.objects import Object, rings
+from custom_networks.prediction.result import PredictedCase, Volume
 from custom_networks.prediction.tracing import Region
 
 

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
-from custom_networks.prediction.outputs.case import PredictedCase, Volume
+from custom_networks.colours import BLUE, GREEN, PURPLE, SKY_BLUE, YELLOW
+from custom_networks.prediction.result import PredictedCase, Volume
 
-# distinct for colour-blind eyes too (Okabe and Ito); the first stands out from skin and from stained tissue
-COLOURS = ((255, 140, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (204, 121, 167))
+COLOURS = ((255, 140, 0), SKY_BLUE, GREEN, YELLOW, BLUE, PURPLE)
+"""The first stands out from skin and from stained tissue."""
 LINES = 400  # an outline is this part of the shorter side wide
 
 

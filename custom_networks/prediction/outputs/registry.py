@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from custom_networks.errors import UserError, nearest
-from custom_networks.prediction.outputs.case import PredictedCase, Volume
 from custom_networks.prediction.outputs.coco import coco_file, coco_rows
 from custom_networks.prediction.outputs.families import (
     DICOM,
@@ -27,9 +25,9 @@ from custom_networks.prediction.outputs.families import (
 from custom_networks.prediction.outputs.geojson import geojson_file, geojson_volume
 from custom_networks.prediction.outputs.overlay import overlay_file, overlay_volume
 from custom_networks.prediction.outputs.segmentation import segmentation_file
-from custom_networks.prediction.outputs.tables import measurement_rows, measurements_file
+from custom_networks.prediction.outputs.tables import OutputRow, measurement_rows, measurements_file
+from custom_networks.prediction.result import PredictedCase, Volume
 
-Row = dict[str, Any]
 OF_CLASS = "probability_"  # with the number of a class
 
 
@@ -61,8 +59,8 @@ class TableOutput:
     """
 
     file: str
-    rows: Callable[[PredictedCase], list[Row]]
-    encode: Callable[[Sequence[tuple[Row, Sequence[Row]]], Mapping[int, str]], bytes]
+    rows: Callable[[PredictedCase], list[OutputRow]]
+    encode: Callable[[Sequence[tuple[OutputRow, Sequence[OutputRow]]], Mapping[int, str]], bytes]
 
 
 def encode_mask(case: PredictedCase) -> bytes:

@@ -19,7 +19,7 @@ import torch
 
 from custom_networks.operators.backends import fused_kernels
 from custom_networks.operators.backends.fused import fused, usable
-from custom_networks.operators.backends.registry import choose
+from custom_networks.operators.backends.registry import choose_backend
 from custom_networks.operators.backends.tiled import tiled
 from custom_networks.operators.dynamic_convolution import DynamicConvolution
 
@@ -288,7 +288,7 @@ def interpreted_has_no_second_derivative():
 def interpreted_passes_its_trial():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert choose("auto", torch.device("cpu"), torch.float32, torch.bfloat16, 1, 3) == "fused"
+        assert choose_backend("auto", torch.device("cpu"), torch.float32, torch.bfloat16, 1, 3) == "fused"
 
 
 @pytest.mark.parametrize("far", [(1 << 31, 64, 8, 1), (64, 1 << 31, 8, 1), (64, 16, 1 << 30, 1), (64, 16, 1, 1 << 30)])

@@ -8,7 +8,7 @@ import torch
 
 from custom_networks.errors import UserError
 from custom_networks.operators.backends import registry
-from custom_networks.operators.backends.registry import BACKENDS, Backend, choose
+from custom_networks.operators.backends.registry import BACKENDS, Backend, choose_backend
 from custom_networks.operators.backends.tiled import tiled
 from custom_networks.operators.dynamic_convolution import DynamicConvolution, dynamic_convolution
 
@@ -61,7 +61,7 @@ def inputs():
 
 
 def chosen(wanted="auto", dtype=torch.float64):
-    return choose(wanted, torch.device("cpu"), dtype, dtype, 2, 3)
+    return choose_backend(wanted, torch.device("cpu"), dtype, dtype, 2, 3)
 
 
 def test_first_usable_backend_is_chosen(first):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from custom_networks.data.memory import free_memory
+from custom_networks.data.resources import free_memory
 
 KB, MB = 1024, 2**20
 

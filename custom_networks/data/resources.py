@@ -1,7 +1,8 @@
-"""How much memory this process may still take."""
+"""How much memory and how many cores this process may take."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import psutil
@@ -62,3 +63,9 @@ def _left(group: Path, limit_name: str, usage_name: str, reclaimable_name: str) 
     except (OSError, ValueError):
         pass
     return max(0, limit - usage)
+
+
+def available_cores(most: int = 8) -> int:
+    """Cores this process may use, `most` at most."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(most, cores)
