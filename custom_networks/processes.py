@@ -100,6 +100,24 @@ def _patient_group() -> ProcessGroup | None:
     return new_group(backend="gloo", timeout=PATIENCE)
 
 
+def synchronised(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+    """Let batch normalisation take its statistics over the batches of all processes, on a GPU.
+
+    PyTorch's synchronised normalisation does not run on a CPU, where each process keeps those of its own batch.
+
+    Args:
+        network: whose layers are replaced in place; its weights' names stay.
+        device: that it is trained on.
+
+    Returns:
+        The network.
+    """
+    from torch.nn import SyncBatchNorm
+
+    converted: torch.nn.Module = SyncBatchNorm.convert_sync_batchnorm(network) if device.type == "cuda" else network
+    return converted
+
+
 def local_device() -> torch.device:
     """Device of this process under torchrun: its GPU where there is one, else the CPU."""
     import torch
