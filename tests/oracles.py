@@ -360,14 +360,13 @@ def neighbourhood(x, weights, kernel_size):
     def start(i, length):
         return min(max(i - kernel_size // 2, 0), max(length - kernel_size, 0))
 
-    for h in range(heads):
-        for i in range(height):
-            for j in range(width):
-                top, left = start(i, height), start(j, width)
-                for a in range(kernel_size):
-                    for b in range(kernel_size):
-                        pixel = x[:, h * n : (h + 1) * n, min(top + a, height - 1), min(left + b, width - 1)]
-                        out[:, h * n : (h + 1) * n, i, j] += pixel * weights[:, h, i, j, a, b, None]
+    for i in range(height):
+        for j in range(width):
+            top, left = start(i, height), start(j, width)
+            for a in range(kernel_size):
+                for b in range(kernel_size):
+                    pixel = x[:, :, min(top + a, height - 1), min(left + b, width - 1)]
+                    out[:, :, i, j] += pixel * weights[:, :, i, j, a, b].repeat_interleave(n, 1)
     return out
 
 

@@ -143,10 +143,13 @@ def measured(folder: Path, name: str) -> tuple[list[dict[str, float]], bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", ["1", "2"])
-def test_killed_in_a_run_it_goes_on_to_the_same_figures(phantoms: Path, tmp_path: Path, processes: str) -> None:
+@pytest.mark.parametrize(("processes", "rows"), [("1", "AB"), ("2", "B")])
+def test_killed_in_a_run_it_goes_on_to_the_same_figures(
+    phantoms: Path, tmp_path: Path, processes: str, rows: str
+) -> None:
     """Trained by one process, and by two that torchrun starts, which agree by gloo."""
-    plan = write_plan(tmp_path, 6, {"name": "A"}, {"name": "B", "knobs": {"learning_rate": 0.002}})
+    rate = {"A": 0.001, "B": 0.002}
+    plan = write_plan(tmp_path, 6, *({"name": name, "knobs": {"learning_rate": rate[name]}} for name in rows))
     more = ("--processes", processes)
     subprocess.run(command(plan, phantoms, tmp_path / "whole", *more), check=True, capture_output=True)
     process = subprocess.Popen(
@@ -159,12 +162,13 @@ def test_killed_in_a_run_it_goes_on_to_the_same_figures(phantoms: Path, tmp_path
     kill_all(process)
     assert last.is_file()
     subprocess.run(command(plan, phantoms, tmp_path / "killed", *more), check=True, capture_output=True)
-    for name in ("a_fold0_seed0", "b_fold0_seed0"):
+    for row in rows.lower():
+        name = f"{row}_fold0_seed0"
         assert measured(tmp_path / "killed", name) == measured(tmp_path / "whole", name)
-    config = json.loads((tmp_path / "whole" / "runs" / "a_fold0_seed0" / "config.json").read_text())
+    config = json.loads((tmp_path / "whole" / "runs" / "b_fold0_seed0" / "config.json").read_text())
     assert config["batch_size"] * int(processes) == 4
     again = subprocess.run(command(plan, phantoms, tmp_path / "killed", *more), capture_output=True, text=True)
-    assert "2 runs, 2 done already" in again.stdout
+    assert f"{len(rows)} runs, {len(rows)} done already" in again.stdout
 
 
 def kill_all(process: subprocess.Popen[bytes]) -> None:
