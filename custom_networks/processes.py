@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from datetime import timedelta
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from custom_networks.errors import UserError
@@ -158,13 +155,3 @@ def leave_process_group() -> None:
     if group:
         group.destroy_process_group()
     _patient_group.cache_clear()
-
-
-def exit_on_sigterm() -> None:
-    """Let SIGTERM (a scheduler's preemption, `kill`) end the process as an exit does, so that a run is closed."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _exit)
-
-
-def _exit(number: int, frame: FrameType | None) -> None:
-    sys.exit(128 + number)

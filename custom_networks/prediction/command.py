@@ -47,9 +47,8 @@ def predict_images(request: Request) -> tuple[int, dict[str, Any]]:
     if request.cluster and not request.dry_run:
         return _by_cluster(request)
     part = Part.parse(request.part)
-    root = Path(request.bundle_root or default_bundle())
+    root, checkpoints, inputs, output = _places(request)
     config = read_config([config_file(root, "inference.json")])
-    checkpoints = _checkpoints(request.checkpoint or str(root / "models" / "model.pt"))
     checkpoint, *others = checkpoints
     options = Options(
         **{
@@ -63,11 +62,8 @@ def predict_images(request: Request) -> tuple[int, dict[str, Any]]:
     device = request.device or ("cuda" if torch.cuda.is_available() else "cpu")
     options = replace(options, amp=MixedPrecisionInferer(options.amp, device).amp)  # what is used is recorded
     names = trained_classes(checkpoint)
-    output = Path(os.path.expanduser(request.output or root / "predictions"))  # noqa: PTH111  ~nouser stays as it is
-    outputs = chosen_outputs(request.outputs, options.tta, names)
-    if has_instances(output, part) and INSTANCES not in outputs:  # further images get theirs too
-        outputs = chosen_outputs([*outputs, INSTANCES], options.tta, names)
-    inputs = [*request.inputs, *([_image_folder(request.dataset_dir)] if request.dataset_dir else [])]
+    kept = [INSTANCES] if has_instances(output, part) else []  # further images get theirs too
+    outputs = chosen_outputs(request.outputs, options.tta, names, kept)
     hashes = ",".join(map(sha256, checkpoints))
     settings = settings_of(options, hashes, outputs, request.spacing, request.axis)
     more = {name: getattr(request, name) for name in ("spacing", "overwrite", "axis")} | {
@@ -111,17 +107,15 @@ def predict_images(request: Request) -> tuple[int, dict[str, Any]]:
 
 def _by_cluster(request: Request) -> tuple[int, dict[str, Any]]:
     """Let the workers of a cluster predict, and print what they did."""
-    root = absolute(request.bundle_root or str(default_bundle()))
-    checkpoints = _checkpoints(request.checkpoint or str(Path(root) / "models" / "model.pt"))
-    inputs = [*request.inputs, *([_image_folder(request.dataset_dir)] if request.dataset_dir else [])]
-    output = absolute(request.output or str(Path(root) / "predictions"))
+    root, checkpoints, inputs, folder = _places(request)
+    output = absolute(str(folder))
     whole = replace(
         request,
         inputs=[absolute(one) for one in inputs],
         dataset_dir=None,
         output=output,
         checkpoint=",".join(absolute(str(one)) for one in checkpoints),
-        bundle_root=root,
+        bundle_root=absolute(str(root)),
         watershed=absolute(request.watershed) if request.watershed else None,
     )
     code, found = predict_shared(whole, predict_images, len(find_sources(whole.inputs, Path(output))))
@@ -130,6 +124,15 @@ def _by_cluster(request: Request) -> tuple[int, dict[str, Any]]:
     counts = f"{found['predicted']} predicted, {found['done_before']} done before, {len(found['failed'])} failed"
     print(f"{output}: {counts}, {found['review']} to review, by {found['engine'] or 'none'}", flush=True)
     return code, found
+
+
+def _places(request: Request) -> tuple[Path, list[Path], list[str], Path]:
+    """Bundle, weights, inputs and output folder; the bundle's own where the request names none."""
+    root = Path(request.bundle_root or default_bundle())
+    weights = _checkpoints(request.checkpoint or str(root / "models" / "model.pt"))
+    inputs = [*request.inputs, *([_image_folder(request.dataset_dir)] if request.dataset_dir else [])]
+    output = Path(os.path.expanduser(request.output or root / "predictions"))  # noqa: PTH111  ~nouser stays as it is
+    return root, weights, inputs, output
 
 
 def _checkpoints(text: str) -> list[Path]:

@@ -108,6 +108,17 @@ def test_the_verb_writes_classes_everywhere(
     assert float(row["foreground_long"]) == pytest.approx((mask == 2).mean(), rel=1e-4)
 
 
+def test_probabilities_of_classes_join_a_folder_with_instances(
+    sgdnet: Callable[..., tuple[int, str, str]], two_classes: Path, picture: Path, tmp_path: Path
+) -> None:
+    words = ("predict", picture, "--output", tmp_path / "out", "--checkpoint", two_classes, "--device", "cpu")
+    for outputs in ("instances", "probability"):
+        code, _, err = sgdnet(*words, "--bundle_root", BUNDLE, "--outputs", outputs)
+        assert code == 0, err
+    endings = ("", "_instances", "_probability", "_probability_1", "_probability_2")
+    assert {path.stem for path in (tmp_path / "out").glob("*.png")} == {f"{picture.stem}{one}" for one in endings}
+
+
 def of_classes(classes: NDArray[np.uint8]) -> PredictedCase:
     """A case of these classes."""
     plain = drawn(classes > 0)

@@ -14,11 +14,12 @@ from dicoms import change, write_dicom, write_enhanced, write_frames, write_seri
 from numpy.typing import NDArray
 from PIL import Image
 from prediction_fixtures import variant
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 from custom_networks.prediction import SGDNetPredictor
 from custom_networks.prediction.execution import Outcome, execute
 from custom_networks.prediction.outputs import chosen_outputs
+from custom_networks.prediction.outputs.frame_positions import complete_thickness
 from custom_networks.prediction.plan import make_plan, settings_of
 
 
@@ -125,3 +126,20 @@ def test_a_changed_slice_is_seen(predictor: SGDNetPredictor, values: NDArray[np.
     change(files[3], PatientName="another")
     ((_, told),) = run(predictor, tmp_path / "scan", tmp_path / "out").failures
     assert "before it changed" in told
+
+
+def test_the_thickness_that_slices_do_not_say_is_their_distance() -> None:
+    images = [Dataset(), Dataset(), Dataset()]
+    for image, position in zip(images, ([0, 3, 1], [0, 0, 5], [0, -3, 9]), strict=True):
+        image.ImagePositionPatient = position
+    complete_thickness(images)
+    assert [float(image.SliceThickness) for image in images] == [5, 5, 5]
+    images[0].SliceThickness = 4
+    complete_thickness(images)
+    assert [float(image.SliceThickness) for image in images] == [4, 5, 5], "what they say stays"
+    complete_thickness(images[2:])
+    assert images[2].SliceThickness == 5
+    alone = Dataset()
+    complete_thickness([alone])
+    assert "SliceThickness" in alone
+    assert alone.SliceThickness is None

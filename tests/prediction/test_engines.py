@@ -24,7 +24,7 @@ from custom_networks.errors import UserError
 from custom_networks.export.format import ExportJob
 from custom_networks.export.onnx_graph import ONNX, write_onnx
 from custom_networks.prediction import SGDNetPredictor
-from custom_networks.prediction.choice import Choice, choose_engine
+from custom_networks.prediction.choice import Choice, agreement, choose_engine, masks_of
 from custom_networks.prediction.engine import EngineJob
 from custom_networks.prediction.engine_files import MAKING, EngineFile
 from custom_networks.prediction.execution import first_images
@@ -290,6 +290,26 @@ def test_the_choice_sees_the_first_images_that_can_be_read(
     assert first_images(plan, sources, SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu"))[0] == []
     short = SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu", engine="auto")
     assert first_images(plan, sources, short) == ([], 4), "nothing is read twice for a few images"
+
+
+def test_masks_are_compared_by_their_worst_class_unless_hardly_a_pixel_differs() -> None:
+    """Of 10,000 pixels 5 may differ: of such small masks Dice says nothing."""
+    nothing = torch.zeros(100, 100, dtype=torch.uint8)
+    few, many, two = nothing.clone(), nothing.clone(), nothing.clone()
+    few[0, :4], many[0, :6] = 1, 1
+    two[:50], two[50, :50] = 1, 2
+    assert agreement(few, nothing) == agreement(nothing, few) == 1
+    assert agreement(many, nothing) == 0
+    half = two.clone()
+    half[50, :25] = 0
+    assert agreement(half, two) == pytest.approx(2 * 25 / 75)
+
+
+def test_masks_of_maps_by_hand() -> None:
+    maps = torch.tensor([[[[0.2, 0.5, 0.9]], [[0.1, 0.3, 0.4]], [[0.1, 0.2, 0.5]]]])
+    assert masks_of(maps, ("probability", "class_1", "class_2"), 0.5).tolist() == [[[0, 1, 2]]]
+    assert masks_of(maps[:, :1], ("probability",), 0.5).tolist() == [[[0, 1, 1]]]
+    assert masks_of(maps, ("edge", "probability", "uncertainty"), 0.3).tolist() == [[[0, 1, 1]]]
 
 
 def test_an_engine_that_cannot_be_checked_is_not_used() -> None:

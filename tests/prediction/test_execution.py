@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
@@ -25,7 +26,9 @@ from custom_networks.errors import UserError
 from custom_networks.files import sha256
 from custom_networks.prediction import SGDNetPredictor, reading
 from custom_networks.prediction.execution import Outcome, dry_run_lines, execute
+from custom_networks.prediction.inputs import ImageSource
 from custom_networks.prediction.outputs import chosen_outputs
+from custom_networks.prediction.pipeline import Clock
 from custom_networks.prediction.plan import PredictionPlan, make_plan, settings_of
 
 Run = Callable[..., Outcome]
@@ -279,6 +282,34 @@ def test_the_verb(sgdnet: Callable[..., tuple[int, str, str]], checkpoint: Path,
     code, out, _ = sgdnet(*words[:2], *words[3:])
     assert code == 0
     assert "0 predicted, 2 done before" in out
+
+
+def test_without_words_the_bundle_has_weights_and_results(
+    sgdnet: Callable[..., tuple[int, str, str]], checkpoint: Path, images: Path, tmp_path: Path
+) -> None:
+    root, dataset = tmp_path / "bundle", tmp_path / "dataset"
+    shutil.copytree(BUNDLE / "configs", root / "configs")
+    (root / "models").mkdir()
+    for ending in (".pt", ".json"):
+        shutil.copy(checkpoint.with_suffix(ending), root / "models" / f"model{ending}")
+    (dataset / "images").mkdir(parents=True)
+    shutil.copy(images / "a.png", dataset / "images")
+    shutil.copy(images / "a.png", dataset / "other.png")
+    code, _, err = sgdnet("predict", "--dataset_dir", dataset, "--bundle_root", root, "--device", "cpu")
+    assert code == 0, err
+    assert [path.name for path in (root / "predictions").glob("*.png")] == ["a.png"]
+    shutil.copy(images / "b.jpg", dataset)
+    assert sgdnet("predict", "--dataset_dir", dataset / "images", "--bundle_root", root, "--device", "cpu")[0] == 0
+    assert [path.name for path in (root / "predictions").glob("*.png")] == ["a.png"]
+
+
+def test_what_happened_in_a_line() -> None:
+    source = ImageSource(Path("a.png"), "a")
+    assert str(Outcome(0, 0, [], 0, Clock())) == "0 predicted"
+    assert str(Outcome(3, 2, [(source, "no")], 1, Clock(network=1, total=4), 5, "onnx", 40, 7)) == (
+        "3 predicted, 2 done before, 1 failed, 1 to review, 7 of 40 windows of slides left out as glass, "
+        "5 left to other parts, 4.0 s, 0.75 images/s, 25 % of the time in the network, by onnx"
+    )
 
 
 class Code:

@@ -9,6 +9,7 @@ import pytest
 from dicoms import write_dicom, write_segmentation
 from PIL import Image
 
+from custom_networks.data.pairing import MASK_SUFFIXES
 from custom_networks.errors import UserError
 from custom_networks.prediction.inputs import ImageSource, find_sources, inside, refuse_same_names
 
@@ -33,10 +34,13 @@ def test_folders_are_searched_to_the_bottom_and_keep_their_names(tmp_path: Path)
 def test_masks_in_folders_are_passed_over(tmp_path: Path) -> None:
     for name in ("set/images/1.png", "set/masks/1.png", "pairs/2.jpg", "pairs/2_mask.png", "pairs/lone_mask.png"):
         picture(tmp_path / name)
+    long = [f"2{'x' * len(suffix)}" for suffix in MASK_SUFFIXES]  # no masks, though as long as one of 2.jpg
+    for name in long:
+        picture(tmp_path / "pairs" / f"{name}.png")
     image = write_dicom(tmp_path / "dicom" / "3.dcm", np.zeros((8, 8), np.uint8))
     write_segmentation(tmp_path / "dicom" / "3_seg.dcm", image, np.ones((1, 8, 8), bool))
     found = names(tmp_path / "set", tmp_path / "pairs", tmp_path / "dicom", output=tmp_path / "out")
-    assert found == ["images/1", "2", "lone_mask", "3"]
+    assert found == ["images/1", "2", *sorted(long), "lone_mask", "3"]
 
 
 def test_a_loop_of_folders_ends(tmp_path: Path) -> None:

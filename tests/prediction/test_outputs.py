@@ -186,6 +186,8 @@ def test_names_of_outputs() -> None:
     assert chosen_outputs("overlay, mask,coco", "none") == ("mask", "overlay", "coco")
     assert chosen_outputs("edge", "none") == ("mask", "edge")
     assert "uncertainty" not in chosen_outputs("all", "none")
+    added = chosen_outputs("probability", "none", [1], ["instances"])
+    assert added == ("mask", "probability", "probability_1", "instances")
     assert set(chosen_outputs("all", "flips")) == {*IMAGE_OUTPUTS, *TABLE_OUTPUTS}
     with pytest.raises(UserError, match="did you mean 'overlay'"):
         chosen_outputs("overlya", "none")

@@ -24,8 +24,15 @@ def stages(**more: Any) -> Stages[int]:
 
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_every_job_gets_its_own_result(batch_size: int) -> None:
-    results = dict(run(range(23), stages(), batch_size, 3, 2, Clock()))
+    sizes = []
+
+    def compute(items: list[int]) -> list[int]:
+        sizes.append(len(items))
+        return [10 * item for item in items]
+
+    results = dict(run(range(23), stages(compute=compute), batch_size, 3, 2, Clock()))
     assert results == {job: (job, 10 * job) for job in range(23)}
+    assert sizes == ([1] * 23 if batch_size == 1 else [4] * 5 + [3])
 
 
 def test_mistakes_end_their_own_job_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from export_fixtures import BUNDLE
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from custom_networks.errors import UserError
@@ -52,6 +55,13 @@ def predict(sgdnet: Command, images: Path, checkpoint: Path) -> Predict:
 def files(folder: Path) -> dict[str, bytes]:
     found = (path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".lock", ".jsonl"))
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.binary(max_size=12), st.integers(1, 9))
+def test_every_name_is_of_one_part(name: bytes, count: int) -> None:
+    """Also one that is no text, as a disk may hold it."""
+    assert [part.has(os.fsdecode(name)) for part in Part(1, count).all].count(True) == 1
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])

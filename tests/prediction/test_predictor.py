@@ -143,6 +143,7 @@ def test_confidence_is_the_expected_dice() -> None:
 def test_review_follows_the_limit(predictor: SGDNetPredictor, wide: Path) -> None:
     assert variant(predictor, review_below=1.0)(wide).review
     assert not variant(predictor, review_below=0.0)(wide).review
+    assert not variant(predictor, review_below=0.0, threshold=1.0)(wide).review, "not below"
     nothing = variant(predictor, threshold=1.0)(wide)
     assert not nothing.mask.any()
     assert nothing.review

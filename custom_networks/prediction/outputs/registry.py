@@ -153,13 +153,16 @@ def follows_objects(name: str) -> bool:
     return output is None or output.of_objects
 
 
-def chosen_outputs(names: str | Sequence[str], tta: str, classes: Iterable[int] = ()) -> tuple[str, ...]:
+def chosen_outputs(
+    names: str | Sequence[str], tta: str, classes: Iterable[int] = (), more: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Read the list of outputs.
 
     Args:
         names: separated by commas, or a sequence; "all" is all that can be had.
         tta: test-time augmentation, without which there is no uncertainty.
         classes: numbers of several classes, each of which gets a file with the probabilities.
+        more: names to add.
 
     Returns:
         Names in the order of the registry; the mask is always among them, and after "probability" those of classes.
@@ -176,6 +179,6 @@ def chosen_outputs(names: str | Sequence[str], tta: str, classes: Iterable[int] 
             raise UserError(f"--outputs {name}: must be of {', '.join(known)}{nearest(str(name), known)}")
     if "uncertainty" in wanted and tta == "none":
         raise UserError("--outputs uncertainty: is the spread of several views; add --tta flips or --tta all")
-    chosen = [name for name in known if name in wanted or name == "mask"]
+    chosen = [name for name in known if name in (*wanted, *more) or name == "mask"]
     of_classes = [f"{OF_CLASS}{number}" for number in classes]
     return tuple(one for name in chosen for one in [name, *(of_classes if name == "probability" else ())])
