@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from benchmarks.macs import count_macs, count_parameters
 from benchmarks.measure import Case, Row, Settings, Unavailable, max_difference, run_cases
 from benchmarks.networks import OTHERS, literal_sgdnet, sgdnet
+from custom_networks.export.openvino_ir import openvino_core
 from custom_networks.network.optimized import FoldedSGDNet
 
 Shape = tuple[int, int]
@@ -85,7 +86,7 @@ class OpenVINO:
 
     def __init__(self, file: str, image: Tensor) -> None:
         try:
-            import openvino
+            core = openvino_core()
         except ImportError:
             raise Unavailable("openvino is not installed") from None
         # float32 unless told otherwise: the runtime would take bfloat16 by itself where the processor has it
@@ -94,7 +95,6 @@ class OpenVINO:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",
         }
-        core = openvino.Core()
         self.model = core.compile_model(core.read_model(file), "CPU", options)
         self.image = image.numpy()
 

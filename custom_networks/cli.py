@@ -22,7 +22,7 @@ from custom_networks.usage import defaults, general_help, verb_help
 from custom_networks.verbs import VERBS
 from custom_networks.verbs.result import DONE, STOPPED, WRONG_INPUT
 
-GOES_ON = dict.fromkeys(("prepare", "predict"), "run the same command again to resume.")
+GOES_ON = dict.fromkeys(("prepare", "predict", "weights", "experiment"), "run the same command again to resume.")
 HELP, QUIET = ("--help", "-h"), ("--quiet", "-q")
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from datetime import timedelta
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from custom_networks.errors import UserError
@@ -100,6 +97,24 @@ def _patient_group() -> ProcessGroup | None:
     return new_group(backend="gloo", timeout=PATIENCE)
 
 
+def synchronised(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+    """Let batch normalisation take its statistics over the batches of all processes, on a GPU.
+
+    PyTorch's synchronised normalisation does not run on a CPU, where each process keeps those of its own batch.
+
+    Args:
+        network: whose layers are replaced in place; its weights' names stay.
+        device: that it is trained on.
+
+    Returns:
+        The network.
+    """
+    from torch.nn import SyncBatchNorm
+
+    converted: torch.nn.Module = SyncBatchNorm.convert_sync_batchnorm(network) if device.type == "cuda" else network
+    return converted
+
+
 def local_device() -> torch.device:
     """Device of this process under torchrun: its GPU where there is one, else the CPU."""
     import torch
@@ -140,13 +155,3 @@ def leave_process_group() -> None:
     if group:
         group.destroy_process_group()
     _patient_group.cache_clear()
-
-
-def exit_on_sigterm() -> None:
-    """Let SIGTERM (a scheduler's preemption, `kill`) end the process as an exit does, so that a run is closed."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _exit)
-
-
-def _exit(number: int, frame: FrameType | None) -> None:
-    sys.exit(128 + number)

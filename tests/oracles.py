@@ -351,6 +351,61 @@ def pooled_dynamic_convolution(w, x, guidance, heads=4, kernel_size=7):
     return x + conv(sub(w, "project"), mixed)
 
 
+def neighbourhood(x, weights, kernel_size):
+    """Sum the k x k pixels nearest to each one that lie inside the map (repeated at its end where it is smaller)."""
+    height, width = x.shape[2:]
+    heads, out = weights.shape[1], torch.zeros_like(x)
+    n = x.shape[1] // heads
+
+    def start(i, length):
+        return min(max(i - kernel_size // 2, 0), max(length - kernel_size, 0))
+
+    for i in range(height):
+        for j in range(width):
+            top, left = start(i, height), start(j, width)
+            for a in range(kernel_size):
+                for b in range(kernel_size):
+                    pixel = x[:, :, min(top + a, height - 1), min(left + b, width - 1)]
+                    out[:, :, i, j] += pixel * weights[:, :, i, j, a, b].repeat_interleave(n, 1)
+    return out
+
+
+def contmix(w, x, context, heads=8, sides=(5, 7), grid=7):
+    """Every pixel's kernels, one after the other, from its affinities with the means of the context's regions."""
+    height, width = x.shape[2:]
+    half, n = x.shape[1] // 2, x.shape[1] // 2 // heads
+    query = bn(sub(w, "query.1"), conv(sub(w, "query.0"), x))
+
+    def window(length, i):
+        return slice(math.floor(i * length / grid), math.ceil((i + 1) * length / grid))
+
+    cells = [(i, j) for i in range(grid) for j in range(grid)]
+    means = [context[:, :, window(context.shape[2], i), window(context.shape[3], j)].mean((2, 3)) for i, j in cells]
+    key = bn(sub(w, "key.1"), conv(sub(w, "key.0"), torch.stack(means, 2)[..., None]))[..., 0]
+    mixed = []
+    for part, side, name in ((x[:, :half], sides[0], "small_bias"), (x[:, half:], sides[1], "large_bias")):
+        taps = range(sides[0] ** 2) if name == "small_bias" else range(sides[0] ** 2, sides[0] ** 2 + sides[1] ** 2)
+        weights = x.new_zeros(len(x), heads, height, width, side, side)
+        for h in range(heads):
+            for i in range(height):
+                for j in range(width):
+                    q, k = query[:, h * n : (h + 1) * n, i, j], key[:, h * n : (h + 1) * n]
+                    affinity = (q[:, :, None] * k).sum(1) / math.sqrt(2 * n)
+                    logits = affinity @ w["to_logits.weight"][taps].T + w["to_logits.bias"][taps]
+                    top = min(max(i - side // 2, 0), max(height - side, 0)) - i + side - 1
+                    left = min(max(j - side // 2, 0), max(width - side, 0)) - j + side - 1
+                    bias = w[f"{name}.table"][h, top : top + side, left : left + side]
+                    weights[:, h, i, j] = torch.softmax(logits + bias.flatten(), 1).unflatten(1, (side, side))
+        mixed.append(neighbourhood(part, weights, side))
+    return bn(sub(w, "project.1"), conv(sub(w, "project.0"), torch.cat(mixed, 1)))
+
+
+def contmix_refinement(w, x, guidance):
+    together = layer_norm(sub(w, "norm"), torch.cat([x, resize(guidance, x.shape[2:])], 1))
+    channels = x.shape[1]
+    return x + contmix(sub(w, "mix"), together[:, :channels], together[:, channels:])
+
+
 def decoder_step(w, deep, shallow):
     up = resize(deep, shallow.shape[2:])
     a = sub(w, "agree")

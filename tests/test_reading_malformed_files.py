@@ -28,6 +28,7 @@ from custom_networks.evaluation.items import evaluation_set
 from custom_networks.export.images import listed_images
 from custom_networks.metrics.watershed import WatershedParameters, watershed_parameters
 from custom_networks.prediction.journal import PredictionJournal
+from custom_networks.releases.fetching import read_index
 from custom_networks.run.record import read_metrics
 from custom_networks.weights import record_of
 
@@ -136,6 +137,23 @@ def test_records_of_weights(tmp_path: Path) -> None:
     given, count = refused(lambda path: record_of(path.with_suffix(".pt")), path, malformed(content))
     assert given > 500
     assert count > 200
+
+
+FILE = {"file": "a-01.pt", "size": 12, "sha256": "0" * 64}
+RELEASE = {"name": "a", "weights": FILE, "record": {**FILE, "file": "a.json"}, "precision": "float16"}
+RELEASE |= {"license": "MIT", "data": "x", "data_license": "MIT", "metrics": {"val_mean_dice": 0.5, "epoch": 3}}
+RELEASE |= {"network": "SGDNet", "software": None, "description": ""}
+
+
+def test_indexes_of_releases(tmp_path: Path) -> None:
+    content = {"version": 1, "weights": [RELEASE, {**RELEASE, "name": "b"}]}
+
+    def describe(path: Path) -> list[str]:
+        return [line for each in read_index(str(path))[1].weights for line in each.lines()]
+
+    given, count = refused(describe, tmp_path / "weights.json", malformed(content))
+    assert given > 500
+    assert count > 300
 
 
 def test_configurations(tmp_path: Path) -> None:

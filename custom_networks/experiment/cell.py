@@ -30,7 +30,11 @@ IGNORED = (FREE - {"max_epochs"}) | DATA | {"imports", "settings", "configuratio
 """Items of a configuration that do not tell one run from another: where files lie, the machine, tracking."""
 EVALUATED_WITH = ("dataset_dir", "datalist", "label_kind", "bit_depth", "device", "num_workers", "batch_size")
 """Flags of the training that the evaluation takes, too."""
-COMMAND = (sys.executable, "-m", "custom_networks.cli")
+COMMAND = ("-m", "custom_networks.cli")
+TOGETHER = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node")
+"""torchrun, which finds a free port by itself."""
+SEVERAL = "multi_gpu_train.json"
+"""Overlay of a training by several processes."""
 ERROR = "Error: "
 
 
@@ -111,8 +115,9 @@ class Task:
             knobs["output_dir"] = str(folder or _free(runs, self.cell.name))
         place = Path(knobs.get("resume") or knobs["output_dir"])
         knobs |= {"runs_dir": str(runs), "model_path": str(place / "published" / BEST)}
-        overlays = ["--config_file", ",".join(self.cell.row.overlays)] if self.cell.row.overlays else []
-        return ["train", "--quiet", *overlays, *command_words(knobs)]
+        overlays = _overlays(self.cell)
+        named = ["--config_file", ",".join(overlays)] if overlays else []
+        return ["train", "--quiet", *named, *command_words({**knobs, **_share(self.cell)})]
 
     def evaluate_words(self, test: str, weights: Path) -> list[str]:
         """Arguments of `sgdnet` that measure the weights on a test set."""
@@ -131,9 +136,26 @@ def identity(cell: Cell) -> str:
     """
     from custom_networks.configuration import check_overrides
 
-    configuration = configuration_of(("train.json",), cell.knobs, cell.row.overlays)
+    configuration = configuration_of(("train.json",), {**cell.knobs, **_share(cell)}, _overlays(cell))
     check_overrides(configuration)
     return _hashed(configuration.merged)
+
+
+def _overlays(cell: Cell) -> list[str]:
+    return [*cell.row.overlays, SEVERAL] if cell.processes > 1 else cell.row.overlays
+
+
+def _share(cell: Cell) -> dict[str, int]:
+    """The batch of each process, where there are several; raises UserError where they cannot share it evenly."""
+    if cell.processes == 1:
+        return {}
+    batch = configuration_of(("train.json",), cell.knobs, cell.row.overlays).merged["batch_size"]
+    if not isinstance(batch, int) or batch % cell.processes:
+        raise UserError(
+            f"--processes {cell.processes}: --batch_size {batch} is that of all processes together, and must be a "
+            "multiple of their number"
+        )
+    return {"batch_size": batch // cell.processes}
 
 
 def identity_in(folder: Path) -> str | None:
@@ -161,7 +183,7 @@ def run_task(task: Task) -> str | None:
     while folder is not None and is_locked(folder):
         time.sleep(2)
     if "training" in task.missing():
-        failed = _call(task.train_words(), task)
+        failed = _call(task.train_words(), task, task.cell.processes)
         if failed:
             return failed
     folder = task.run_folder()
@@ -176,14 +198,16 @@ def run_task(task: Task) -> str | None:
     return None
 
 
-def _call(words: list[str], task: Task) -> str | None:
-    """Run the command with its output in the cell's log; return its error."""
+def _call(words: list[str], task: Task, processes: int = 1) -> str | None:
+    """Run the command, in several processes together, with its output in the cell's log; return its error."""
     log = task.folder / "logs" / f"{task.cell.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:
         file.write(f"$ sgdnet {' '.join(words)}\n")
         file.flush()
-        code = subprocess.run([*COMMAND, *words], stdout=file, stderr=file, env=os.environ, check=False).returncode
+        start = (*TOGETHER, str(processes)) if processes > 1 else ()
+        command = [sys.executable, *start, *COMMAND, *words]
+        code = subprocess.run(command, stdout=file, stderr=file, env=os.environ, check=False).returncode
     if code == 0:
         return None
     said = [line for line in log.read_text("utf-8", "replace").splitlines() if line.startswith(ERROR)]

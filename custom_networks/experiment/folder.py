@@ -25,6 +25,7 @@ class Experiment(FileModel):
         knobs: flags of the command line, which count for all rows.
         data: SHA-256 of the datalist, or the data set's folder.
         tests: datalists of further test sets, by name.
+        processes: that train each run together.
     """
 
     version: Literal[1] = 1
@@ -32,25 +33,32 @@ class Experiment(FileModel):
     knobs: dict[str, Json]
     data: str
     tests: dict[str, str]
+    processes: int = 1
 
     @classmethod
     def begin(
-        cls, plan: ExperimentPlan, folder: Path, given: Mapping[str, Any], tests: Mapping[str, str]
+        cls, plan: ExperimentPlan, folder: Path, given: Mapping[str, Any], tests: Mapping[str, str], processes: int = 1
     ) -> Experiment:
         """Describe an experiment that goes into a folder, together with what is there.
 
         Raises:
             UserError: for flags that belong to each run, and for a folder whose runs have other flags or other data.
         """
+        if processes < 1:
+            raise UserError(f"--processes {processes}: must be 1 or more")
         for name in ("output_dir", "resume", "fold", "seed"):
             if name in given:
                 raise UserError(f"--{name}: belongs to each run of the plan; leave it out")
-        new = cls(plan=plan, knobs=dict(given), data=_data({**plan.knobs, **given}), tests=dict(tests))
+        new = cls(
+            plan=plan, knobs=dict(given), data=_data({**plan.knobs, **given}), tests=dict(tests), processes=processes
+        )
         if not (folder / ABOUT).is_file():
             return new
         present = read_model(folder / ABOUT, cls)
         if present.data != new.data:
             raise UserError(f"{folder}: holds an experiment on other data ({present.data}); {OTHER}")
+        if present.processes != processes:
+            raise UserError(f"{folder}: its runs have --processes {present.processes}, now it is {processes}; {OTHER}")
         for name in sorted({*present.knobs, *new.knobs} - IGNORED):
             own, now = (each.knobs.get(name, _DEFAULT) for each in (present, new))
             if not (own == now or same_setting(name, own, now)):
@@ -59,7 +67,9 @@ class Experiment(FileModel):
 
     def tasks(self, folder: Path, keep: bool = False) -> list[Task]:
         """List the runs; raises UserError for an overlay that is missing or no configuration."""
-        return [Task(cell, identity(cell), folder, self.tests, keep) for cell in self.plan.cells(self.knobs)]
+        return [
+            Task(cell, identity(cell), folder, self.tests, keep) for cell in self.plan.cells(self.knobs, self.processes)
+        ]
 
 
 _DEFAULT = "its default"

@@ -110,22 +110,19 @@ class ExperimentPlan(PlanModel):
         """Name of the row that the others are tested against."""
         return self.reference or [row.name for row in self.rows if row.cited is None][-1]
 
-    def cells(self, given: Mapping[str, Any] | None = None) -> list[Cell]:
+    def cells(self, given: Mapping[str, Any] | None = None, processes: int = 1) -> list[Cell]:
         """List the runs, most informative first: all rows on one fold, then the next fold, then the next seed.
 
         Args:
             given: flags of the command line, which count for all rows.
+            processes: that train each run together.
         """
-        runs = [row for row in self.rows if row.cited is None]
-        return [
-            Cell(
-                row,
-                fold,
-                seed,
-                {**typed_values({**self.knobs, **(given or {}), **row.knobs}), "fold": fold, "seed": seed},
-            )
-            for seed, fold, row in itertools.product(self.seeds, self.folds, runs)
-        ]
+        cells = []
+        for seed, fold, row in itertools.product(self.seeds, self.folds, self.rows):
+            if row.cited is None:
+                knobs = typed_values({**self.knobs, **(given or {}), **row.knobs})
+                cells.append(Cell(row, fold, seed, {**knobs, "fold": fold, "seed": seed}, processes))
+        return cells
 
 
 @dataclass(frozen=True)
@@ -137,12 +134,14 @@ class Cell:
         fold: to validate on.
         seed: of the run.
         knobs: flags of `sgdnet train`.
+        processes: that train it together; `batch_size` is that of all of them.
     """
 
     row: TableRow
     fold: int
     seed: int
     knobs: Mapping[str, Any]
+    processes: int = 1
 
     @property
     def name(self) -> str:

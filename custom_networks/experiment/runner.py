@@ -51,6 +51,7 @@ def run_experiment(
     budget: str = "",
     cluster: str = "",
     keep_checkpoints: bool = False,
+    processes: int = 1,
 ) -> int:
     """Run a plan.
 
@@ -63,6 +64,7 @@ def run_experiment(
         budget: time, such as 40m; runs start only while they are expected to end within it. Empty for no limit.
         cluster: address of a Dask scheduler whose workers run the plan; empty runs it here.
         keep_checkpoints: whether `last.pt` of a run that is done stays.
+        processes: that train each run together, on the machine that runs it.
 
     Returns:
         How many runs failed.
@@ -73,7 +75,7 @@ def run_experiment(
     read = read_plan(plan)
     folder = (Path(output_dir) if output_dir else default_folder(plan)).resolve()
     limit = seconds_of(budget) if budget else None
-    experiment = Experiment.begin(read, folder, given, read_tests(tests))
+    experiment = Experiment.begin(read, folder, given, read_tests(tests), processes)
     tasks = experiment.tasks(folder, keep_checkpoints)
     if dry_run:
         _print_plan(tasks, folder, limit)

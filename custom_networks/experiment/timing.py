@@ -22,7 +22,8 @@ MEASURING = 0.15
 def estimated_seconds(cell: Cell) -> float:
     """Measure training and validation steps of a run on random images, and add up its epochs.
 
-    Reading and augmenting images are not counted: they run beside the steps where there are processes for them.
+    Reading and augmenting images are not counted: they run beside the steps where there are processes for them. Several
+    processes that train together are taken for one.
 
     Args:
         cell: the run.

@@ -19,6 +19,18 @@ HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "int8": "bf16"}
 PLACE = ["sgdnet", METADATA]
 
 
+@lru_cache(maxsize=1)
+def openvino_core() -> Any:
+    """OpenVINO, once for the process.
+
+    Its CPU plugin replaces the stack on which the thread that loads it handles signals. Unloaded by another thread, it
+    takes that stack away, and the next signal (Ctrl-C, the end of a child process) ends the process without a word.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 def write_openvino(job: ExportJob, path: Path) -> None:
     """Convert the ONNX graph; its weights take half the room unless they are float32 or int8."""
     import openvino
@@ -27,7 +39,7 @@ def write_openvino(job: ExportJob, path: Path) -> None:
     trace_onnx(job, graph, torch.float32)
     if job.precision == "int8":
         job.metadata[KEPT] = quantise(graph, job, INPUT, float_outputs=True)
-    model = openvino.Core().read_model(str(graph))  # unlike convert_model, it sends no figures of its use anywhere
+    model = openvino_core().read_model(str(graph))  # unlike convert_model, it sends no figures of its use anywhere
     model.set_rt_info(json.dumps(job.metadata), PLACE)
     try:
         openvino.save_model(model, str(path), compress_to_fp16=job.precision in ("float16", "bfloat16"))
@@ -42,9 +54,7 @@ def open_openvino(path: Path, threads: int) -> Run:
     With its shape fixed the graph runs a quarter to a third faster: what follows from shapes is computed once, and
     memory is laid out ahead. A compiled graph holds its weights, hence no more than two are kept.
     """
-    import openvino
-
-    core = openvino.Core()
+    core = openvino_core()
     settings = {
         "INFERENCE_PRECISION_HINT": HINTS[openvino_metadata(path)["precision"]],
         "INFERENCE_NUM_THREADS": threads,
@@ -70,9 +80,7 @@ def metadata_of(model: object) -> Metadata:
 
 def openvino_metadata(path: Path) -> Metadata:
     """Read what `write_openvino` put into a file."""
-    import openvino
-
-    return metadata_of(openvino.Core().read_model(str(path)))
+    return metadata_of(openvino_core().read_model(str(path)))
 
 
 OPENVINO = Format(

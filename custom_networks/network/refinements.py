@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from custom_networks.network.contmix import ContMixRefinement
 from custom_networks.network.layers import LayerNorm2d
 from custom_networks.network.sgdc import SGDC, GuidanceAddition
 from custom_networks.operators.dynamic_convolution import DynamicConvolution
@@ -24,7 +25,7 @@ class PooledDynamicConvolution(nn.Module):
 
     After Lou and Yu, "OverLoCK", CVPR 2025: each pixel's query is compared with keys pooled to a k x k grid, and a
     linear map turns the K affinities of a head into its K kernel logits. Where SGDC reads the guidance at the
-    pixel, this pools it.
+    pixel, this pools it. `network/contmix.py` has the module as its authors publish it.
 
     Args:
         channels: C.
@@ -104,6 +105,10 @@ def _contmix(channels: int, options: RefinementOptions) -> nn.Module:
     return PooledDynamicConvolution(channels, options.guidance_channels, backend=options.backend)
 
 
+def _contmix_published(channels: int, options: RefinementOptions) -> nn.Module:
+    return ContMixRefinement(channels, options.guidance_channels)
+
+
 def _add(channels: int, options: RefinementOptions) -> nn.Module:
     return GuidanceAddition(channels, options.guidance_channels)
 
@@ -115,6 +120,7 @@ def _none(channels: int, options: RefinementOptions) -> nn.Module:
 REFINEMENTS: dict[str, Callable[[int, RefinementOptions], nn.Module]] = {
     "sgdc": _sgdc,
     "contmix": _contmix,
+    "contmix_published": _contmix_published,
     "add": _add,
     "none": _none,
 }

@@ -53,7 +53,7 @@ class SGDNet(Segmenter):
         edge_operator: "sobel", "scharr", "laplacian", "learnable" or "none" (Table 6).
         edge_reading: "summed" (the authors' code) or "depthwise" (eq. (1) per channel).
         refinement: "sgdc", or what Table 4 puts in its place: "contmix", "add" or "none" (then no SGE and no edge
-            map either).
+            map either); or "contmix_published".
         guidance: "sge", or "self" for self-guidance (Table 5).
         local_branch: whether SGDC has its local branch (Table 5).
         dynamic_branch: whether SGDC has its dynamic branch (Table 5).

@@ -73,7 +73,7 @@ def fetch_weights(name: str, place: str, target: Path, digest: str = "") -> str:
     if _installed(entry, target):
         return f"{target}: holds {name} already"
     folder = target.parent / ".fetch"
-    lock = lock_file(folder / f"{target.name}.lock", BUSY, fix="choose another --model_path")
+    lock = lock_file(folder / "lock", BUSY, fix="choose another --model_path")
     try:
         weights = folder / f"{entry.weights.sha256}.pt"
         record = weights.with_suffix(".json")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
-from custom_networks.data.remote import as_url, is_remote, read_range, stamp
+from custom_networks.data.remote import as_url, is_remote, object_stamp, read_range
 from custom_networks.errors import UserError
 from custom_networks.files import open_regular
 from custom_networks.releases.index import FIX, INDEX
@@ -130,7 +130,7 @@ class StoreSource:
     def pieces(self, name: str, start: int, size: int | None) -> Pieces:
         """Read a file; see `Source`."""
         url = self.address(name)
-        found = stamp(url)[0]
+        found = object_stamp(url)[0]
         _check_size(url, found, size)
         while start < found:
             block = read_range(url, start, min(start + STORE_PIECE, found))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,9 +31,9 @@ def figures(metrics: Mapping[str, float]) -> str:
 
 def result_lines(record: RunRecord) -> list[str]:
     """Say in lines what the best and the last epoch measured: the best one was chosen on these very images."""
-    last = record.last_validated
+    last, epochs = record.last_validated, int(record.rows[-1]["epoch"])
     return [
-        f"On the validation images, after {int(record.rows[-1]['epoch'])} epochs:",
+        f"On the validation images, after {epochs} epoch{'s' * (epochs != 1)}:",
         f"  last epoch     {figures(last)}",
         f"  best epoch     {figures(record.best)}   (epoch {int(record.best['epoch'])}, chosen by this Dice)",
     ]
@@ -44,7 +47,8 @@ def places(folder: Path, model_path: str | Path, uri: str | None) -> list[str]:
         f"  picture sheet  {folder / SHEET}",
     ]
     if uri:
-        lines.append(f'  MLflow         mlflow ui --backend-store-uri "{uri}"   then open http://127.0.0.1:5000')
+        program = "mlflow" if shutil.which("mlflow") else f"{shlex.quote(sys.executable)} -m mlflow"
+        lines.append(f'  MLflow         {program} ui --backend-store-uri "{uri}"   then open http://127.0.0.1:5000')
     return lines
 
 

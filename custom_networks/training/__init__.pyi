@@ -6,5 +6,6 @@ from .schedule import PolynomialDecay as PolynomialDecay
 from .seeding import EpochSeed as EpochSeed
 from .seeding import set_gpu_math as set_gpu_math
 from .seeding import set_seed as set_seed
+from .termination import TERMINATION as TERMINATION
 from .trainer import BatchTrainer as BatchTrainer
 from .trainer import EpochValidation as EpochValidation

@@ -10,6 +10,7 @@ from monai.engines.workflow import Workflow
 from monai.handlers import ValidationHandler
 
 from custom_networks.processes import share_buffers
+from custom_networks.training.termination import TERMINATION
 
 
 class BatchTrainer(SupervisedTrainer):
@@ -17,11 +18,17 @@ class BatchTrainer(SupervisedTrainer):
 
     MONAI's handlers (`MLFlowHandler`, `StatsHandler`, ...) read the loss as `from_engine(["loss"], first=True)`, which
     expects a list of dictionaries. Taking every batch apart costs time and is of no use to a training loss; so the
-    output of an iteration is a list with one dictionary, that of the whole batch.
+    output of an iteration is a list with one dictionary, that of the whole batch. SIGTERM ends it between iterations.
     """
+
+    def run(self) -> None:  # type: ignore[override]
+        """Train to the last epoch."""
+        with TERMINATION.between_iterations():
+            super().run()
 
     def _iteration(self, engine: SupervisedTrainer, batchdata: dict[str, Any]) -> list[dict[str, Any]]:  # type: ignore[override]
         """Train on one batch; returns its image, label, prediction and loss as the only item of a list."""
+        TERMINATION.now()
         return [super()._iteration(engine, batchdata)]
 
 
@@ -38,6 +45,8 @@ class EpochValidation(ValidationHandler):
 
     def attach(self, engine: Workflow) -> None:  # type: ignore[override]
         """Listen to the ends of epochs."""
+        assert self.validator is not None
+        self.validator.add_event_handler(Events.ITERATION_STARTED, TERMINATION.now)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.validate)
 
     def validate(self, engine: Workflow) -> None:

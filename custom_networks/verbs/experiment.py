@@ -14,7 +14,7 @@ FOLDER = Help(
     "experiments/NAME of the plan",
 )
 TESTS = "Test sets"
-OWN = ("test", "dry_run", "budget", "cluster", "keep_checkpoints")
+OWN = ("test", "dry_run", "budget", "cluster", "keep_checkpoints", "processes")
 
 
 def experiment(
@@ -34,6 +34,9 @@ def experiment(
     keep_checkpoints: Annotated[
         bool, Help("true keeps last.pt of runs that are done, three times the weights' size")
     ] = False,
+    processes: Annotated[
+        int, Help("that train each run together, one for each GPU of the machine; they share --batch_size")
+    ] = 1,
     **knobs: Any,
 ) -> Result:
     """Run the rows of a table: train and measure what is not done yet, resume what was killed."""
@@ -45,7 +48,7 @@ def experiment(
     for name in knobs:  # a misspelt flag of `sgdnet train` is told with the plan
         if name.replace("::", "#").split("#")[0] not in settings and (hint := nearest(name, OWN)):
             raise UserError(f"--{name}: no such flag{hint}")
-    failed = run_experiment(plan, output_dir, knobs, test, dry_run, budget, cluster, keep_checkpoints)
+    failed = run_experiment(plan, output_dir, knobs, test, dry_run, budget, cluster, keep_checkpoints, processes)
     return Result(PART_FAILED if failed else DONE)
 
 

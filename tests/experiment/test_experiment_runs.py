@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,7 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
+import torch
 from networks import TOY
 
 from custom_networks.data.phantoms import write_phantoms
@@ -79,6 +82,9 @@ def test_a_failed_row_stops_no_other_and_what_is_done_is_not_done_again(
     code, out, err = sgdnet(*words, "--image_size", 128)
     assert code == 1
     assert "--image_size" in err
+    code, out, err = sgdnet(*words, "--processes", 2)
+    assert code == 1
+    assert "its runs have --processes 1, now it is 2" in err
     other = write_phantoms(tmp_path / "other", count=6, size=64)
     code, out, err = sgdnet("experiment", plan, "--dataset_dir", other)
     assert code == 1
@@ -93,13 +99,16 @@ def test_a_failed_row_stops_no_other_and_what_is_done_is_not_done_again(
         (("--test", "ph2"), "must be a short name"),
         (("--max_epoch", 3), "max_epochs"),
         (("--dry_runn", "true"), "did you mean 'dry_run'"),
+        (("--processes", 3), "--processes 3: --batch_size 4 is that of all processes together"),
+        (("--processes", 0), "--processes 0: must be 1 or more"),
         (("--datalist", "missing.json"), "missing.json: no such file"),
         (("--dataset_dir", "missing"), "missing: no such folder"),
     ],
 )
-def test_mistakes(sgdnet: Run, tmp_path: Path, words: tuple[object, ...], said: str) -> None:
+def test_mistakes(sgdnet: Run, phantoms: Path, tmp_path: Path, words: tuple[object, ...], said: str) -> None:
     plan = write_plan(tmp_path, 1, {"name": "A"})
-    code, _, err = sgdnet("experiment", plan, "--output_dir", tmp_path / "out", *words)
+    data = () if {"--datalist", "--dataset_dir"} & set(words) else ("--dataset_dir", phantoms)
+    code, _, err = sgdnet("experiment", plan, "--output_dir", tmp_path / "out", *data, *words)
     assert code == 1
     assert said in err
     assert not (tmp_path / "out").exists()
@@ -125,30 +134,64 @@ def command(plan: Path, phantoms: Path, folder: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "custom_networks.cli", *words, *more]
 
 
+def measured(folder: Path, name: str) -> tuple[list[dict[str, float]], bytes]:
+    """What a run of an experiment gave: its figures epoch by epoch, without the speed, and image by image."""
+    rows = read_metrics(folder / "runs" / name / "metrics.csv")
+    for row in rows:
+        row.pop("images_per_second")
+    return rows, (folder / "evaluations" / name / "validation" / "per_image.csv").read_bytes()
+
+
 @pytest.mark.slow
-def test_killed_in_a_run_it_goes_on_to_the_same_figures(phantoms: Path, tmp_path: Path) -> None:
-    plan = write_plan(tmp_path, 6, {"name": "A"}, {"name": "B", "knobs": {"learning_rate": 0.002}})
-    subprocess.run(command(plan, phantoms, tmp_path / "whole"), check=True, capture_output=True)
+@pytest.mark.parametrize(("processes", "rows"), [("1", "AB"), ("2", "B")])
+def test_killed_in_a_run_it_goes_on_to_the_same_figures(
+    phantoms: Path, tmp_path: Path, processes: str, rows: str
+) -> None:
+    """Trained by one process, and by two that torchrun starts, which agree by gloo."""
+    rate = {"A": 0.001, "B": 0.002}
+    plan = write_plan(tmp_path, 6, *({"name": name, "knobs": {"learning_rate": rate[name]}} for name in rows))
+    more = ("--processes", processes)
+    subprocess.run(command(plan, phantoms, tmp_path / "whole", *more), check=True, capture_output=True)
     process = subprocess.Popen(
-        command(plan, phantoms, tmp_path / "killed"), start_new_session=True, stdout=subprocess.DEVNULL
+        command(plan, phantoms, tmp_path / "killed", *more), start_new_session=True, stdout=subprocess.DEVNULL
     )
     last = tmp_path / "killed" / "runs" / "b_fold0_seed0" / "last.pt"
     deadline = time.monotonic() + 240
     while not last.is_file() and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_all(process)
     assert last.is_file()
-    subprocess.run(command(plan, phantoms, tmp_path / "killed"), check=True, capture_output=True)
-    for name in ("a_fold0_seed0", "b_fold0_seed0"):
-        rows = [read_metrics(tmp_path / each / "runs" / name / "metrics.csv") for each in ("whole", "killed")]
-        for row in (row for run in rows for row in run):
-            row.pop("images_per_second")
-        assert rows[0] == rows[1]
-        tables = [
-            tmp_path / each / "evaluations" / name / "validation" / "per_image.csv" for each in ("whole", "killed")
-        ]
-        assert tables[0].read_bytes() == tables[1].read_bytes()
+    subprocess.run(command(plan, phantoms, tmp_path / "killed", *more), check=True, capture_output=True)
+    for row in rows.lower():
+        name = f"{row}_fold0_seed0"
+        assert measured(tmp_path / "killed", name) == measured(tmp_path / "whole", name)
+    config = json.loads((tmp_path / "whole" / "runs" / "b_fold0_seed0" / "config.json").read_text())
+    assert config["batch_size"] * int(processes) == 4
+    again = subprocess.run(command(plan, phantoms, tmp_path / "killed", *more), capture_output=True, text=True)
+    assert f"{len(rows)} runs, {len(rows)} done already" in again.stdout
+
+
+def kill_all(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and all that it started, those of torchrun too, which have sessions of their own."""
+    started = psutil.Process(process.pid).children(recursive=True)
+    for each in [psutil.Process(process.pid), *started]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.send_signal(signal.SIGKILL)
+    process.wait()
+    psutil.wait_procs(started, timeout=30)
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_numbers_and_another_one_others(phantoms: Path, tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, 2, {"name": "A"}, seeds=[0, 1])
+    for folder in ("first", "second"):
+        subprocess.run(command(plan, phantoms, tmp_path / folder), check=True, capture_output=True)
+    for seed in (0, 1):
+        name = f"a_fold0_seed{seed}"
+        assert measured(tmp_path / "first", name) == measured(tmp_path / "second", name)
+        weights = [torch.load(tmp_path / each / "runs" / name / "model.pt") for each in ("first", "second")]
+        assert all(torch.equal(tensor, weights[1][key]) for key, tensor in weights[0].items())
+    assert measured(tmp_path / "first", "a_fold0_seed0") != measured(tmp_path / "first", "a_fold0_seed1")
 
 
 @pytest.mark.slow

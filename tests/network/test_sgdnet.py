@@ -26,6 +26,7 @@ VARIANTS = [
     {"edge_operator": "none"},
     {"edge_reading": "depthwise"},
     {"refinement": "contmix"},
+    {"refinement": "contmix_published"},
     {"refinement": "add"},
     {"refinement": "none"},
     {"guidance": "self"},
@@ -237,7 +238,7 @@ def test_every_parameter_receives_a_gradient(variant):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"refinement": "sgcd"}, "refinement must be one of sgdc, contmix, add, none, got 'sgcd'; did you mean 'sgdc'"),
+        ({"refinement": "sgcd"}, "refinement must be one of sgdc, contmix, contmix_published, add, none, got 'sgcd'"),
         ({"guidance": "selv"}, "guidance must be one of sge, self, got 'selv'; did you mean 'self'"),
         ({"edge_operator": "sobbel"}, "did you mean 'sobel'"),
         ({"edge_reading": "sum"}, "did you mean 'summed'"),
@@ -309,6 +310,7 @@ def test_flat_images_train(network, image, foreground, autocast):
         ({}, (64, 128)),
         ({"out_channels": 3, "edge_operator": "learnable"}, (70, 50)),
         ({"refinement": "contmix"}, (64, 64)),
+        ({"refinement": "contmix_published"}, (64, 64)),
         ({"refinement": "none"}, (70, 50)),
     ],
     ids=str,

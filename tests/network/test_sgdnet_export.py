@@ -52,7 +52,12 @@ def test_script_of_a_training_network_gives_one_map(scripted, network):
 
 @pytest.mark.parametrize(
     "variant",
-    [{"refinement": "none"}, {"refinement": "contmix", "edge_reading": "depthwise"}, {"stitch_placement": "blocks"}],
+    [
+        {"refinement": "none"},
+        {"refinement": "contmix", "edge_reading": "depthwise"},
+        {"stitch_placement": "blocks"},
+        {"refinement": "contmix_published"},
+    ],
 )
 def test_script_of_variants(variant):
     torch.manual_seed(0)

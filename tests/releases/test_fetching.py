@@ -74,7 +74,7 @@ def installed(target: Path, release: Path) -> bool:
     whole = all(path.is_file() and sha256(path) == file["sha256"] for path, file in pairs)  # type: ignore[index]
     if whole:
         load_checkpoint(trained_network(target), target)
-    left = [path.name for path in (target.parent / ".fetch").iterdir() if not path.name.endswith(".lock")]
+    left = [path.name for path in (target.parent / ".fetch").iterdir() if path.name != "lock"]
     return whole and not left
 
 

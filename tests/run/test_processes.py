@@ -14,6 +14,7 @@ from networks import TOY_OVERRIDES, toy_network
 from pipelines import training_config
 
 from custom_networks import load_checkpoint
+from custom_networks.processes import synchronised
 
 LOW = {"validate#postprocessing#transforms#1#threshold": 0.3}
 """So that a network that has hardly learnt finds something, and the figures are not those of misses."""
@@ -75,3 +76,17 @@ def test_sharded_validation_is_that_of_one_process(together: dict[str, Any]) -> 
         assert float(together["rows"][-1][name]) == pytest.approx(value, rel=1e-5), name
     statistics = [rank["statistics"] for rank in together["ranks"]]
     assert statistics[0] == statistics[1]
+
+
+def test_batch_normalisation_is_synchronised_on_a_gpu_alone() -> None:
+    """The layers are replaced here without a GPU; what they compute among processes needs one, and is PyTorch's."""
+    network = toy_network()
+    names, parameters = list(network.state_dict()), [id(each) for each in network.parameters()]
+    assert synchronised(network, torch.device("cpu")) is network
+    assert not any(isinstance(each, torch.nn.SyncBatchNorm) for each in network.modules())
+    assert synchronised(network, torch.device("cuda")) is network  # what else refers to it has the new layers, too
+    norms = [each for each in network.modules() if isinstance(each, torch.nn.modules.batchnorm._BatchNorm)]
+    assert norms
+    assert all(isinstance(each, torch.nn.SyncBatchNorm) for each in norms)
+    assert list(network.state_dict()) == names
+    assert [id(each) for each in network.parameters()] == parameters

@@ -1,0 +1,34 @@
+"""What OpenVINO does to the process around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import run_python
+
+pytest.importorskip("openvino")
+
+LET_GO_IN_A_THREAD = """
+import json, os, signal, sys, threading
+import numpy as np, openvino
+from openvino import opset13
+from custom_networks.export.openvino_ir import PLACE, open_openvino
+
+image = opset13.parameter([-1, 3, -1, -1], np.float32)
+model = openvino.Model([opset13.relu(image)], [image])
+model.set_rt_info(json.dumps({"precision": "float32"}), PLACE)
+openvino.save_model(model, sys.argv[1])
+held = [open_openvino(sys.argv[1], 1)]
+assert held[0](np.ones((1, 3, 8, 8), np.float32)).sum() == 192
+thread = threading.Thread(target=held.clear)
+thread.start()
+thread.join()
+signal.signal(signal.SIGUSR1, lambda *_: print("told"))
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+def test_a_signal_is_survived_after_a_thread_has_let_go_of_the_file(tmp_path: Path) -> None:
+    result = run_python(["-c", LET_GO_IN_A_THREAD, str(tmp_path / "model.xml")], tmp_path)
+    assert (result.returncode, result.stdout) == (0, "told\n"), result.stderr
