@@ -156,7 +156,7 @@ def _check_room(path: Path, wanted: int) -> None:
         )
 
 
-def _append(source: Source, file: PublishedFile, part: Path, have: int, bar: tqdm) -> None:  # type: ignore[type-arg]
+def _append(source: Source, file: PublishedFile, part: Path, have: int, bar: tqdm) -> None:
     """Write what comes after the bytes that are there, or all of them where the source cannot begin there."""
     try:
         with closing(source.pieces(file.file, have, file.size)) as pieces, _opened(part) as opened:
