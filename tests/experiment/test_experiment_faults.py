@@ -52,6 +52,7 @@ def ended(command: list[str], umask: int = 0o022) -> int:
     return 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no limit of a file's size, and other permissions")
 def test_a_full_disk_then_another_umask_then_done(plan: Path, tmp_path: Path) -> None:
     output, log = tmp_path / "out", tmp_path / "log"

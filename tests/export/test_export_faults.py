@@ -78,6 +78,7 @@ def killed_while_it_renames(words: list[str], number: int) -> int:
     return 0
 
 
+@pytest.mark.slow
 def test_a_pair_of_files_is_never_mixed_by_a_kill(
     sgdnet: Run, checkpoint: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
