@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from custom_networks.errors import UserError, nearest
-from custom_networks.messages import error_line, find_user_error
+from custom_networks.messages import find_user_error, print_error
 from custom_networks.parser import parse
 from custom_networks.usage import defaults, general_help, verb_help
 from custom_networks.verbs import VERBS
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
         found = find_user_error(error)
         if found is None or os.environ.get("SGDNET_TRACEBACK"):
             raise
-        print(error_line(found), file=sys.stderr)
+        print_error(found)
         sys.exit(WRONG_INPUT)
 
 

@@ -205,13 +205,17 @@ def lock_file(
     return lock
 
 
-def remove_unfinished(folder: Path, names: Iterable[str] | None = None) -> None:
+def remove_unfinished(folder: Path, names: Iterable[str] | None = None) -> int:
     """Remove what a killed process left of `write_atomically` and `unfinished_folder`; what is being written stays.
 
     Args:
         folder: may be missing.
         names: of the files that were to be written; None for all files, and no folders.
+
+    Returns:
+        How many there were.
     """
+    count = 0
     starts = None if names is None else {name[:32] for name in names}
     for path in folder.iterdir() if folder.is_dir() else ():
         match = _UNFINISHED.fullmatch(path.name)
@@ -227,6 +231,8 @@ def remove_unfinished(folder: Path, names: Iterable[str] | None = None) -> None:
             if lock >= 0:
                 shutil.rmtree(path) if stat.S_ISDIR(status.st_mode) else path.unlink()
                 os.close(lock)
+                count += 1
+    return count
 
 
 @contextmanager

@@ -69,7 +69,15 @@ def _print_sentence(kind: type[BaseException], error: BaseException, traceback: 
     if found is None:
         sys.__excepthook__(kind, error, traceback)
     else:
-        print(error_line(found), file=sys.stderr)
+        print_error(found)
+
+
+def print_error(error: UserError) -> None:
+    """Say a user's mistake on standard error, on a line of its own: progress bars that still stand there are closed."""
+    bars = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    for bar in list(getattr(bars, "_instances", ())):
+        bar.close()
+    print(error_line(error), file=sys.stderr)
 
 
 def readable_errors() -> None:

@@ -7,8 +7,10 @@ of these functions, so that each such fault names the file, the key and the fix.
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
+import logging
 import math
 import os
 import re
@@ -21,6 +23,8 @@ from pydantic_core import ErrorDetails
 
 from custom_networks.errors import UserError, nearest
 from custom_networks.files import open_regular, write_atomically
+
+logger = logging.getLogger(__name__)
 
 MAXIMUM_BYTES = 1 << 30
 """Of a file that is read whole: a datalist of 100,000 images has 60 MB."""
@@ -152,7 +156,8 @@ def read_lines(path: str | Path, model: type[Model], *, limit: int = MAXIMUM_BYT
         limit: bytes it may have.
 
     Returns:
-        The lines that fit the model: one that its writer could not finish is left out; empty where there is no file.
+        The lines that fit the model. A last line that its writer could not finish is left out silently, any other that
+        does not fit with a warning; empty where there is no file.
 
     Raises:
         UserError: for a file that cannot be read.
@@ -160,12 +165,20 @@ def read_lines(path: str | Path, model: type[Model], *, limit: int = MAXIMUM_BYT
     if not os.path.lexists(path):
         return []
     lines = []
-    for line in read_text(path, fix="remove it to start anew", limit=limit).splitlines():
+    for number, line in enumerate(
+        read_text(path, fix="remove it to start anew", limit=limit).splitlines(keepends=True), 1
+    ):
         try:
             lines.append(model.model_validate_json(line))
         except ValidationError:
-            continue
+            if line.endswith("\n"):
+                _tell_damaged(str(path), number)
     return lines
+
+
+@functools.lru_cache(maxsize=64)  # a journal is read several times in a run
+def _tell_damaged(path: str, number: int) -> None:
+    logger.warning("%s: line %d is damaged and left out; what it recorded is done again", path, number)
 
 
 class JournalWriter:

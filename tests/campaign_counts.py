@@ -10,7 +10,8 @@ import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-COLUMNS = ("inputs", "answered well", "hangs", "tracebacks", "kills", "chains", "ends equal")
+THIRDS = ("in the first third", "second", "last")
+COLUMNS = ("inputs", "answered well", "hangs", "tracebacks", "kills", *THIRDS, "chains", "ends equal")
 Counts = dict[str, dict[str, int]]
 Record = Callable[[str, object], None]
 """The fixture `record_property`."""
@@ -27,6 +28,19 @@ def count(record: Record, verb: str, column: str, number: int = 1) -> None:
         number: to be added.
     """
     record(_PROPERTY, f"{verb}|{column}|{number}")
+
+
+def count_kills(record: Record, verb: str, shares: Iterable[float]) -> None:
+    """Count processes that were killed while they ran, in all and by the third of their work in which they were hit.
+
+    Args:
+        record: the fixture `record_property` of the test.
+        verb: of the command.
+        shares: of an uninterrupted run's time, 0 to 1, after which each was hit.
+    """
+    for share in shares:
+        count(record, verb, "kills")
+        count(record, verb, THIRDS[min(int(3 * share), 2)])
 
 
 def counted(reports: Iterable[str]) -> tuple[Counts, int]:

@@ -63,10 +63,15 @@ def run_to_the_end(process: BaseProcess, log: Path) -> tuple[int, str]:
     return process.exitcode or 0, log.read_text()
 
 
-def kill_within(process: BaseProcess, chance: random.Random, seconds: float) -> bool:
-    """Kill a process at a random moment of the next seconds; returns whether it was still running."""
-    time.sleep(chance.uniform(0, seconds))
+def kill_within(process: BaseProcess, chance: random.Random, seconds: float) -> float | None:
+    """Kill a process at a random moment of the next seconds.
+
+    Returns:
+        After which share of these seconds it was hit; None where it had ended before.
+    """
+    share = chance.random()
+    time.sleep(share * seconds)
     running = process.is_alive()
     process.kill()
     process.join(LIMIT)
-    return running
+    return share if running else None

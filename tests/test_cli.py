@@ -217,6 +217,21 @@ def test_finished_run_is_not_resumed(sgdnet: Run, trained: Path, dataset: Path, 
     assert "has done 3 epochs already" in err
 
 
+def test_a_run_killed_before_its_sheet_was_drawn_is_brought_to_its_end(
+    sgdnet: Run, trained: Path, dataset: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained / "run", run)
+    rows, sheet = (run / "metrics.csv").read_bytes(), (run / "sheet.png").read_bytes()
+    (run / "sheet.png").unlink()
+    knobs = {"resume": run, "output_dir": run, "max_epochs": 3, "tracking_uri": ""}
+    code, out, err = sgdnet("train", *words(tmp_path, dataset, **knobs))
+    assert code == 0, err
+    assert "sheet.png" in out
+    assert (run / "sheet.png").read_bytes() == sheet
+    assert (run / "metrics.csv").read_bytes() == rows
+
+
 def test_weights_of_another_architecture_name_the_keys(sgdnet: Run, dataset: Path, tmp_path: Path) -> None:
     path = tmp_path / "other.pt"
     torch.save(toy_network(refinement="add").state_dict(), path)

@@ -80,9 +80,9 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")], check=False)
     left = [each.name for each in tmp_path.iterdir()]
     assert len(left) == 2
-    remove_unfinished(tmp_path, ["b.png"])
+    assert remove_unfinished(tmp_path, ["b.png"]) == 0
     assert len(list(tmp_path.iterdir())) == 2
-    remove_unfinished(tmp_path, ["a.png"])
+    assert remove_unfinished(tmp_path, ["a.png"]) > 0
     assert [each.name for each in tmp_path.iterdir()] == [".a.png-mine"]
 
 

@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 
 from custom_networks import UserError
-from custom_networks.messages import error_line, find_user_error
+from custom_networks.messages import error_line, find_user_error, print_error
 
 
 def test_what_the_disk_says_of_a_path_is_a_sentence(tmp_path: Path) -> None:
@@ -33,3 +34,10 @@ def test_a_mistake_of_ours_is_none_of_the_users() -> None:
 
 def test_a_sentence_is_one_line() -> None:
     assert error_line(UserError("a\nb\x1b[1m\udce9 é 皮: no file")) == r"Error: a\nb\x1b[1m\udce9 é 皮: no file"
+
+
+def test_a_sentence_stands_below_a_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = tqdm(total=2)
+    bar.update()
+    print_error(UserError("a.png: no image; give one"))
+    assert capsys.readouterr().err.splitlines()[-1] == "Error: a.png: no image; give one"

@@ -93,13 +93,24 @@ def test_what_is_no_readable_text_file(tmp_path: Path) -> None:
         read_text("/dev/zero")
 
 
-def test_a_journal_is_read_up_to_where_its_writer_stopped(tmp_path: Path) -> None:
+def test_a_journal_is_read_up_to_where_its_writer_stopped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "journal.jsonl"
     assert read_lines(path, Part) == []
-    path.write_text('{"name": "a"}\n[2]\n{"name": 3}\n{"name": "b"}\n{"name": ')
+    path.write_text('{"name": "a"}\n{"name": "b"}\n{"name": ')
     assert [line.name for line in read_lines(path, Part)] == ["a", "b"]
+    assert caplog.messages == []
     with pytest.raises(UserError, match="is a folder"):
         read_lines(tmp_path, Part)
+
+
+def test_a_line_of_a_journal_that_is_damaged_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"name": "a"}\n[2]\n{"name": "b"}\n{"name": 3}\n')
+    for _ in range(2):
+        assert [line.name for line in read_lines(path, Part)] == ["a", "b"]
+    assert caplog.messages == [
+        f"{path}: line {number} is damaged and left out; what it recorded is done again" for number in (2, 4)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -218,11 +218,11 @@ def test_killed_during_fine_tuning(zygote, studies, toy, record_property):
 
 
 @pytest.mark.slow
-def test_killed_during_fine_tuning_fifty_times(zygote, studies, toy, record_property):
-    stages = training_rounds(zygote, studies, toy, 50, 5.0)
+def test_killed_during_fine_tuning_often(zygote, studies, toy, record_property):
+    stages = training_rounds(zygote, studies, toy, 24, 5.0)
     counted(record_property, len(stages))
     print({stage: stages.count(stage) for stage in sorted(set(stages))})
-    assert sum(stage.startswith("epoch") and stage != "epoch 0" for stage in stages) >= 25
+    assert sum(stage.startswith("epoch") and stage != "epoch 0" for stage in stages) >= 12
 
 
 def test_what_a_crash_leaves_is_passed_over(zygote, studies):

@@ -36,8 +36,9 @@ from custom_networks.evaluation.maps import (
 )
 from custom_networks.evaluation.measuring import Measurement, Sample
 from custom_networks.evaluation.pictures import ShownCase, choose_cases, resize_picture, small_size
+from custom_networks.files import write_json
 from custom_networks.flags import flag
-from custom_networks.metrics.watershed import split_instances, watershed_parameters
+from custom_networks.metrics.watershed import WATERSHED, split_instances, watershed_parameters
 from custom_networks.network.segmenter import Segmenter
 from custom_networks.weights.normalization import Normalization
 
@@ -58,7 +59,7 @@ class Evaluation(Measurement):
         watershed: parameters, or the file that tuning wrote, see `watershed_parameters`.
         tune_watershed: whether to tune them first, on the validation split.
         cases: how many best, median and worst images get pictures of every map.
-        options: tolerance, thumbnails, detection_iou and overwrite, see `Measurement`.
+        options: tolerance, thumbnails, detection_iou, overwrite, settings and weights, see `Measurement`.
 
     Raises:
         UserError: for an impossible setting, or a folder that holds an evaluation.
@@ -91,6 +92,7 @@ class Evaluation(Measurement):
         self.normalization, self.cases = normalization, cases
         self.parameters = watershed_parameters(flag(watershed))
         self.tune = flag(tune_watershed) is True
+        self.tried: dict[str, Any] = {}  # content of the file of a tuning
         if self.tune and not self.counts_instances:
             raise UserError(f"--tune_watershed: the labels are of kind {self.set.label_kind}; it needs instances")
         self.inferred: tuple[Map, Map | None] | None = None  # probability and edge map of the last sample
@@ -105,10 +107,16 @@ class Evaluation(Measurement):
         return dict(self.parameters.as_dict())
 
     def attach(self, engine: Workflow) -> None:
-        """Listen to the start, each forward pass and the end."""
+        """Listen to the start, each forward pass, the end and a failure."""
         engine.add_event_handler(Events.STARTED, self.start)
         engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self.step)
         engine.add_event_handler(Events.COMPLETED, self.finish)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self.fail)
+
+    def fail(self, engine: Workflow, error: BaseException) -> None:
+        """Let the folder go, and raise what went wrong."""
+        self.place.release()
+        raise error
 
     def start(self, engine: Workflow) -> None:
         """Begin, tuning the watershed first where that is asked for."""
@@ -116,7 +124,7 @@ class Evaluation(Measurement):
             samples = (
                 (*self.inferred, sample.truth) for _, sample in self.samples(range(len(self.dataset))) if self.inferred
             )
-            self.parameters = tune_watershed(samples, self.parameters, self.folder, self.set.split)
+            self.parameters, self.tried = tune_watershed(samples, self.parameters, self.set.split)
         self.begin()
 
     def step(self, engine: Workflow) -> None:
@@ -182,6 +190,8 @@ class Evaluation(Measurement):
 
     def finish(self, engine: Workflow) -> None:
         """Draw the cases that stand out, once the figures of all are known."""
+        if self.tried:
+            write_json(self.folder / WATERSHED, self.tried)
         self.end()
         chosen = choose_cases(self.frame(), self.cases, self.rank_by)
         self.drawn = []

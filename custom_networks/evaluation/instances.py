@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from custom_networks.errors import UserError
-from custom_networks.files import write_json
 from custom_networks.metrics.instances import InstanceCounts, PooledPanopticQuality
-from custom_networks.metrics.watershed import WATERSHED, WatershedParameters, tune
+from custom_networks.metrics.watershed import WatershedParameters, tune
 
 
 def tune_watershed(
     samples: Iterable[tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.int32]]],
     start: WatershedParameters,
-    folder: Path,
     split: str,
-) -> WatershedParameters:
-    """Choose parameters on the validation split and write them and all that was tried to `watershed.json`.
+) -> tuple[WatershedParameters, dict[str, Any]]:
+    """Choose parameters on the validation split.
 
     Args:
         samples: (probability, edge map, true instances) of each image, all (H, W); read once.
         start: parameters that are not varied.
-        folder: of the evaluation.
         split: that the samples come from.
 
     Returns:
-        The best.
+        The best, and the content of `watershed.json`: these and all that was tried.
 
     Raises:
         UserError: for another split than validation, or no instance in it.
@@ -40,8 +37,7 @@ def tune_watershed(
         best, tried = tune(samples, start=start)
     except ValueError as error:
         raise UserError(f"--tune_watershed: {error}") from None
-    write_json(folder / WATERSHED, {"version": 1, "parameters": best.as_dict(), "split": split, "tried": tried})
-    return best
+    return best, {"version": 1, "parameters": best.as_dict(), "split": split, "tried": tried}
 
 
 class PooledInstances:

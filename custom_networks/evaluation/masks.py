@@ -84,18 +84,28 @@ def evaluate_masks(
     chosen = subgroups if subgroups is not None else "size"
     edges = subgroup_edges(chosen, listed.column_names())
     folder = Path(output_dir or claim_folder("eval"))
-    measured = Measurement(listed, folder, "original", edges, **options)
+    settings = {"predictions": str(predictions), "labels": labels, "images": images, "datalist": datalist}
+    settings |= {
+        "split": listed.split,
+        "subgroups": chosen,
+        "label_kind": what,
+        "output_dir": str(folder),
+        **options,
+        "seed": seed,
+    }
+    measured = Measurement(listed, folder, "original", edges, **options, settings=settings)
     scale = _probability_scale(list(partners.values())) if what == "mask" else None
     measured.begin()
     begin = time.perf_counter()
-    for sample in _samples(listed, {path: partners[label] for path, label in true.items()}, true, scale):
-        measured.add(sample)
-    measured.seconds["metrics"] = time.perf_counter() - begin
-    measured.end()
-    settings = {"predictions": str(predictions), "labels": labels, "images": images, "datalist": datalist}
-    settings |= {"split": listed.split, "subgroups": chosen, "label_kind": what, "output_dir": str(folder), **options}
-    extra = {"predictions": {"folder": str(predictions), "probabilities": scale is not None}}
-    conclude(measured, None, {**settings, "seed": seed}, seed=seed, extra=extra)
+    try:
+        for sample in _samples(listed, {path: partners[label] for path, label in true.items()}, true, scale):
+            measured.add(sample)
+        measured.seconds["metrics"] = time.perf_counter() - begin
+        measured.end()
+        extra = {"predictions": {"folder": str(predictions), "probabilities": scale is not None}}
+        conclude(measured, None, settings, seed=seed, extra=extra)
+    finally:
+        measured.place.release()
     return folder
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from custom_networks.data.formats import read
 from custom_networks.data.pairing import find_partners
 from custom_networks.errors import UserError
+from custom_networks.evaluation.begun import EvaluationFolder
 from custom_networks.evaluation.case_maps import CASES
 from custom_networks.evaluation.classes import class_row
 from custom_networks.evaluation.columns import add_classes, computed_columns
@@ -22,7 +23,7 @@ from custom_networks.evaluation.instances import PooledInstances
 from custom_networks.evaluation.items import EvaluationSet
 from custom_networks.evaluation.pictures import THUMBNAILS, ShownCase, resize_mask, small_size, write_thumbnail
 from custom_networks.evaluation.trained import TRAINING
-from custom_networks.files import remove_unfinished, write_atomically
+from custom_networks.files import remove_unfinished, sha256, write_atomically
 from custom_networks.flags import flag
 from custom_networks.metrics.image_metrics import measure
 from custom_networks.metrics.instances import DETECTION_IOU, INSTANCE_COLUMNS, detect
@@ -33,7 +34,6 @@ from custom_networks.statistics.per_image import PER_IMAGE
 
 THRESHOLD = 0.5  # a pixel is foreground from this probability up, as in training and inference
 
-SUMMARY_JSON = "summary.json"
 READER_METRICS = ("dice", "hd95")  # of another reader's masks
 
 
@@ -88,6 +88,8 @@ class Measurement:
         reader: folder with the masks of another human reader, measured against the truth in the same way; what two
             readers agree on is the most that can be asked of a network.
         overwrite: whether an evaluation in `output_dir` may be replaced.
+        settings: every knob of the evaluation, by which one that was stopped is known again.
+        weights: their file; None where another program made the masks.
 
     Raises:
         UserError: for an impossible setting, or a folder that holds an evaluation.
@@ -106,6 +108,8 @@ class Measurement:
         detection_iou: float = DETECTION_IOU,
         reader: str | Path | None = None,
         overwrite: bool = False,
+        settings: Mapping[str, Any] | None = None,
+        weights: str | Path | None = None,
     ) -> None:
         if isinstance(thumbnails, bool) or not isinstance(thumbnails, int) or thumbnails < 0:
             raise UserError(f"--thumbnails {thumbnails}: must be a whole number from 0 up")
@@ -116,12 +120,8 @@ class Measurement:
         self.set, self.folder, self.resolution = evaluation_set, Path(output_dir), resolution
         self.subgroups, self.tolerance, self.thumbnails = dict(subgroups), float(tolerance), thumbnails
         self.detection_iou = float(detection_iou)
-        if (self.folder / PER_IMAGE).exists() and flag(overwrite) is not True:
-            stopped = "" if (self.folder / SUMMARY_JSON).exists() else " that was stopped before its end"
-            raise UserError(
-                f"{self.folder}: already holds an evaluation{stopped}; choose another --output_dir, or add "
-                "--overwrite true"
-            )
+        known = {"weights": sha256(weights)} if weights and Path(weights).is_file() else {}
+        self.place = EvaluationFolder(self.folder, {**(settings or {}), **known}, flag(overwrite) is True)
         labels = evaluation_set.labels()
         found = find_partners(labels.values(), reader, "mask of the other reader") if reader else {}
         self.reader, self.readers = reader, {image: found[label] for image, label in labels.items() if found}
@@ -152,13 +152,16 @@ class Measurement:
         return "mm" if self.set.spacing and self.resolution == "original" else "px"
 
     def begin(self) -> None:
-        """Begin anew, without summary and pictures of an evaluation that is replaced, and what a killed one left."""
-        (self.folder / SUMMARY_JSON).unlink(missing_ok=True)  # it is written last: a folder that has it is complete
+        """Forget what was measured; the folder stays as it is until the first image is."""
+        self._forget()
+
+    def _clear(self) -> None:
+        """Take the folder, without rows, summary and pictures of an earlier evaluation, and what a killed one left."""
+        self.place.begin()
         for name in ("", CASES, THUMBNAILS, TRAINING):
             remove_unfinished(self.folder / name)
         for stale in (*self.folder.glob(f"{CASES}/[0-9]*.npz"), *self.folder.glob(f"{THUMBNAILS}/[0-9]*.jpg")):
             stale.unlink()
-        self._forget()
 
     def _forget(self) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -167,7 +170,9 @@ class Measurement:
         self.seconds = {"metrics": 0.0, "all": -time.perf_counter()}
 
     def add(self, sample: Sample) -> None:
-        """Measure one image and keep its row."""
+        """Measure one image and keep its row; the first one takes the folder."""
+        if not self.rows:
+            self._clear()
         path, true, mask = sample.path, sample.truth > 0, sample.mask
         spacing = self.set.spacing.get(path) if self.unit == "mm" else None
         row: dict[str, Any] = dict(self.set.columns[path])

@@ -14,11 +14,12 @@ import pandas as pd
 
 from custom_networks.configuration.merged import Configuration
 from custom_networks.evaluation.agreement import area_figures, detection_figures, plot_areas, reader_figures
+from custom_networks.evaluation.begun import SUMMARY_JSON
 from custom_networks.evaluation.classes import CLASS_METRICS, summarise_classes
 from custom_networks.evaluation.columns import limits_text
-from custom_networks.evaluation.measuring import READER_METRICS, SUMMARY_JSON, THRESHOLD, Measurement
+from custom_networks.evaluation.measuring import READER_METRICS, THRESHOLD, Measurement
 from custom_networks.evaluation.trained import keep_training
-from custom_networks.files import sha256, write_atomically, write_json
+from custom_networks.files import sha256, write_atomically
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.processes import rank
 from custom_networks.software import commit, installed
@@ -56,6 +57,21 @@ def conclude(
     """
     if rank() > 0:
         return
+    try:
+        _write_tables(evaluation, checkpoint, settings, configuration, device, seed, extra)
+    finally:
+        evaluation.place.release()
+
+
+def _write_tables(
+    evaluation: Measurement,
+    checkpoint: str | Path | None,
+    settings: dict[str, Any],
+    configuration: Configuration | None,
+    device: Any,
+    seed: int,
+    extra: dict[str, Any] | None,
+) -> None:
     frame = evaluation.frame()
     table = summarise(frame, seed=seed)
     parts = subgroup_tables(frame, evaluation.subgroups, seed)
@@ -108,7 +124,7 @@ def conclude(
     _write_csv(folder / SUMMARY_CSV, table, "metric")
     picture = plot_areas(frame, evaluation.unit)
     write_atomically(folder / AREA_PNG, lambda file: picture.savefig(file, format="png", dpi=120))
-    write_json(folder / SUMMARY_JSON, about)  # last: it tells that the evaluation is complete
+    evaluation.place.end(about)
     print(summary_text(about, folder), flush=True)
 
 

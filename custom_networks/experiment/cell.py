@@ -15,6 +15,7 @@ from typing import Any
 
 from custom_networks.bundle_run import configuration_of
 from custom_networks.errors import UserError
+from custom_networks.evaluation.begun import LOCK
 from custom_networks.experiment.plan import VALIDATION, Cell, command_words, typed_values
 from custom_networks.files import sha256
 from custom_networks.run.folder import SETTINGS, is_locked
@@ -180,7 +181,7 @@ def _hashed(merged: Mapping[str, Any]) -> str:
 def run_task(task: Task) -> str | None:
     """Train what is not trained and measure what is not measured, in processes of their own.
 
-    A run that another process trains just now, such as one that outlived its cluster's worker, is waited for.
+    What another process trains or measures just now, such as one that outlived its cluster's worker, is waited for.
 
     Returns:
         None, or why it failed, in a sentence.
@@ -198,7 +199,9 @@ def run_task(task: Task) -> str | None:
     if not task.keep:
         (folder / LAST).unlink(missing_ok=True)
     for test in task.missing():
-        failed = _call(task.evaluate_words(test, folder / BEST), task)
+        while is_locked(task.evaluation(test), LOCK):
+            time.sleep(2)
+        failed = None if task.evaluated(test, folder / BEST) else _call(task.evaluate_words(test, folder / BEST), task)
         if failed:
             return f"{test}: {failed}"
     return None
@@ -207,13 +210,16 @@ def run_task(task: Task) -> str | None:
 def _call(words: list[str], task: Task, processes: int = 1) -> str | None:
     """Run the command, in several processes together, with its output in the cell's log; return its error."""
     log = task.folder / "logs" / f"{task.cell.name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", encoding="utf-8") as file:
-        file.write(f"$ sgdnet {' '.join(words)}\n")
-        file.flush()
-        start = (*TOGETHER, str(processes)) if processes > 1 else ()
-        command = [sys.executable, *start, *COMMAND, *words]
-        code = subprocess.run(command, stdout=file, stderr=file, env=os.environ, check=False).returncode
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"$ sgdnet {' '.join(words)}\n")
+            file.flush()
+            start = (*TOGETHER, str(processes)) if processes > 1 else ()
+            command = [sys.executable, *start, *COMMAND, *words]
+            code = subprocess.run(command, stdout=file, stderr=file, env=os.environ, check=False).returncode
+    except OSError as error:
+        return f"{log}: cannot be written ({error.strerror}); free some space and run the command again"
     if code == 0:
         return None
     said = [line for line in log.read_text("utf-8", "replace").splitlines() if line.startswith(ERROR)]

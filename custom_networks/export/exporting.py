@@ -24,7 +24,7 @@ from custom_networks.export.onnx_graph import ONNX, TENSORRT
 from custom_networks.export.openvino_ir import OPENVINO
 from custom_networks.export.torch_formats import TORCH_EXPORT, TORCHSCRIPT
 from custom_networks.export.verify import Agreement, check_agreement, compare_file
-from custom_networks.files import unfinished_folder
+from custom_networks.files import remove_unfinished, unfinished_folder
 from custom_networks.network.sgdnet import SGDNet
 
 FORMATS: dict[str, Format] = {
@@ -88,13 +88,21 @@ def chosen_format(name: str, precision: str) -> Format:
 
 
 def target_file(output: str | Path | None, bundle_root: Path, format_: Format, overwrite: bool) -> Path:
-    """Return where the file goes; raises UserError for a wrong ending, or a file in the way."""
+    """Return where the file goes; raises UserError for a wrong ending, or a file in the way.
+
+    What a killed export left is removed: the file itself is put in its place last, so the others alone are no export.
+    """
     path = Path(output) if output else bundle_root / "models" / format_.name
     wanted = Path(format_.name).suffix
     if path.suffix != wanted:
         raise UserError(f"--output {path}: must end in {wanted}, as in {path.with_suffix(wanted).name}")
-    if path.exists() and not overwrite:
-        raise UserError(f"{path}: is there already; add --overwrite true, or give another --output")
+    beside = [path.with_suffix(ending) for ending in format_.beside]
+    if remove_unfinished(path.parent, [path.name]) and not path.exists():
+        for part in beside:
+            part.unlink(missing_ok=True)
+    for part in (path, *beside):
+        if part.exists() and not overwrite:
+            raise UserError(f"{part}: is there already; add --overwrite true, or give another --output")
     return path
 
 
@@ -159,6 +167,8 @@ def export_model(
             check_agreement(agreement, precision, limits, verification.names)
             del run  # lets go of the file, which Windows would not rename otherwise
             parts = sorted(folder.iterdir(), key=lambda part: part.name == path.name)  # the named file last
+            if len(parts) > 1:  # an earlier file must never stand beside new parts, not even after a kill
+                path.unlink(missing_ok=True)
             files = tuple(part.replace(path.with_name(part.name)) for part in parts)
     except OSError as error:
         raise UserError(

@@ -93,6 +93,7 @@ class Format:
         open: makes a function of the file that takes and gives arrays (B, channels, X, Y), on so many threads.
         metadata: reads what the file says about itself.
         remains: what is left to do on another machine, in words; None where nothing is.
+        beside: endings of further files that belong to the file, of its name.
     """
 
     summary: str
@@ -104,6 +105,7 @@ class Format:
     open: Callable[[Path, int], Run]
     metadata: Callable[[Path], Metadata]
     remains: Callable[[Path, Metadata], str] | None = None
+    beside: tuple[str, ...] = ()
 
     @property
     def any_size(self) -> bool:

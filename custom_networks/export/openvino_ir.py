@@ -92,4 +92,5 @@ OPENVINO = Format(
     write=write_openvino,
     open=open_openvino,
     metadata=openvino_metadata,
+    beside=(".bin",),
 )

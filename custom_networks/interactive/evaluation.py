@@ -256,6 +256,7 @@ def evaluate_interaction(
             print(f"\n{interactive_summary_text(summaries[kind], kind)}", flush=True)
     text = pd.concat(frames).to_csv(index=False, float_format="%.6g")
     remove_unfinished(folder)
+    (folder / ROWS).unlink(missing_ok=True)  # of an evaluation that is replaced
     write_json(folder / SUMMARY, {**(about or {}), "tolerance_pixels": tolerance, "far": FAR, **summaries})
     write_atomically(folder / ROWS, lambda file: file.write(text.encode()))  # last: it tells that all is there
     print(f"\nIn {folder}: {ROWS}, {SUMMARY}", flush=True)

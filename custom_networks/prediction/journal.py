@@ -175,7 +175,13 @@ class PredictionJournal:
                     f"{folder}: was predicted with {was}; give another --output, or replace its results by "
                     "--overwrite true"
                 )
-        if changes(self.content.settings, self.settings):
+        unknown = self.content.settings is None and bool(self.content.records)
+        if unknown and not overwrite:
+            raise UserError(
+                f"{self.path}: the line with the settings is damaged, so nothing tells how its images were predicted; "
+                "give another --output, or replace its results by --overwrite true"
+            )
+        if unknown or changes(self.content.settings, self.settings):
             self.content.records.clear()
             self.content.software.clear()
         self.had_failures = bool(self.content.failures)

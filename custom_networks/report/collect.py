@@ -12,8 +12,9 @@ import pandas as pd
 from pydantic import RootModel
 
 from custom_networks.errors import UserError
+from custom_networks.evaluation.begun import SUMMARY_JSON
 from custom_networks.evaluation.case_maps import CaseMaps, read_case_maps
-from custom_networks.evaluation.results import AREA_PNG, SUMMARY_JSON
+from custom_networks.evaluation.results import AREA_PNG
 from custom_networks.evaluation.summary_file import Summary, TrainingFacts
 from custom_networks.evaluation.trained import TRAINING
 from custom_networks.metrics.policies import FLAGS

@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 
 from custom_networks.errors import UserError
-from custom_networks.evaluation.results import CLASSES_CSV, SUBGROUPS_CSV, SUMMARY_CSV, SUMMARY_JSON
+from custom_networks.evaluation.begun import SUMMARY_JSON
+from custom_networks.evaluation.results import CLASSES_CSV, SUBGROUPS_CSV, SUMMARY_CSV
 from custom_networks.files import open_regular, write_bytes
 from custom_networks.report.anonymise import anonymised
 from custom_networks.report.collect import collect

@@ -22,7 +22,7 @@ from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.network.weights import load_strictly, read_checkpoint
 from custom_networks.processes import from_first, rank
 from custom_networks.run.publishing import keep_stranger, publish, publishing
-from custom_networks.run.record import RunRecord
+from custom_networks.run.record import SHEET, RunRecord
 from custom_networks.run.resume import DATA, refuse_other_settings
 from custom_networks.training.averaging import AveragedWeights
 from custom_networks.weights.network import check_network, load_checkpoint
@@ -128,7 +128,10 @@ class Checkpoints:
             )
 
     def load(self, engine: Workflow) -> None:
-        """Put network, optimizer, schedule, epoch and best metric back where `last.pt` left them."""
+        """Put network, optimizer, schedule, epoch and best metric back where `last.pt` left them.
+
+        A run that was killed after its last epoch, before its sheet was drawn, is only brought to its end.
+        """
         state = read_checkpoint(self.last)
         needed = {"network", "averaged", "optimizer", "lr_scheduler", "epoch", "best", KEY}
         missing = needed - set(state)
@@ -139,7 +142,7 @@ class Checkpoints:
         stored = parse_record(state[KEY], self.last)
         refuse_other_settings(stored.settings, self.record.settings, self.last)
         from_first(lambda: self.check_data(stored))
-        if state["epoch"] >= engine.state.max_epochs:
+        if state["epoch"] >= engine.state.max_epochs and (self.record.folder / SHEET).is_file():
             raise UserError(
                 f"{self.last}: this run has done {state['epoch']} epochs already; "
                 f"resume it with --max_epochs above {state['epoch']}"

@@ -112,9 +112,14 @@ def lock_folder(folder: Path) -> FileLock | None:
     return lock_file(folder / LOCK, busy, PATIENCE, fix="choose another --output_dir")
 
 
-def is_locked(folder: Path) -> bool:
-    """Tell whether a process works in a run's folder; False where that cannot be known."""
-    lock = FileLock(folder / LOCK)
+def is_locked(folder: Path, name: str = LOCK) -> bool:
+    """Tell whether a process works in a folder; False where that cannot be known.
+
+    Args:
+        folder: of a run, or of something else with a lock.
+        name: of its lock.
+    """
+    lock = FileLock(folder / name)
     try:
         lock.acquire(timeout=0)
     except Timeout:

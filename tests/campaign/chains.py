@@ -22,13 +22,6 @@ VARIES = {"images_per_second", "run_id", "seconds", "date", "time", "made", "res
 """Keys and columns that tell when, how fast and by which run something was made; all else must be equal."""
 
 
-def _evaluation_again(root: Path) -> list[str]:
-    """One that was stopped after it wrote its rows is made anew where that is asked for alone, as its sentence says."""
-    made = root / MADE
-    stopped = (made / "per_image.csv").exists() and not (made / "summary.json").exists()
-    return words_with("evaluate", *(("--overwrite", "true") if stopped else ()))
-
-
 def _training_again(root: Path) -> list[str]:
     resumed = ("--resume", "true") if (root / MADE / "last.pt").exists() else ()
     return words_with("train", "--max_epochs", "3", *resumed)
@@ -54,7 +47,7 @@ class Chain:
 CHAINS = {
     "prepare": Chain(_same("prepare", "--image_size", "32")),
     "train": Chain(_training_again, "has done 3 epochs already"),
-    "evaluate": Chain(_evaluation_again, "already holds an evaluation;"),
+    "evaluate": Chain(_same("evaluate"), "already holds an evaluation;"),
     "predict": Chain(_same("predict", "--outputs", "all")),
     "export": Chain(_same("export"), "is there already"),
     "package": Chain(_same("package"), "is there already"),
@@ -89,11 +82,9 @@ def _listed(content: Any) -> Any:
 
 
 def end(root: Path) -> dict[str, Any]:
-    """What lies in the output folder of a stage at the end; journals and locks aside."""
-    files = [path for path in (root / OUT).rglob("*") if path.is_file()]
-    return {
-        str(path.relative_to(root / OUT)): comparable(path) for path in files if path.suffix not in (".jsonl", ".lock")
-    }
+    """What lies in the output folder of a stage at the end, folders without content; journals and locks aside."""
+    paths = [path for path in (root / OUT).rglob("*") if path.suffix not in (".jsonl", ".lock")]
+    return {str(path.relative_to(root / OUT)): comparable(path) if path.is_file() else "folder" for path in paths}
 
 
 def cleared(root: Path) -> None:
@@ -111,7 +102,7 @@ def uninterrupted(root: Path, chain: Chain) -> tuple[dict[str, Any], float]:
     return end(root), time.monotonic() - began
 
 
-def killed(root: Path, chain: Chain, chance: random.Random, seconds: float) -> tuple[int, dict[str, Any]]:
+def killed(root: Path, chain: Chain, chance: random.Random, seconds: float) -> tuple[list[float], dict[str, Any]]:
     """Kill a command one to three times and run it again.
 
     Args:
@@ -121,14 +112,18 @@ def killed(root: Path, chain: Chain, chance: random.Random, seconds: float) -> t
         seconds: that it takes when it is not killed; less is tried where it is faster.
 
     Returns:
-        How often it was killed while it ran, once at least, and what it made.
+        After which share of its time each kill hit it while it ran, one at least, and what it made.
     """
-    log, wanted, kills = root.with_suffix(".log"), chance.randint(1, 3), 0
-    while not kills:  # a command that was faster than its killer tells nothing
+    log, wanted, shares = root.with_suffix(".log"), chance.randint(1, 3), list[float]()
+    tried = seconds
+    while not shares:  # a command that was faster than its killer tells nothing
         cleared(root)
-        while kills < wanted and kill_within(start_command(chain.words(root), root, log), chance, seconds):
-            kills += 1
-        seconds *= 0.8
+        while len(shares) < wanted:
+            share = kill_within(start_command(chain.words(root), root, log), chance, tried)
+            if share is None:
+                break
+            shares.append(share * tried / seconds)
+        tried *= 0.8
     code, said = run_to_the_end(start_command(chain.words(root), root, log), log)
     assert code == 0 or (chain.complete and chain.complete in said), said
-    return kills, end(root)
+    return shares, end(root)

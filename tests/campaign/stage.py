@@ -1,4 +1,4 @@
-"""A folder with good input for every verb: a data set, weights, a run, evaluations, predictions; and good commands."""
+"""A folder with good input for every verb: a data set, weights, a run, evaluations; and good commands."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import io
 import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from networks import TOY_WORDS
@@ -57,20 +58,31 @@ def build(root: Path) -> Path:
     shutil.copytree(REPOSITORY / "bundle" / "configs", root / "bundle" / "configs")
     shutil.copytree(REPOSITORY / "bundle" / "docs", root / "bundle" / "docs")
     shutil.copy(REPOSITORY / "bundle" / "LICENSE", root / "bundle" / "LICENSE")
-    with contextlib.chdir(root), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with _quietly_in(root):
         main(words_with("phantoms", "--count", "6", "--output_dir", "set"))
-        main(words_with("prepare", "--output", "prepared", "--near_duplicates", "false"))
         for fold in ("0", "1"):
             shutil.rmtree("run", ignore_errors=True)
             shutil.rmtree("weights", ignore_errors=True)
             main(words_with("train", "--output_dir", "run", "--fold", fold, "--model_path", "weights/model.pt"))
             main(words_with("evaluate", "--output_dir", f"eval{fold}"))
-        main(words_with("predict", "--output", "predicted"))
         shutil.copytree("eval1", "again")
         shutil.rmtree("bundle/cache", ignore_errors=True)
         Path("plan.yaml").write_text("title: T\nrows:\n  - {name: A, knobs: {max_epochs: 1}}\n  - {name: B}\n")
         Path(OUT).mkdir()
     return root
+
+
+def run_good(root: Path, verb: str) -> None:
+    """Run the good command of a verb on the stage."""
+    with _quietly_in(root):
+        main(words_with(verb))
+
+
+@contextlib.contextmanager
+def _quietly_in(folder: Path) -> Iterator[None]:
+    said = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        yield
 
 
 def words_with(verb: str, *more: str, inputs: tuple[str, ...] = ()) -> list[str]:

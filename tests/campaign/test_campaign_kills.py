@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from campaign_counts import Record, count
+from campaign_counts import Record, count, count_kills
 from chains import CHAINS, killed, uninterrupted
 from judging import outside
 from stage import build
@@ -36,8 +36,8 @@ def rounds(stage: Path, verb: str, number: int, record: Record) -> None:
     seconds = min(first, second)
     wrong = []
     for seed in range(number):
-        kills, made = killed(stage, CHAINS[verb], random.Random(seed), seconds)
-        count(record, verb, "kills", kills)
+        shares, made = killed(stage, CHAINS[verb], random.Random(seed), seconds)
+        count_kills(record, verb, shares)
         count(record, verb, "chains")
         count(record, verb, "ends equal", int(made == whole))
         wrong += [(seed, differing(made, whole))] if made != whole else []

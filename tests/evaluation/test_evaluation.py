@@ -16,10 +16,14 @@ from networks import toy_network
 from PIL import Image
 from pipelines import training_config, write_nuclei
 
+import custom_networks.evaluation.results
 from custom_networks import load_checkpoint
 from custom_networks.data.resizing import resized
+from custom_networks.evaluation.begun import LOCK
 from custom_networks.evaluation.case_maps import read_case_maps
+from custom_networks.files import lock_file
 from custom_networks.metrics import FLAGS, METRICS, measure
+from custom_networks.run.folder import is_locked
 from custom_networks.statistics import read_per_image
 from custom_networks.weights.normalization import ISIC
 
@@ -135,6 +139,47 @@ def test_an_evaluation_is_not_overwritten(sgdnet: Run, evaluated: Path, ellipses
     assert code == 1
     assert "already holds an evaluation" in error
     assert (evaluated / "per_image.csv").read_bytes() == before
+
+
+def test_one_that_was_stopped_is_made_again_by_the_same_command_alone(
+    sgdnet: Run, ellipses: Path, scaled_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "eval"
+    words = ("evaluate", "--datalist", ellipses, "--checkpoint", scaled_weights, "--split", "test", "--cases", 0)
+    words += ("--num_workers", 0, "--device", "cpu", "--output_dir", folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(custom_networks.evaluation.results, "plot_areas", lambda *_: (_ for _ in ()).throw(MemoryError))
+        with pytest.raises(RuntimeError):  # its rows are written, its summary is not
+            sgdnet(*words)
+    rows = (folder / "per_image.csv").read_bytes()
+    assert not is_locked(folder, LOCK)
+    assert json.loads((folder / "begun.json").read_text())["settings"]["tolerance"] == 2
+    code, _, error = sgdnet(*words, "--tolerance", 3)
+    assert (code, (folder / "per_image.csv").read_bytes()) == (1, rows)
+    assert "holds an evaluation that was stopped before its end, with tolerance 2.0 (now 3); go on with" in error
+    other = tmp_path / "model.pt"
+    other.write_bytes(scaled_weights.read_bytes() + b"0")
+    other.with_suffix(".json").write_bytes(scaled_weights.with_suffix(".json").read_bytes())
+    code, _, error = sgdnet(*words, "--checkpoint", other)
+    assert (code, "stopped before its end, with checkpoint" in error) == (1, True)
+    code, _, error = sgdnet(*words, "--cache", "none")
+    assert code == 0, error
+    assert (folder / "per_image.csv").read_bytes() == rows
+    assert not (folder / "begun.json").exists()
+    code, _, error = sgdnet(*words)
+    assert (code, "already holds an evaluation; choose" in error) == (1, True)
+
+
+def test_two_evaluations_do_not_share_a_folder(
+    sgdnet: Run, ellipses: Path, scaled_weights: Path, tmp_path: Path
+) -> None:
+    words = ("evaluate", "--datalist", ellipses, "--checkpoint", scaled_weights, "--split", "test")
+    held = lock_file(tmp_path / ".evaluate.lock")
+    assert held is not None
+    code, _, error = sgdnet(*words, "--num_workers", 0, "--device", "cpu", "--output_dir", tmp_path)
+    held.release()
+    assert (code, "another process evaluates into this folder" in error) == (1, True)
+    assert [path.name for path in tmp_path.iterdir()] == [".evaluate.lock"]
 
 
 def test_nuclei_have_pq_with_parameters_tuned_on_validation(scaled_weights: Path, tmp_path: Path) -> None:

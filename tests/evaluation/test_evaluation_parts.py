@@ -87,4 +87,4 @@ def test_watershed_parameters_are_checked(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no\.json: no such file; give the watershed\.json of a tuning"):
         watershed_parameters(str(tmp_path / "no.json"))
     with pytest.raises(UserError, match="tuned on the validation split alone"):
-        tune_watershed([], WatershedParameters(), tmp_path, "test")
+        tune_watershed([], WatershedParameters(), "test")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import REPOSITORY, run_python
-from networks import TOY
-from toy_weights import write_weights
+from killing import start
+from networks import TOY, toy_network
+from toy_weights import write_record, write_weights
 
+from custom_networks.cli import main
 from custom_networks.export import FORMATS
 
 Run = Callable[..., tuple[int, str, str]]
@@ -53,6 +58,59 @@ def test_a_full_disk_is_one_sentence_in_every_format(checkpoint: Path, pictures:
         assert "cannot be written (File too large); free some space" in line
     assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def killed_while_it_renames(words: list[str], number: int) -> int:
+    """Export, and die just before the file of that number is put in its place."""
+    names, rename = iter(range(number)), Path.replace
+
+    def replace(path: Path, target: Path) -> Path:
+        if next(names, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rename(path, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        main(words)
+    return 0
+
+
+@pytest.mark.slow
+def test_a_pair_of_files_is_never_mixed_by_a_kill(
+    sgdnet: Run, checkpoint: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, log = tmp_path / "out" / "made.xml", tmp_path / "log"
+    words = ["export", "--format", "openvino", "--validation", str(pictures), "--output", str(output)]
+    other = tmp_path / "other" / "model.pt"
+    other.parent.mkdir()
+    state = torch.load(checkpoint, weights_only=True)
+    torch.save({name: tensor * 1.01 if tensor.is_floating_point() else tensor for name, tensor in state.items()}, other)
+    write_record(other, toy_network(), image_size=64)
+    output.parent.mkdir()
+    (output.with_suffix(".bin")).write_bytes(b"mine")
+    code, _, error = sgdnet(*words, "--checkpoint", checkpoint)
+    assert (code, "made.bin: is there already" in error) == (1, True)
+    output.with_suffix(".bin").unlink()
+    process = start(killed_while_it_renames, ([*words, "--checkpoint", str(checkpoint)], 1), log)
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL, log.read_text()
+    assert output.with_suffix(".bin").exists()
+    assert not output.exists()
+    code, _, error = sgdnet(*words, "--checkpoint", checkpoint)
+    assert code == 0, error
+    assert sorted(path.name for path in output.parent.iterdir()) == ["made.bin", "made.xml"]
+    names, rename = iter(range(1)), Path.replace
+
+    def stopped(path: Path, target: Path) -> Path:
+        if next(names, None) is None:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "replace", stopped)
+    code, _, _ = sgdnet(*words, "--overwrite", "true", "--checkpoint", other)
+    assert code == 130
+    assert output.with_suffix(".bin").exists()
+    assert not output.exists()  # which would belong to the weights of before
 
 
 @pytest.mark.parametrize("damage", DAMAGED)

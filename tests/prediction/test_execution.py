@@ -157,6 +157,35 @@ def test_run_again_does_only_what_is_missing(run: Run, images: Path, tmp_path: P
     assert {Path(row["image"]).name for row in rows(out, "measurements.csv")} == {"a.png", "b.jpg", "c.tif"}
 
 
+def test_a_damaged_line_of_the_journal_is_told_and_its_image_done_again(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run()
+    journal, before = tmp_path / "out" / "predict.jsonl", state(tmp_path / "out")
+    lines = journal.read_text().splitlines(keepends=True)
+    number = next(number for number, line in enumerate(lines) if line.startswith('{"name": "b"'))
+    journal.write_text("".join([*lines[:number], "\0" * 40 + "\n", *lines[number + 1 :]]))
+    outcome = run()
+    assert (outcome.done, outcome.skipped, outcome.failures) == (1, 2, [])
+    assert caplog.messages == [f"{journal}: line {number + 1} is damaged and left out; what it recorded is done again"]
+    after = state(tmp_path / "out")
+    assert {name: content for name, (_, content) in after.items() if name != journal.name} == {
+        name: content for name, (_, content) in before.items() if name != journal.name
+    }
+
+
+def test_without_the_settings_of_its_journal_a_run_is_not_continued(run: Run, tmp_path: Path) -> None:
+    run()
+    journal, before = tmp_path / "out" / "predict.jsonl", state(tmp_path / "out")
+    lines = journal.read_text().splitlines(keepends=True)
+    assert lines[0].startswith('{"settings"')
+    journal.write_text("".join(["{\n", *lines[1:]]))
+    with pytest.raises(UserError, match=r"predict\.jsonl: the line with the settings is damaged"):
+        run(options={"threshold": 0.25})
+    assert state(tmp_path / "out")["a.png"] == before["a.png"]
+    assert run(options={"threshold": 0.25}, overwrite=True).done == 3
+
+
 def test_existing_files_stay_unless_asked(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     (out / "deep").mkdir(parents=True)

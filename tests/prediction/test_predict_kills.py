@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from campaign_counts import Record, count
+from campaign_counts import Record, count, count_kills
 from export_fixtures import BUNDLE
 from killing import LIMIT, kill_within
 from PIL import Image
@@ -80,31 +80,33 @@ def scene(pictures: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFac
     return made
 
 
-def kill_at_random(request: Request, chance: random.Random, seconds: float) -> bool:
-    """Start a run and kill it, mostly within the time that it works; returns whether it was still running."""
+def kill_at_random(request: Request, chance: random.Random, seconds: float) -> list[float]:
+    """Start a run and kill it, mostly within the time that it works; returns after which share of it, if it ran."""
     journal = Path(request.output) / "predict.jsonl"
     before = journal.stat().st_ino if journal.exists() else 0
     process = start(request, Path(request.output).with_suffix(".txt"))
     if chance.random() < 0.85:  # else it may be killed before it begins
         await_journal(Path(request.output), before, process)
-    return kill_within(process, chance, seconds)
+    share = kill_within(process, chance, seconds)
+    return [] if share is None else [share]
 
 
-def new_run(scene: Scene, output: Path, chance: random.Random) -> int:
+def new_run(scene: Scene, output: Path, chance: random.Random) -> list[float]:
     request = scene.request(output)
-    kills = sum(kill_at_random(request, chance, scene.seconds) for _ in range(chance.randint(1, 3)))
+    times = range(chance.randint(1, 3))
+    kills = [share for _ in times for share in kill_at_random(request, chance, scene.seconds)]
     complete(request)
     assert results(output) == scene.whole
     return kills
 
 
-def overwriting_run(scene: Scene, output: Path, chance: random.Random) -> int:
+def overwriting_run(scene: Scene, output: Path, chance: random.Random) -> list[float]:
     """Other settings over a complete run that had one more output; continued without `--overwrite`."""
     earlier = request_of(scene.folder / "in", output, scene.checkpoint, BUNDLE, outputs=f"{ALL},edge")
     complete(earlier)
     before = results(output)
     lower = {"options": {"threshold": 0.4}}
-    kills = int(kill_at_random(scene.request(output, overwrite=True, **lower), chance, scene.seconds))
+    kills = kill_at_random(scene.request(output, overwrite=True, **lower), chance, scene.seconds)
     errors = output.with_suffix(".txt")
     process = start(scene.request(output, **lower), errors)
     process.join(LIMIT)
@@ -116,14 +118,13 @@ def overwriting_run(scene: Scene, output: Path, chance: random.Random) -> int:
     return kills
 
 
-def parts(scene: Scene, output: Path, chance: random.Random) -> int:
+def parts(scene: Scene, output: Path, chance: random.Random) -> list[float]:
     """All parts at once, each killed; then again in any order."""
     requests = [scene.request(output, part=f"{number}/{PARTS}") for number in range(1, PARTS + 1)]
     running = [start(one, output.with_name(f"{output.name}-{i}.txt")) for i, one in enumerate(requests)]
     await_journal(output, 0, running[0])
-    kills = 0
-    for process in chance.sample(running, PARTS):
-        kills += kill_within(process, chance, scene.seconds / PARTS)
+    shares = [kill_within(process, chance, scene.seconds / PARTS) for process in chance.sample(running, PARTS)]
+    kills = [share for share in shares if share is not None]
     again = [
         start(one, output.with_name(f"{output.name}-{i}.txt"))
         for i, one in enumerate(chance.sample(requests, len(requests)))
@@ -138,17 +139,18 @@ def parts(scene: Scene, output: Path, chance: random.Random) -> int:
 KINDS = (new_run, overwriting_run, parts)
 
 
-def rounds(scene: Scene, count: int, tmp_path: Path) -> tuple[int, int]:
-    """Run rounds of every kind by turns; returns rounds and kills."""
-    kills = 0
+def rounds(scene: Scene, count: int, tmp_path: Path) -> tuple[int, list[float]]:
+    """Run rounds of every kind by turns; returns rounds, and after which share of its time each kill hit a run."""
+    kills = list[float]()
     for number in range(count):
         kills += KINDS[number % len(KINDS)](scene, tmp_path / f"out{number}", random.Random(number))
     return count, kills
 
 
-def counted(record: Record, chains: int, kills: int) -> None:
-    for column, number in (("kills", kills), ("chains", chains), ("ends equal", chains)):
-        count(record, "predict", column, number)
+def counted(record: Record, chains: int, kills: list[float]) -> None:
+    count_kills(record, "predict", kills)
+    for column in ("chains", "ends equal"):
+        count(record, "predict", column, chains)
 
 
 def test_a_killed_run_ends_like_an_uninterrupted_one(scene: Scene, tmp_path: Path, record_property: Record) -> None:
@@ -161,5 +163,5 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(scene: Scene, tmp_path: Pat
 def test_fifty_killed_runs_end_like_uninterrupted_ones(scene: Scene, tmp_path: Path, record_property: Record) -> None:
     done, kills = rounds(scene, 50, tmp_path)
     counted(record_property, done, kills)
-    print(f"{done} rounds, {kills} kills, {done} ended equal")
-    assert kills > done / 2
+    print(f"{done} rounds, {len(kills)} kills, {done} ended equal")
+    assert len(kills) > done / 2

@@ -92,8 +92,13 @@ class PreparationJournal:
                     self.planned |= set(line.planned)
                 case _Case():
                     self.cases[line.id] = line.model_dump(exclude_unset=True)
-        if earlier is not None and earlier != self.settings:
-            self._replace(earlier)
+        if earlier is None and self.cases and not self.overwrite:
+            raise UserError(
+                f"{self.path}: the line with the settings is damaged, so nothing tells how its images were prepared; "
+                "choose another --output, or replace them by --overwrite true"
+            )
+        if (earlier is not None or self.cases) and earlier != self.settings:
+            self._replace(earlier or {})
 
     def start(self, planned: Iterable[str] = ()) -> None:
         """Write the record anew: the settings of this run, the cases that still count, and the copies to be written."""

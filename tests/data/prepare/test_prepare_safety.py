@@ -80,6 +80,28 @@ def test_a_journal_from_elsewhere_removes_nothing_outside(tmp_path: Path) -> Non
     assert (tmp_path / "mine.png").read_bytes() == b"mine"
 
 
+def test_a_damaged_line_of_the_journal_is_told_and_its_case_made_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, output = pairs(tmp_path / "in"), tmp_path / "out"
+    prepare_dataset(settings(source), output)
+    journal, whole = output / "prepare.jsonl", {path: path.read_bytes() for path in output.rglob("*.png")}
+    lines = journal.read_text().splitlines(keepends=True)
+    number = next(number for number, line in enumerate(lines) if '"id": ' in line)
+    journal.write_text("".join([*lines[:number], "{]\n", *lines[number + 1 :]]))
+    prepare_dataset(settings(source), output)
+    told = [message for message in caplog.messages if "damaged" in message]
+    assert told == [f"{journal}: line {number + 1} is damaged and left out; what it recorded is done again"]
+    assert {path: path.read_bytes() for path in output.rglob("*.png")} == whole
+    settings_lost = journal.read_text().replace('{"settings"', '{"lost"', 1)
+    journal.write_text(settings_lost)
+    with pytest.raises(UserError, match=r"prepare\.jsonl: the line with the settings is damaged"):
+        prepare_dataset(settings(source, fit="exact"), output)
+    assert journal.read_text() == settings_lost
+    prepare_dataset(settings(source), output, overwrite=True)
+    assert {path: path.read_bytes() for path in output.rglob("*.png")} == whole
+
+
 @pytest.mark.parametrize("verb", ["prepare", "phantoms"])
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, sgdnet: Run, verb: str) -> None:
     (tmp_path / "file").write_text("")
