@@ -147,9 +147,15 @@ def _overlays(cell: Cell) -> list[str]:
 
 
 def _share(cell: Cell) -> dict[str, int]:
-    """The batch of each process, where there are several; raises UserError where they cannot share it evenly."""
+    """The batch of each process, where there are several.
+
+    Raises:
+        UserError: where they cannot share it evenly, or are all given one device.
+    """
     if cell.processes == 1:
         return {}
+    if cell.knobs.get("device") is not None:
+        raise UserError("--device: with --processes each takes a GPU of its own, or the CPU without GPUs; leave it out")
     batch = configuration_of(("train.json",), cell.knobs, cell.row.overlays).merged["batch_size"]
     if not isinstance(batch, int) or batch % cell.processes:
         raise UserError(

@@ -70,26 +70,26 @@ def fetch_weights(name: str, place: str, target: Path, digest: str = "") -> str:
     entry = index.named(name, place)
     if digest and digest.lower() != entry.weights.sha256:
         raise UserError(f"--sha256 {digest}: {place} publishes {name} with another one, {entry.weights.sha256}")
-    if _installed(entry, target):
-        return f"{target}: holds {name} already"
     folder = target.parent / ".fetch"
+    weights = folder / f"{entry.weights.sha256}.pt"
+    record = weights.with_suffix(".json")
     lock = lock_file(folder / "lock", BUSY, fix="choose another --model_path")
     try:
-        weights = folder / f"{entry.weights.sha256}.pt"
-        record = weights.with_suffix(".json")
-        download(source, entry.record, record)
-        download(source, entry.weights, weights)
-        load_checkpoint(trained_network(weights), weights)
-        with publishing(target):
-            keep_stranger(target, "", weights)
-            publish(weights, target)
-            publish(record, target.with_suffix(".json"))
-        for path in (weights, record):
-            path.unlink()
+        present = _installed(entry, target)
+        if not present:
+            download(source, entry.record, record)
+            download(source, entry.weights, weights)
+            load_checkpoint(trained_network(weights), weights)
+            with publishing(target):
+                keep_stranger(target, "", weights)
+                publish(weights, target)
+                publish(record, target.with_suffix(".json"))
+        for path in (weights, record):  # the same files as the target's, or what a killed fetch left
+            path.unlink(missing_ok=True)
     finally:
         if lock is not None:
             lock.release()
-    return f"{name}, license {entry.license}: {target}"
+    return f"{target}: holds {name} already" if present else f"{name}, license {entry.license}: {target}"
 
 
 def _installed(entry: PublishedWeights, target: Path) -> bool:
@@ -156,7 +156,7 @@ def _check_room(path: Path, wanted: int) -> None:
         )
 
 
-def _append(source: Source, file: PublishedFile, part: Path, have: int, bar: tqdm) -> None:  # type: ignore[type-arg]
+def _append(source: Source, file: PublishedFile, part: Path, have: int, bar: tqdm) -> None:
     """Write what comes after the bytes that are there, or all of them where the source cannot begin there."""
     try:
         with closing(source.pieces(file.file, have, file.size)) as pieces, _opened(part) as opened:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from custom_networks.errors import UserError, nearest
-from custom_networks.typed_files import FileModel, Number, parse_model
+from custom_networks.typed_files import FileModel, parse_model
 
 INDEX = "weights.json"
 LIMIT = 1 << 24
@@ -66,7 +66,7 @@ class PublishedWeights(FileModel):
     license: Required
     data: Required
     data_license: Required
-    metrics: dict[Text, Number | None] = Field(default_factory=dict)
+    metrics: dict[Text, float | None] = Field(default_factory=dict)
     network: Text = ""
     software: Text | None = None
     description: Text = ""

@@ -54,8 +54,9 @@ class Termination:
         timer.start()
 
     def _insist(self) -> None:
-        if self.asked:
-            signal.raise_signal(signal.SIGTERM)
+        main = threading.main_thread().ident
+        if self.asked and main is not None:
+            signal.pthread_kill(main, signal.SIGTERM)  # wakes it, too, where it waits
 
 
 TERMINATION = Termination()

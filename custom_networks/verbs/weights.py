@@ -45,9 +45,10 @@ def weights(
     """List, fetch and install published weights, or pack a run's weights to be published."""
     from custom_networks.errors import UserError, nearest
 
-    own = {
+    release = {"output": output, "name": name, "license": license, "data": data, "data_license": data_license}
+    own: dict[str, dict[str, str | None]] = {
         FETCH: {"source": source, "model_path": model_path, "sha256": sha256},
-        PACK: {"output": output, "name": name, "license": license, "data": data, "data_license": data_license},
+        PACK: {**release},
     }
     if action not in ACTIONS:
         raise UserError(f"weights {action}: must be one of {', '.join(ACTIONS)}{nearest(action, ACTIONS)}")
@@ -57,7 +58,7 @@ def weights(
             f"--{foreign[0][0]}: goes with `sgdnet weights {foreign[0][1]}`, not with {action}; leave it out"
         )
     if action == PACK:
-        return _pack(what, {**own[PACK], "description": description}, precision, overwrite)
+        return _pack(what, {**release, "description": description}, precision, overwrite)
     if action == FETCH:
         from custom_networks.releases.fetching import fetch_weights
 

@@ -100,6 +100,7 @@ def test_a_failed_row_stops_no_other_and_what_is_done_is_not_done_again(
         (("--max_epoch", 3), "max_epochs"),
         (("--dry_runn", "true"), "did you mean 'dry_run'"),
         (("--processes", 3), "--processes 3: --batch_size 4 is that of all processes together"),
+        (("--processes", 2, "--device", "cpu"), "--device: with --processes each takes a GPU of its own"),
         (("--processes", 0), "--processes 0: must be 1 or more"),
         (("--datalist", "missing.json"), "missing.json: no such file"),
         (("--dataset_dir", "missing"), "missing: no such folder"),

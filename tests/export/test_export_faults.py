@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import REPOSITORY
+from conftest import REPOSITORY, run_python
 from killing import start
 from networks import TOY, toy_network
 from toy_weights import write_record, write_weights
@@ -51,9 +50,7 @@ def test_a_full_disk_is_one_sentence_in_every_format(checkpoint: Path, pictures:
     outputs.append(tmp_path / "archive.zip")
     words.append(["package", "--checkpoint", str(checkpoint), "-o", str(outputs[-1])])
     code = FULL.replace("WORDS", repr(words))
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=240, cwd=REPOSITORY, env={**os.environ}
-    )
+    result = run_python(["-c", code], REPOSITORY)
     assert result.returncode == 0, result.stderr[-2000:]
     assert result.stdout.split("\n")[:-1] == ["code 1"] * len(outputs)
     for output in outputs:

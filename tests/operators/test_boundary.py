@@ -126,6 +126,13 @@ def test_array_transform(kind):
         assert result.meta["name"] == "x"
 
 
+def test_array_transform_of_several_channels():
+    """Each channel is a label map of its own; the shape stays."""
+    labels = np.stack([drawn(CASES["edge"][1]), np.zeros((5, 9), np.float32)])
+    expected = np.stack([drawn(CASES["edge"][2]), np.zeros((5, 9), np.float32)])
+    np.testing.assert_array_equal(MorphologicalGradient()(labels), expected)
+
+
 @KINDS
 def test_dictionary_transform(kind):
     labels = kind(drawn(CASES["edge"][1])[None])

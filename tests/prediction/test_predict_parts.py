@@ -18,6 +18,8 @@ from PIL import Image
 from custom_networks.errors import UserError
 from custom_networks.files import lock_file
 from custom_networks.prediction.parts import WHOLE_LOCK, Part
+from custom_networks.prediction.plan import make_plan
+from custom_networks.prediction.sharing import claimed
 
 Command = Callable[..., tuple[int, str, str]]
 Predict = Callable[..., tuple[int, str, str]]
@@ -158,5 +160,21 @@ def test_two_processes_do_not_share_a_folder(predict: Predict, tmp_path: Path, p
     assert files(out) == {}
     assert predict(out, *words)[0] in (0, 2), "a lock goes with its process"
     again = lock_file(out / WHOLE_LOCK, "still held")
+    assert again is not None
+    again.release()
+
+
+@pytest.mark.parametrize("part", [None, "1/2"])
+def test_a_run_holds_its_folder_or_its_part_until_its_end(images: Path, tmp_path: Path, part: str | None) -> None:
+    out = tmp_path / "out"
+    plan = make_plan([str(images)], out, ("mask",), settings={}, part=Part.parse(part))
+    with claimed(plan):
+        with pytest.raises(UserError, match="busy"):
+            lock_file(out / plan.part.lock, "busy")
+        if part:
+            gate = lock_file(out / WHOLE_LOCK, "other parts may begin")
+            assert gate is not None
+            gate.release()
+    again = lock_file(out / plan.part.lock, "busy")
     assert again is not None
     again.release()

@@ -14,7 +14,16 @@ from scipy.stats import wilcoxon
 from custom_networks.errors import UserError
 from custom_networks.statistics import read_per_image
 from custom_networks.statistics.bootstrap import ClusterSample
-from custom_networks.statistics.compare import CONFLICT, NOTHING, aligned, compare_misses, tail
+from custom_networks.statistics.compare import (
+    BETTER,
+    CONFLICT,
+    NOTHING,
+    ONE_TEST,
+    _verdict,
+    aligned,
+    compare_misses,
+    tail,
+)
 from custom_networks.statistics.compare import compare as compare_runs
 from custom_networks.statistics.compare_runs import comparison_text
 from custom_networks.statistics.paired_tests import bootstrap_p, holm, mcnemar_p, rank_biserial
@@ -271,6 +280,27 @@ def test_a_conflict_is_told_with_its_images(sgdnet, tmp_path):
     assert "035 (-0.6)" in out
     stored = json.loads((tmp_path / "out" / "comparison.json").read_text())["conflicts"][0]
     assert list(stored["tail"]) == ["035", "036", "037", "038", "039"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "rank", "difference", "p", "expected"),
+    [
+        ("dice", 0.5, 0.1, (0.049, 0.049), (BETTER, "B")),
+        ("dice", -0.5, -0.1, (0.049, 0.049), (BETTER, "A")),
+        ("hd95", 0.5, 0.1, (0.049, 0.049), (BETTER, "A")),
+        ("hd95", -0.5, -0.1, (0.049, 0.049), (BETTER, "B")),
+        ("dice", 0.5, 0.1, (0.05, 0.05), (NOTHING, "")),
+        ("dice", 0.5, 0.1, (0.049, 0.05), (ONE_TEST, "")),
+        ("dice", 0.5, 0.1, (0.05, 0.049), (ONE_TEST, "")),
+        ("dice", 0.5, -0.1, (0.05, 0.049), (CONFLICT, "")),
+        ("hd95", -0.5, 0.1, (0.049, 0.05), (CONFLICT, "")),
+        ("dice", 0.5, -0.1, (0.05, 0.05), (NOTHING, "")),
+        ("dice", 0.5, 0.1, (0.049, np.nan), (ONE_TEST, "")),
+    ],
+)
+def test_verdicts(metric, rank, difference, p, expected):
+    row = {"rank_biserial": rank, "difference": difference, "wilcoxon_p_holm": p[0], "bootstrap_p_holm": p[1]}
+    assert _verdict(pd.Series(row), ("A", "B", metric)) == expected
 
 
 def test_too_few_groups_name_no_run():

@@ -20,6 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from custom_networks.operators.float32 import autocasting
+
 
 def tile_of(width: int) -> int:
     """Return T for a map of this width: short segments waste less arithmetic, long ones copy less."""
@@ -190,8 +192,8 @@ _tiled.register_autograd(_differentiate, setup_context=_keep)
 
 def tiled(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:
     """Sum by banded matrix products; see `dynamic_convolution` for arguments and result."""
-    device = x.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+    if autocasting(x):
+        device = x.device.type
         dtype = torch.get_autocast_dtype(device)
         with torch.autocast(device, enabled=False):  # the products, forward and backward, are of one type
             return tiled(x.to(dtype), logits, heads, kernel_size).to(x.dtype)

@@ -79,7 +79,7 @@ def segmentation_file(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             images = [dcmread(path) for path in (ordered(series) if series else (source,))]
-            positioned = len(images) > 1 or int(images[0].get("NumberOfFrames") or 1) == 1 or has_positions(images[0])
+            positioned = int(images[0].get("NumberOfFrames") or 1) == 1 or has_positions(images[0])
             if not positioned:
                 give_positions(images[0])
             complete_thickness(images)

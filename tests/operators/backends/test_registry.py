@@ -72,6 +72,10 @@ def test_first_usable_backend_is_chosen(first):
     first(tiled, usable=lambda device, dtype: dtype == torch.float32)
     assert chosen() == "tiled"
     assert chosen(dtype=torch.float32) == "first"
+    first(tiled)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        assert chosen(dtype=torch.bfloat16) == "first", "its rounding is no mistake"
 
 
 def test_argument_goes_before_the_variable(first, monkeypatch):
