@@ -84,7 +84,12 @@ def evaluate_masks(
     chosen = subgroups if subgroups is not None else "size"
     edges = subgroup_edges(chosen, listed.column_names())
     folder = Path(output_dir or claim_folder("eval"))
-    settings = {"predictions": str(predictions), "labels": labels, "images": images, "datalist": datalist}
+    settings: dict[str, Any] = {
+        "predictions": str(predictions),
+        "labels": labels,
+        "images": images,
+        "datalist": datalist,
+    }
     settings |= {
         "split": listed.split,
         "subgroups": chosen,
