@@ -76,6 +76,10 @@ def test_unlike_weights_are_refused(weights: list[Path], two_classes: Path) -> N
     record.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"image_size 128, and .* 64"):
         SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu")
+    content["settings"]["image_size"] = 64
+    record.write_text(json.dumps({**content, "bit_depth": 12}))
+    with pytest.raises(UserError, match=r"bit_depth 12, and .* None"):
+        SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu")
 
 
 def test_the_verb_takes_several_and_records_them(
