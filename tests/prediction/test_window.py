@@ -119,7 +119,7 @@ from custom_networks.prediction.options import Options
 from custom_networks.prediction.result import PredictedCase
 from custom_networks.prediction.outputs.registry import IMAGE_OUTPUTS
 from custom_networks.prediction.reading import read_file
-from custom_networks.prediction.result import conclude
+from custom_networks.prediction.result import prediction_of
 from custom_networks.prediction.window import predict_windows
 
 width, height, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
@@ -129,7 +129,7 @@ Image.fromarray(pixels).save(folder / "large.tif", compression="tiff_lzw")
 del pixels
 picture = read_file(folder / "large.tif")
 maps = predict_windows(lambda images: images[:, :1].float() / 255, picture.pixels, 256, batch_size=4)
-prediction = conclude(picture, {"probability": maps[0]}, Options(mode="window"))
+prediction = prediction_of(picture, {"probability": maps[0]}, Options(mode="window"))
 case = PredictedCase(folder / "large.tif", "large", prediction)
 for name in ("mask", "probability", "overlay"):
     (folder / f"{name}.bin").write_bytes(IMAGE_OUTPUTS[name].encode(case))
