@@ -44,9 +44,14 @@ def start_command(words: Sequence[str], folder: Path, log: Path) -> BaseProcess:
 
 
 def _command(words: list[str], folder: Path) -> int:
+    os.chdir(folder)
+    return exit_code_of(words)
+
+
+def exit_code_of(words: list[str]) -> int:
+    """Run a command of `sgdnet` in this process; returns its exit code."""
     from custom_networks.cli import main
 
-    os.chdir(folder)
     try:
         main(words)
     except SystemExit as exit_:

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from killing import run_to_the_end, start
+from killing import exit_code_of, run_to_the_end, start
 from networks import TOY_WORDS
 from permissions import permissions_count
 
-from custom_networks.cli import main
 from custom_networks.data.phantoms import write_phantoms
 from custom_networks.files import lock_file
 
@@ -45,11 +44,7 @@ def limited(command: list[str], largest: int) -> int:
 
 def ended(command: list[str], umask: int = 0o022) -> int:
     os.umask(umask)
-    try:
-        main(command)
-    except SystemExit as exit_:
-        return exit_.code if isinstance(exit_.code, int) else 1
-    return 0
+    return exit_code_of(command)
 
 
 @pytest.mark.slow

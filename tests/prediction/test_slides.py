@@ -258,7 +258,7 @@ def test_killed_at_random_moments_it_ends_the_same(tissue: NDArray[np.uint8], ch
     chance = random.Random(4)
     killed = 0
     while killed < 4:
-        if kill_within(begin("out"), chance, seconds):
+        if kill_within(begin("out"), chance, seconds) is not None:
             killed += 1
         else:  # it was faster than the killer, so that there is nothing more to kill
             shutil.rmtree(tmp_path / "out")
