@@ -18,6 +18,7 @@ from monai.utils import ensure_tuple
 from numpy.typing import NDArray
 from torch import Tensor
 
+from custom_networks.array_types import Map
 from custom_networks.data.formats import read
 from custom_networks.errors import UserError, nearest
 from custom_networks.evaluation.case_maps import CASES, case_maps, write_case_maps
@@ -26,7 +27,6 @@ from custom_networks.evaluation.instances import tune_watershed
 from custom_networks.evaluation.items import EvaluationSet
 from custom_networks.evaluation.maps import (
     RESOLUTIONS,
-    Map,
     MapsInferer,
     at_size,
     original_size,

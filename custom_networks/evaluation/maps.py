@@ -19,7 +19,6 @@ from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.weights.normalization import Normalization
 
 RESOLUTIONS = ("original", "network")
-Map = NDArray[np.float32]
 
 
 class MapsInferer(MixedPrecisionInferer):

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from custom_networks.errors import UserError
-from custom_networks.export.format import DiceLimits, Images, Run
+from custom_networks.export.format import Compute, DiceLimits, Images
 from custom_networks.metrics.decision import class_probabilities, decide
 from custom_networks.metrics.overlap import confusion
 from custom_networks.metrics.overlap import dice as dice_of_counts
@@ -101,7 +101,9 @@ def together(images: Sequence[Images], any_size: bool) -> list[Images]:
     return inputs
 
 
-def compare_file(run: Run, network: Segmenter, images: Sequence[Images], any_size: bool, threshold: float) -> Agreement:
+def compare_file(
+    run: Compute, network: Segmenter, images: Sequence[Images], any_size: bool, threshold: float
+) -> Agreement:
     """Compare a file with the network: each image alone, some as a batch, one of another size.
 
     Args:

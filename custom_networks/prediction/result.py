@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from custom_networks.array_types import Map
 from custom_networks.metrics.decision import most_probable
 from custom_networks.metrics.watershed import WatershedParameters, split_instances
 from custom_networks.prediction.maps import CLASS
@@ -19,8 +20,6 @@ from custom_networks.prediction.objects import Object, clean, components, object
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.reading import ReadImage
 from custom_networks.weights.segments import SegmentCode
-
-Map = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from custom_networks.data.formats import Spacing
+from custom_networks.array_types import Spacing
 from custom_networks.data.formats.slides import Slide
 from custom_networks.errors import UserError
 from custom_networks.metrics.decision import class_numbers
