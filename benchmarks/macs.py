@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +13,21 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from custom_networks.operators.dynamic_convolution import DynamicConvolution
+
+
+def _flops_of_gradients(
+    gradient: Sequence[int], image: Sequence[int], weight: Sequence[int], *others: Any, **_: Any
+) -> int:
+    """Flops of a convolution's backward pass: those of the forward pass for each of the two gradients asked for.
+
+    PyTorch's own formula takes a grouped convolution's gradient by the weights for that of a full one.
+    """
+    transposed, wanted = others[4], others[7]
+    per_value = math.prod(weight[1:])  # taps of an output value, or of an input value where it is transposed
+    return 2 * math.prod(image if transposed else gradient) * per_value * sum(wanted[:2])
+
+
+GRADIENTS = {torch.ops.aten.convolution_backward: _flops_of_gradients}
 
 
 @contextmanager
@@ -43,7 +59,7 @@ def counting_macs(network: nn.Module) -> Iterator[Callable[[], int]]:
         if isinstance(module, DynamicConvolution)
     ]
     try:
-        with FlopCounterMode(display=False) as counter:
+        with FlopCounterMode(display=False, custom_mapping=GRADIENTS) as counter:
             yield lambda: counter.get_total_flops() // 2 + sum(taken)
     finally:
         for hook in hooks:
