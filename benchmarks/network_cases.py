@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import tempfile
 import warnings
@@ -10,13 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from benchmarks.macs import count_macs, count_parameters
 from benchmarks.measure import Case, Row, Settings, Unavailable, max_difference, run_cases
 from benchmarks.networks import OTHERS, literal_sgdnet, sgdnet
-from custom_networks.export.openvino_ir import openvino_core
+from custom_networks.export.openvino_ir import HINTS, openvino_core
 from custom_networks.network.optimized import FoldedSGDNet
 
 Shape = tuple[int, int]
@@ -82,18 +84,23 @@ class OnnxRuntime:
 
 
 class OpenVINO:
-    """An ONNX file under OpenVINO; arguments as those of `OnnxRuntime`."""
+    """An ONNX file under OpenVINO.
 
-    def __init__(self, file: str, image: Tensor) -> None:
+    Args:
+        file: the model.
+        image: (B, 3, H, W), of the size that was exported.
+        dtype: that it computes in; the runtime itself would take bfloat16 where the processor has it.
+    """
+
+    def __init__(self, file: str, image: Tensor, dtype: torch.dtype = torch.float32) -> None:
         try:
             core = openvino_core()
         except ImportError:
             raise Unavailable("openvino is not installed") from None
-        # float32 unless told otherwise: the runtime would take bfloat16 by itself where the processor has it
         options: dict[str, Any] = {
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": HINTS[str(dtype).removeprefix("torch.")],
         }
         self.model = core.compile_model(core.read_model(file), "CPU", options)
         self.image = image.numpy()
@@ -199,12 +206,41 @@ def run_shape(
     return rows
 
 
+def growth(rows: Sequence[Row]) -> list[Row]:
+    """Fit how time and memory of each network grow with pixels, at batch 1, and with the batch, at the sweep's size.
+
+    Args:
+        rows: of the sweep; one without a number is left out.
+
+    Returns:
+        For each network, quantity and axis with two points or more: the points and the slope of a line in log-log.
+    """
+    batched = next((row["size"] for row in rows if row["batch"] > 1), None)
+    found: list[Row] = []
+    for name in dict.fromkeys(row["name"] for row in rows):
+        for against, what in itertools.product(("pixels", "batch"), ("median_ms", "call_mib")):
+            points = sorted(
+                (row["size"] ** 2 if against == "pixels" else row["batch"], row[what])
+                for row in rows
+                if row["name"] == name
+                and row.get(what, 0) > 0
+                and (row["batch"] == 1 if against == "pixels" else row["size"] == batched)
+            )
+            if len(points) > 1:
+                x, y = (list(each) for each in zip(*points, strict=True))
+                slope = float(np.polyfit(np.log(x), np.log(y), 1)[0])
+                about = {"name": name, "against": against, "what": what, "first": x[0], "last": x[-1]}
+                found.append({**about, "slope": slope, "x": x, "y": y})
+    return found
+
+
 def run(settings: Settings, shapes: Sequence[Shape] = SHAPES) -> Row:
-    """Measure every case at `shapes`, and with `settings.sweep` some cases over sizes and batch sizes."""
+    """Measure every case at `shapes`, and with `settings.sweep` some cases over sizes and batch sizes, with slopes."""
     shapes = ((64, 1),) if settings.quick else shapes
     rows = [row for size, batch in shapes for row in run_shape(names(settings), size, batch, settings, True)]
     result: Row = {"rows": rows}
     if settings.sweep:
         sweep = QUICK_SWEEP if settings.quick else SWEEP
         result["sweep"] = [row for size, batch in sweep for row in run_shape(SWEPT, size, batch, settings)]
+        result["growth"] = growth(result["sweep"])
     return result
