@@ -16,10 +16,10 @@ from custom_networks.flags import flag
 
 MINIMA = {
     **{"fold": 0, "batch_size": 1, "max_epochs": 1, "num_workers": 0, "seed": 0},
-    **{"val_interval": 1, "warmup_epochs": 0},
+    **{"val_interval": 1, "save_interval": 1, "warmup_epochs": 0},
 }
 RANGES = {"clip_norm": (0.0, float("inf")), "ema_decay": (0.0, 1.0)}
-SWITCHES = ("amp", "checkpointing", "data_on_device", "cudnn_benchmark", "tf32", "deterministic")
+SWITCHES = ("amp", "cuda_graph", "checkpointing", "data_on_device", "cudnn_benchmark", "tf32", "deterministic")
 
 
 def check_overrides(configuration: Configuration | None) -> None:

@@ -33,7 +33,7 @@ from custom_networks.run.record import CONFIG, RunRecord
 
 FREE = frozenset(
     {
-        *("max_epochs", "device", "num_workers", "cache", "cache_dir", "checkpointing"),
+        *("max_epochs", "device", "num_workers", "cache", "cache_dir", "checkpointing", "cuda_graph", "save_interval"),
         *("tracking_uri", "experiment_name", "run_name", "save_execute_config"),
         *("bundle_root", "runs_dir", "output_dir", "model_path", "resume"),
     }
