@@ -24,6 +24,7 @@ import yaml
 from benchmarks.environment import describe
 from benchmarks.gpu_data import DATALIST, unpack
 from benchmarks.measure import Row, Settings
+from custom_networks.errors import UserError
 from custom_networks.experiment.cell import Task
 from custom_networks.experiment.folder import Experiment
 from custom_networks.experiment.plan import VALIDATION, ExperimentPlan, read_plan, read_tests
@@ -140,7 +141,12 @@ def main(words: list[str] | None = None) -> int:
         results["runs"], images = json.loads(place.read_text("utf-8"))["runs"], pd.read_csv(images_place)
     failed = made = 0
     for plan, _ in steps():
-        task = task_of(plan, given.work / "experiment", knobs, read_tests(tests))
+        try:
+            task = task_of(plan, given.work / "experiment", knobs, read_tests(tests))
+        except UserError as error:  # such as flags that this row's network does not have
+            print(f"{plan.title}: {error}", file=sys.stderr)
+            failed += 1
+            continue
         if any(run["identity"] == task.identity for run in results["runs"]):
             continue
         if made == given.most or time.monotonic() >= end:
