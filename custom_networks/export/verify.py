@@ -98,15 +98,10 @@ def together(images: Sequence[Images], any_size: bool) -> Images:
     return np.concatenate([batch, batch[:, :, :64]], axis=2) if any_size else batch
 
 
-<<<<<<< HEAD
 def compare_file(
     run: Compute, network: Segmenter, images: Sequence[Images], any_size: bool, threshold: float
 ) -> Agreement:
     """Compare a file with the network: each image alone, some as a batch, one of another size.
-=======
-def compare_file(run: Run, network: Segmenter, images: Sequence[Images], any_size: bool, threshold: float) -> Agreement:
-    """Compare a file with the network: each image alone, some as a batch, of another size if it can be.
->>>>>>> suite
 
     Args:
         run: the file, opened.

@@ -22,13 +22,8 @@ from toy_weights import write_weights
 
 from custom_networks.configuration.inference import load_source
 from custom_networks.errors import UserError
-<<<<<<< HEAD
-from custom_networks.export.format import ExportJob
-from custom_networks.export.onnx_graph import ONNX, write_onnx
-from custom_networks.files import file_stamp
-=======
 from custom_networks.export.onnx_graph import ONNX
->>>>>>> suite
+from custom_networks.files import file_stamp
 from custom_networks.prediction import SGDNetPredictor
 from custom_networks.prediction.choice import Choice, agreement, choose_engine, masks_of
 from custom_networks.prediction.engine import EngineJob

@@ -15,13 +15,9 @@ from custom_networks.data.formats import dicom
 from custom_networks.errors import UserError
 from custom_networks.files import PathLike, check_regular
 
-<<<<<<< HEAD
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-Spacing = tuple[float, float]
-=======
->>>>>>> faults
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _SERIES = "SeriesInstanceUID"
 _POSITION, _ORIENTATION = "ImagePositionPatient", "ImageOrientationPatient"
