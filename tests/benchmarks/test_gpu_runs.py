@@ -106,10 +106,11 @@ def test_a_run_to_its_figures_and_not_again(listed: Path, tmp_path: Path) -> Non
     words = [str(tmp_path / "data.zip"), *place, "--knobs", json.dumps(knobs)]
     assert gpu_isic2018.main([*words, "--minutes", "0"]) == 0  # nothing fits
     assert not (tmp_path / "out" / "gpu_isic2018.json").exists()
-    for _ in range(2):
-        gpu_isic2018.main(words)  # the second call leaves what is done, and finds that CTO has no such arguments
+    for folds in ([0], [0, 1]):  # the second call leaves what is done, and finds that CTO and U-Net have no such flags
+        assert gpu_isic2018.main(words) == (len(folds) > 1)
         results = json.loads((tmp_path / "out" / "gpu_isic2018.json").read_text())
-        assert results["runs"][0]["row"] == "SGD-Net"
-        assert results["runs"][0]["ph2"]["images"] == 3
+        assert [(run["row"], run["fold"], run["ph2"]["images"]) for run in results["runs"]] == [
+            ("SGD-Net", fold, 3) for fold in folds
+        ]
         images = pd.read_csv(tmp_path / "out" / "per_image.csv")
-        assert list(images[images["row"] == "SGD-Net"]["test"]) == ["validation"] * 4 + ["ph2"] * 3
+        assert list(images[images["fold"] == 0]["test"]) == ["validation"] * 4 + ["ph2"] * 3
