@@ -85,7 +85,8 @@ def opened(
         try:
             output = folder / precision / FORMATS[name].name
             words = (name, source.checkpoint, output, precision, calibration, source.image_size)
-            written = export_model(BUNDLE, *words, least_mean_dice=0, least_dice=0)  # the row has the figures
+            passes = dict.fromkeys(("least_mean_dice", "least_dice"), 0.0)  # the row has the figures
+            written = export_model(BUNDLE, *words, **({} if precision == "int8" else passes))  # made to keep limits
             runs[label] = FORMATS[name].open(written.files[0], settings.threads)
             row["mb"] = sum(path.stat().st_size for path in written.files) / 1e6
             row |= {KEPT: written.metadata[KEPT]} if KEPT in written.metadata else {}

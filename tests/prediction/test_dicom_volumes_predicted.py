@@ -135,6 +135,7 @@ def test_the_thickness_that_slices_do_not_say_is_their_distance() -> None:
     complete_thickness(images)
     assert [float(image.SliceThickness) for image in images] == [5, 5, 5]
     images[0].SliceThickness = 4
+    del images[1].SliceThickness
     complete_thickness(images)
     assert [float(image.SliceThickness) for image in images] == [4, 5, 5], "what they say stays"
     complete_thickness(images[2:])
