@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from monai.data.dataset import Dataset
+from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -100,12 +101,13 @@ def sheet_rows(network: Segmenter, dataset: Dataset, mean: Tensor, std: Tensor, 
     rows = []
     for index in chosen.tolist():
         item = dataset[index]
+        shown = convert_to_tensor(item["image"], track_meta=False)
         with torch.no_grad():
-            maps = network.maps(torch.as_tensor(item["image"])[None].to(device))
+            maps = network.maps(shown[None].to(device))
         logits = maps.segmentation[0][0].float().cpu()
         prediction = logits[0] > 0 if len(logits) == 1 else logits.argmax(0) > 0
         edge = torch.sigmoid(maps.edge[0, 0].float().cpu()) if maps.edge.numel() else torch.zeros_like(logits[0])
-        image = torch.as_tensor(item["image"]).cpu() * std[:, None, None] + mean[:, None, None]
+        image = shown.cpu() * std[:, None, None] + mean[:, None, None]
         rows.append(
             SheetRow(
                 name=Path(str(item["image"].meta.get("filename_or_obj", index))).name,

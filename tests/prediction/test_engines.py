@@ -23,6 +23,7 @@ from custom_networks.configuration.inference import load_source
 from custom_networks.errors import UserError
 from custom_networks.export.format import ExportJob
 from custom_networks.export.onnx_graph import ONNX, write_onnx
+from custom_networks.files import file_stamp
 from custom_networks.prediction import SGDNetPredictor
 from custom_networks.prediction.choice import Choice, agreement, choose_engine, masks_of
 from custom_networks.prediction.engine import EngineJob
@@ -221,8 +222,12 @@ def test_a_damaged_file_is_made_anew_and_leftovers_go(weights: Path, tmp_path: P
     assert sorted(one.name for one in folder.iterdir()) == [".lock", next(iter(made)).parent.name]
     content = next(iter(made)).read_bytes()
     next(iter(made)).write_bytes(content[: len(content) // 2])
+    damaged = file_stamp(next(iter(made)))
     run = exported(path).open(64, 1)
     assert run(np.zeros((1, 3, 64, 64), np.float32)).shape == (1, 2, 64, 64), "the edge's logits follow"
+    fresh = file_stamp(next(iter(made)))
+    assert exported(path).make(64, damaged) in made
+    assert file_stamp(next(iter(made))) == fresh, "what another process made anew meanwhile stays"
 
 
 class Timed(MapSource):
