@@ -106,12 +106,11 @@ class PackedConv2d(nn.Module):
         self.packed: Tensor | None = None
         self.packed_for: list[int] = []
 
-    def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
-        """Convolve (B, C, H, W), add another map to the result, and activate."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (B, C, H, W) and activate."""
         geometry = (self.padding, self.stride, self.dilation, self.groups)
         if x.device.type != "cpu" or x.requires_grad or not packs(x.dtype):
             out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
-            out = out if other is None else out + other
             return out if self.activation is None else self.activation(out)
         shape = list(x.shape)
         if shape != self.packed_for:
@@ -119,9 +118,6 @@ class PackedConv2d(nn.Module):
             self.packed = pack(self.weight, *geometry, shape)
             self.packed_for = shape
         convolve = torch.ops.mkldnn._convolution_pointwise
-        if other is not None:
-            added = (*geometry, "add", 1.0, self.fused, self.scalars, "none")
-            return convolve.binary(x, other, self.packed, self.bias, *added)
         return convolve(x, self.packed, self.bias, *geometry, self.fused, self.scalars, "none")
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PackedConv2d:
@@ -132,28 +128,6 @@ class PackedConv2d(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         """Copy and pickle without the packed weights."""
         return {**self.__dict__, "packed": None, "packed_for": []}
-
-
-class PackedBottle2neck(Bottle2neck):
-    """A folded bottleneck whose convolutions are packed with their activations, the last one with the shortcut too.
-
-    Args:
-        block: folded; its layers are taken over.
-    """
-
-    def __init__(self, block: Bottle2neck) -> None:
-        nn.Module.__init__(self)
-        self.__dict__.update(block.__dict__)
-        assert isinstance(block.conv1, nn.Conv2d)
-        assert isinstance(block.conv3, nn.Conv2d)
-        self.conv1 = PackedConv2d(block.conv1, block.inner_relu)
-        self.convs = nn.ModuleList(PackedConv2d(conv, block.inner_relu) for conv in block.convs)  # type: ignore
-        self.inner_relu = nn.Identity()
-        self.conv3 = PackedConv2d(block.conv3, block.relu)
-
-    def join(self, splits: Tensor, shortcut: Tensor) -> Tensor:
-        """Project, add and activate in one pass."""
-        return self.conv3(splits, shortcut)
 
 
 def pack(module: nn.Module, skip: Sequence[str] = ()) -> nn.Module:
@@ -170,8 +144,6 @@ def pack(module: nn.Module, skip: Sequence[str] = ()) -> nn.Module:
     for parent in parents:
         children = list(parent._modules.items())
         for i, (name, child) in enumerate(children):
-            if type(child) is Bottle2neck:
-                parent._modules[name] = PackedBottle2neck(child)
             if type(child) is not nn.Conv2d:
                 continue
             following = next(((n, c) for n, c in children[i + 1 :] if not isinstance(c, nn.Identity)), ("", None))

@@ -51,7 +51,6 @@ class Bottle2neck(nn.Module):
         self.bns = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(SPLITS - 1))
         self.conv3 = nn.Conv2d(width * SPLITS, out_channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
-        self.inner_relu = nn.ReLU(inplace=True)
         self.relu = nn.ReLU(inplace=True)
         self.pool = nn.AvgPool2d(3, stride, padding=1) if first else nn.Identity()
         self.downsample: nn.Module = nn.Identity()
@@ -64,17 +63,13 @@ class Bottle2neck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in_channels, H, W) to (B, planes * 4, H / stride, W / stride)."""
-        splits = torch.split(self.inner_relu(self.bn1(self.conv1(x))), self.width, dim=1)
+        splits = torch.split(self.relu(self.bn1(self.conv1(x))), self.width, dim=1)
         outputs: list[Tensor] = []
         for i, (conv, bn) in enumerate(zip(self.convs, self.bns)):  # noqa: B905 (TorchScript has no strict=)
             split = splits[i] if i == 0 or self.first else splits[i] + outputs[i - 1]
-            outputs.append(self.inner_relu(bn(conv(split))))
+            outputs.append(self.relu(bn(conv(split))))
         outputs.append(self.pool(splits[-1]))
-        return self.join(torch.cat(outputs, dim=1), self.downsample(x))
-
-    def join(self, splits: Tensor, shortcut: Tensor) -> Tensor:
-        """Project the joined splits (B, width * 4, h, w) and add them to the shortcut (B, planes * 4, h, w)."""
-        return self.relu(self.bn3(self.conv3(splits)) + shortcut)
+        return self.relu(self.bn3(self.conv3(torch.cat(outputs, dim=1))) + self.downsample(x))
 
 
 class Res2Net(nn.Module):
