@@ -88,6 +88,13 @@ def rate(ceiling: Ceiling, milliseconds: float) -> float:
     return ceiling.amount / milliseconds / 1e6
 
 
+def copy_rate(settings: Settings) -> float:
+    """Measure a large copy; gigabytes read and written a second."""
+    copy = _copy(2**16 if settings.quick else COPIED[settings.device], settings.device)
+    samples = time_interleaved({COPY: copy.call}, settings)[COPY]
+    return rate(copy, summarize(samples)["min_ms"])
+
+
 def measure_ceilings(settings: Settings, dtype: torch.dtype) -> tuple[list[Row], list[Ceiling]]:
     """Time all candidates of a type in turns.
 

@@ -20,6 +20,7 @@ from benchmarks.measure import Case, Row, Settings, Unavailable, max_difference,
 from benchmarks.networks import OTHERS, literal_sgdnet, sgdnet
 from custom_networks.export.openvino_ir import HINTS, openvino_core
 from custom_networks.network.optimized import FoldedSGDNet
+from custom_networks.prediction.cuda_graph import record
 
 Shape = tuple[int, int]
 
@@ -29,6 +30,7 @@ CHANNELS_LAST = "SGD-Net, channels-last"
 OPTIMISED = "SGD-Net, optimised"
 OPTIMISED_BFLOAT16 = "SGD-Net, optimised, bfloat16"
 AUTOCAST = "SGD-Net, bfloat16 autocast"
+GRAPH = "SGD-Net, optimised, bfloat16, CUDA graph"
 COMPILED = "SGD-Net, torch.compile"
 ONNX_RUNTIME = "SGD-Net, ONNX Runtime"
 OPENVINO = "SGD-Net, OpenVINO"
@@ -58,6 +60,20 @@ class Inference:
         """Predict, without gradients."""
         with torch.no_grad(), torch.autocast(self.image.device.type, torch.bfloat16, enabled=self.autocast):
             return self.network(self.image)
+
+
+class GraphedInference:
+    """A network recorded as a CUDA graph, as `predict` runs it on a GPU; a call predicts."""
+
+    def __init__(self, network: nn.Module, image: Tensor) -> None:
+        self.network = network
+        self.image = image
+        with torch.no_grad():
+            self.replay = record(network, image)
+
+    def __call__(self) -> Tensor:
+        """Predict, without gradients."""
+        return self.replay(self.image)
 
 
 class OnnxRuntime:
@@ -147,7 +163,10 @@ def build(name: str, size: int, batch: int, device: str, onnx_file: str | None) 
         return Inference(OTHERS[name]().eval().to(device), image)
     if name in (OPTIMISED, OPTIMISED_BFLOAT16):
         dtype = torch.bfloat16 if name == OPTIMISED_BFLOAT16 else torch.float32
-        return Inference(sgdnet().optimize_for_inference(dtype=dtype).to(device), image)
+        return Inference(sgdnet().optimize_for_inference(dtype, packed=device == "cpu").to(device), image)
+    if name == GRAPH:
+        folded = sgdnet().optimize_for_inference(torch.bfloat16, packed=False).to(device)
+        return GraphedInference(folded, image)
     network = (literal_sgdnet() if name == LITERAL else sgdnet()).to(device)
     if name == COMPILED:
         return Inference(torch.compile(network), image)  # type: ignore[arg-type]
@@ -159,6 +178,8 @@ def names(settings: Settings) -> list[str]:
     chosen = [LITERAL, PLAIN, CHANNELS_LAST, OPTIMISED, OPTIMISED_BFLOAT16, AUTOCAST]
     if settings.compile:
         chosen.append(COMPILED)
+    if settings.device.startswith("cuda"):
+        chosen.append(GRAPH)
     if settings.device == "cpu":
         chosen += [ONNX_RUNTIME, OPENVINO]
     return chosen + list(OTHERS)

@@ -12,8 +12,8 @@ from benchmarks.measure import Row
 
 NOTES = {
     "operator": """
-max difference: to the float32 unfold, over the result and (backward) both gradients. Call MiB: peak during the call
-beyond its inputs.""",
+Floor: map, logits and result, and their gradients, each moved once at the rate of a large copy. max difference: to the
+float32 unfold, over the result and (backward) both gradients. Call MiB: peak during the call beyond its inputs.""",
     "network": """
 Same weights (untrained, `benchmarks/networks.py`) and same noise for all of SGD-Net's lines. max difference: of the
 logits to the literal network's; max error: to the literal network's in float64, which the literal network has too;
@@ -91,6 +91,7 @@ TABLES: dict[str, list[tuple[str, str, list[Column]]]] = {
                 Column("backend", "name"),
                 Column("sum ms", "sum_ms", digits(2)),
                 Column("times the unfold's speed", "times_unfold_speed", digits(2)),
+                Column("times the floor", "times_floor", digits(1)),
                 Column("largest call MiB", "largest_call_mib", digits(1)),
                 DIFFERENCE,
             ],

@@ -31,6 +31,7 @@ def fork(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     server.set_forkserver_preload(IMPORTED)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # so that it imports what is tested here
+        patch.setenv("PYTHONHASHSEED", "12345")  # other hashes than here
         multiprocessing.forkserver.ensure_running()
     process = server.Process(target=target, args=arguments, daemon=True)
     process.start()

@@ -18,6 +18,7 @@ from monai.utils import ensure_tuple
 from numpy.typing import NDArray
 from torch import Tensor
 
+from custom_networks.array_types import Map
 from custom_networks.data.formats import read
 from custom_networks.errors import UserError, nearest
 from custom_networks.evaluation.case_maps import CASES, case_maps, write_case_maps
@@ -26,11 +27,8 @@ from custom_networks.evaluation.instances import tune_watershed
 from custom_networks.evaluation.items import EvaluationSet
 from custom_networks.evaluation.maps import (
     RESOLUTIONS,
-    Map,
     MapsInferer,
     at_size,
-    class_probabilities,
-    foreground,
     original_size,
     to_picture,
 )
@@ -38,6 +36,7 @@ from custom_networks.evaluation.measuring import Measurement, Sample
 from custom_networks.evaluation.pictures import ShownCase, choose_cases, resize_picture, small_size
 from custom_networks.files import write_json
 from custom_networks.flags import flag
+from custom_networks.metrics.decision import class_probabilities, foreground
 from custom_networks.metrics.watershed import WATERSHED, split_instances, watershed_parameters
 from custom_networks.network.segmenter import Segmenter
 from custom_networks.weights.normalization import Normalization
@@ -147,7 +146,7 @@ class Evaluation(Measurement):
         Yields:
             A sample for each pair.
         """
-        probabilities = class_probabilities(logits.cpu())
+        probabilities = class_probabilities(logits.cpu()).transpose(2, 3)
         edges = self.inferer.maps.edge.float().cpu() if self.counts_instances else torch.zeros(0)
         for index, pair in enumerate(pairs):
             image = pair["image"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from custom_networks.export.format import INPUT, KEPT, METADATA, ExportJob, Format, Images, Metadata, Run
+from custom_networks.export.format import INPUT, KEPT, METADATA, Compute, ExportJob, Format, Images, Metadata
 from custom_networks.export.onnx_graph import trace_onnx
 from custom_networks.export.quantise import quantise
 
@@ -48,7 +48,7 @@ def write_openvino(job: ExportJob, path: Path) -> None:
     graph.unlink()
 
 
-def open_openvino(path: Path, threads: int) -> Run:
+def open_openvino(path: Path, threads: int) -> Compute:
     """Compile the file for the CPU, in the precision that it was exported for, anew for every shape that comes.
 
     With its shape fixed the graph runs a quarter to a third faster: what follows from shapes is computed once, and

@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from custom_networks.errors import UserError
-from custom_networks.export.format import ExportJob, Format, Run
+from custom_networks.export.format import Compute, ExportJob, Format
 from custom_networks.files import Stamp, file_stamp, lock_file, sha256, user_cache
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.software import installed
@@ -49,7 +49,7 @@ class EngineFile:
         self.weights = weights
         self.temporary = tempfile.TemporaryDirectory(prefix="sgdnet-") if weights is None else None
 
-    def open(self, image_size: int, threads: int) -> Run:
+    def open(self, image_size: int, threads: int) -> Compute:
         """Open the file, made before where it is not there; one that cannot be opened is made anew.
 
         Args:

@@ -20,10 +20,12 @@ from torch import Tensor
 
 from custom_networks.colours import PREDICTION_COLOUR, TRUTH_COLOUR
 from custom_networks.files import write_atomically
+from custom_networks.metrics.decision import class_probabilities, decide
 from custom_networks.network.segmenter import Segmenter
 from custom_networks.operators.boundary import morphological_gradient
 
 COLUMNS = ("image", "truth", "prediction", "edge map")
+THRESHOLD = 0.5  # of validation, too
 MARGIN, HEADER, CAPTION, CELL = 8, 24, 18, 192
 
 
@@ -104,9 +106,9 @@ def sheet_rows(network: Segmenter, dataset: Dataset, mean: Tensor, std: Tensor, 
         shown = convert_to_tensor(item["image"], track_meta=False)
         with torch.no_grad():
             maps = network.maps(shown[None].to(device))
-        logits = maps.segmentation[0][0].float().cpu()
-        prediction = logits[0] > 0 if len(logits) == 1 else logits.argmax(0) > 0
-        edge = torch.sigmoid(maps.edge[0, 0].float().cpu()) if maps.edge.numel() else torch.zeros_like(logits[0])
+        probabilities = class_probabilities(maps.segmentation[0].cpu())
+        prediction = decide(probabilities[0], THRESHOLD)[0] > 0
+        edge = maps.edge[0, 0].float().cpu().sigmoid() if maps.edge.numel() else torch.zeros_like(probabilities[0, 0])
         image = shown.cpu() * std[:, None, None] + mean[:, None, None]
         rows.append(
             SheetRow(

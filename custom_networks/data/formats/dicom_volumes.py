@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from custom_networks.array_types import Spacing
 from custom_networks.data.formats import dicom
 from custom_networks.errors import UserError
 from custom_networks.files import PathLike, check_regular
@@ -17,7 +18,6 @@ from custom_networks.files import PathLike, check_regular
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-Spacing = tuple[float, float]
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _SERIES = "SeriesInstanceUID"
 _POSITION, _ORIENTATION = "ImagePositionPatient", "ImageOrientationPatient"
