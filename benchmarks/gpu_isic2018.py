@@ -141,6 +141,8 @@ def main(words: list[str] | None = None) -> int:
         results["runs"], images = json.loads(place.read_text("utf-8"))["runs"], pd.read_csv(images_place)
     failed = made = 0
     for plan, _ in steps():
+        if made == given.most or time.monotonic() >= end:
+            break
         try:
             task = task_of(plan, given.work / "experiment", knobs, read_tests(tests))
         except UserError as error:  # such as flags that this row's network does not have
@@ -149,8 +151,6 @@ def main(words: list[str] | None = None) -> int:
             continue
         if any(run["identity"] == task.identity for run in results["runs"]):
             continue
-        if made == given.most or time.monotonic() >= end:
-            break
         file = given.work / "plan.yaml"
         file.write_text(yaml.safe_dump(plan.as_dict()), "utf-8")
         budget = f"{max(0.0, end - time.monotonic()) / 60:.2f}m"

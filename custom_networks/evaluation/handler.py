@@ -104,9 +104,9 @@ class Evaluation(Measurement):
         if self.tune and not self.counts_instances:
             raise UserError(f"--tune_watershed: the labels are of kind {self.set.label_kind}; it needs instances")
         self.tunes_threshold = flag(tune_threshold) is True
+        self.recorded_with: str | Path = options.get("weights") or ""
         if self.tunes_threshold:
-            check_recordable(options["weights"])
-        self.weights = options.get("weights")
+            check_recordable(self.recorded_with)
         self.inferred: tuple[Map, Map | None] | None = None  # probability and edge map of the last sample
         self.labels = {item["image"]: item["label"] for item in evaluation_set.items}
 
@@ -211,7 +211,7 @@ class Evaluation(Measurement):
             write_json(self.folder / WATERSHED, self.tried)
         if self.thresholds:
             write_json(self.folder / THRESHOLD_JSON, self.thresholds)
-            record_threshold(self.weights, self.threshold)
+            record_threshold(self.recorded_with, self.threshold)
         self.end()
         chosen = choose_cases(self.frame(), self.cases, self.rank_by)
         self.drawn = []
