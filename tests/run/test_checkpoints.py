@@ -46,6 +46,7 @@ class Training:
         self.record.lock.release()
 
     def epoch(self, dice: float | None) -> None:
+        self.optimizer.zero_grad()
         self.network(torch.ones(1, 1, 2, 2)).sum().backward()
         self.optimizer.step()
         self.averaging.update()
