@@ -58,7 +58,7 @@ def _convolution(shape: tuple[int, int, int, int], batch: int, device: str, dtyp
 def _product(side: int, device: str, dtype: torch.dtype) -> Ceiling:
     if dtype == torch.int8:
         whole = torch.randint(-100, 100, (side, side), dtype=dtype, device=device)
-        return Ceiling(PRODUCT, f"{side} x {side}", side**3, lambda: torch._int_mm(whole, whole))
+        return Ceiling(PRODUCT, f"{side} x {side}", side**3, lambda: torch._int_mm(whole, whole.t()))
     matrix = torch.randn(side, side, device=device).to(dtype)
     return Ceiling(PRODUCT, f"{side} x {side}", side**3, lambda: matrix @ matrix)
 

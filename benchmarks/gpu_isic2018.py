@@ -24,6 +24,7 @@ import yaml
 from benchmarks.environment import describe
 from benchmarks.gpu_data import DATALIST, unpack
 from benchmarks.measure import Row, Settings
+from custom_networks.errors import UserError
 from custom_networks.experiment.cell import Task
 from custom_networks.experiment.folder import Experiment
 from custom_networks.experiment.plan import VALIDATION, ExperimentPlan, read_plan, read_tests
@@ -140,11 +141,16 @@ def main(words: list[str] | None = None) -> int:
         results["runs"], images = json.loads(place.read_text("utf-8"))["runs"], pd.read_csv(images_place)
     failed = made = 0
     for plan, _ in steps():
-        task = task_of(plan, given.work / "experiment", knobs, read_tests(tests))
-        if any(run["identity"] == task.identity for run in results["runs"]):
-            continue
         if made == given.most or time.monotonic() >= end:
             break
+        try:
+            task = task_of(plan, given.work / "experiment", knobs, read_tests(tests))
+        except UserError as error:  # such as flags that this row's network does not have
+            print(f"{plan.title}: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        if any(run["identity"] == task.identity for run in results["runs"]):
+            continue
         file = given.work / "plan.yaml"
         file.write_text(yaml.safe_dump(plan.as_dict()), "utf-8")
         budget = f"{max(0.0, end - time.monotonic()) / 60:.2f}m"

@@ -11,13 +11,10 @@ import pytest
 from networks import TOY_OVERRIDES
 from warm_process import run_warm
 
-from custom_networks.data.phantoms import write_phantoms
-
-pytest_plugins = ["export_fixtures", "evaluation_fixtures", "prediction_fixtures"]
-
 REPOSITORY = Path(__file__).resolve().parents[1]
 BUNDLE = REPOSITORY / "bundle"
 CONFIGS = BUNDLE / "configs"
+FIXTURES = ("export_fixtures", "evaluation_fixtures", "prediction_fixtures")
 SMALL = {"image_size": 64, "batch_size": 4, "num_workers": 0}
 
 
@@ -29,11 +26,15 @@ LONG = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep absl, which surface-distance loads, from closing pytest's own stream.
+    """Load the shared fixtures, and torch with them, but where tests are only handed out; keep absl from harm.
 
-    Its handler holds the standard error of its import; where that is not the present one, it closes it as soon as
-    `logging.config` shuts the handlers down, as every run of the bundle does, and all later tests fail.
+    absl, which surface-distance loads, would close pytest's own stream: its handler holds the standard error of its
+    import; where that is not the present one, it closes it as soon as `logging.config` shuts the handlers down, as
+    every run of the bundle does, and all later tests fail.
     """
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        for name in FIXTURES:
+            config.pluginmanager.import_plugin(name)
     with contextlib.suppress(ImportError):
         from absl import logging
 
@@ -62,6 +63,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten phantoms of 64 x 64 pixels: 8 to train, 2 to validate in fold 0."""
+    from custom_networks.data.phantoms import write_phantoms
+
     return write_phantoms(tmp_path_factory.mktemp("phantoms") / "set", count=10, size=64)
 
 

@@ -13,8 +13,10 @@ from toy_weights import write_record
 
 from custom_networks.configuration.inference import load_source
 from custom_networks.data.phantoms import write_phantoms
-from custom_networks.export import FORMATS, Exported, export_model
+from custom_networks.export import FORMATS, Exported, export_model, onnx_graph, openvino_ir
+from custom_networks.export.format import ExportJob
 from custom_networks.export.images import listed_images
+from custom_networks.export.onnx_graph import trace_onnx
 
 BUNDLE = Path(__file__).resolve().parents[1] / "bundle"
 SIZE = 64
@@ -61,9 +63,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iter
 def exported(
     checkpoint: Path, pictures: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str, str], Exported]]:
-    """Export, each format and precision once in a session."""
+    """Export, each format and precision once in a session; the ONNX graph that most begin with is traced once."""
     folder = tmp_path_factory.mktemp("exported")
     done: dict[tuple[str, str], Exported] = {}
+    graph = folder / "graph.onnx"
+
+    def trace_once(job: ExportJob, path: Path, dtype: torch.dtype) -> None:
+        assert (dtype, job.edge) == (torch.float32, False)
+        if not graph.exists():
+            trace_onnx(job, graph, dtype)
+        shutil.copy(graph, path)
 
     def export(name: str, precision: str) -> Exported:
         if (name, precision) not in done:
@@ -72,7 +81,10 @@ def exported(
             validation = dataset / "images" if precision == "int8" else pictures
             limits = dict.fromkeys(("least_mean_dice", "least_dice"), LEAST.get(precision, 0.95))
             words = (BUNDLE, name, checkpoint, output, precision, calibration)
-            done[name, precision] = export_model(*words, validation=validation, **limits)
+            with pytest.MonkeyPatch.context() as patch:
+                for module in (onnx_graph, openvino_ir):
+                    patch.setattr(module, "trace_onnx", trace_once)
+                done[name, precision] = export_model(*words, validation=validation, **limits)
         return done[name, precision]
 
     yield export

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from custom_networks import SGDNet
+if TYPE_CHECKING:
+    from custom_networks import SGDNet
 
 TOY = {"encoder_depths": (1, 2, 1, 1), "encoder_width": 8}
 """Arguments of `SGDNet`; the second stage has an ordinary bottleneck, too."""
@@ -16,4 +17,6 @@ TOY_WORDS = [word for name, value in TOY_OVERRIDES.items() for word in (f"--{nam
 
 def toy_network(**arguments: Any) -> SGDNet:
     """Build it, with other arguments of `SGDNet` if need be."""
+    from custom_networks import SGDNet
+
     return SGDNet(**{**TOY, **arguments})

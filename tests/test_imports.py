@@ -7,7 +7,6 @@ import json
 import pickle
 import pkgutil
 import pydoc
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,10 +55,16 @@ def test_measuring_masks_reporting_and_comparing_need_no_network_library(dataset
         ["report", results],
         ["compare", results, f"{results} again", "--resamples", "100", "-o", str(tmp_path / "comparison")],
     ]
-    for each in words:
-        if each[0] == "compare":
-            shutil.copytree(results, f"{results} again")
-        assert not NETWORKS & set(started(f"from custom_networks.cli import main\nmain({each!r})")["loaded"]), each[0]
+    code = f"""
+import shutil, sys
+from custom_networks.cli import main
+for words in {words!r}:
+    main(words)
+    assert not {NETWORKS!r} & set(sys.modules), words[0]
+    if words[0] == "evaluate":
+        shutil.copytree({results!r}, {results!r} + " again")
+"""
+    assert not NETWORKS & set(started(code)["loaded"])
     assert (tmp_path / "eval" / "report.html").is_file()
     assert (tmp_path / "comparison" / "comparison.json").is_file()
 

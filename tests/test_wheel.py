@@ -83,12 +83,12 @@ def test_from_phantoms_to_an_archive_in_an_empty_folder(installed: Path, tmp_pat
         ["evaluate", "--num_workers", 0, "-o", "eval"],
         ["export", "--format", "torchscript"],
         ["package"],
+        ["predict", "data/phantoms/images"],
     ]
     several = (
         "import json, sys\nfrom custom_networks.cli import main\nfor verb in json.loads(sys.argv[1]):\n    main(verb)"
     )
     run([installed / "python", "-c", several, json.dumps([[str(word) for word in verb] for verb in verbs])], tmp_path)
-    run([installed / "sgdnet", "predict", "data/phantoms/images"], tmp_path)
     assert (tmp_path / "bundle" / "models" / "model.pt").is_file()
     assert (tmp_path / "eval" / "per_image.csv").is_file()
     assert (tmp_path / "bundle" / "models" / "model.ts").is_file()

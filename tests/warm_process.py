@@ -1,7 +1,7 @@
 """Processes that start at once: forked from one that has imported torch, MONAI and MLflow already, which takes seconds.
 
 They are real ones: they can be killed, and have an exit code and two streams. Not tested so is a start from nothing;
-`test_wheel.py`, `test_processes.py` and the run that is resumed in `test_runs.py` do that.
+`test_wheel.py` and `test_archive.py` do that, and the experiment of `test_experiment_runs.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import pytest
 
 IMPORTED = ["monai.bundle", "mlflow.tracking", "scipy.stats", "skimage", "custom_networks.network.sgdnet"]
 IMPORTED += ["custom_networks.run.tracking", "custom_networks.training.trainer", "custom_networks.evaluation.handler"]
-IMPORTED += ["custom_networks.prediction.command", "custom_networks.evaluation.masks"]
+IMPORTED += ["custom_networks.prediction.command", "custom_networks.evaluation.masks", "custom_networks.losses", "fire"]
+IMPORTED += ["mlflow.store.tracking.sqlalchemy_store", "alembic.autogenerate", "alembic.command"]
 
 
 def fork(target: Callable[..., None], *arguments: Any) -> BaseProcess:
@@ -31,6 +32,7 @@ def fork(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     server.set_forkserver_preload(IMPORTED)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # so that it imports what is tested here
+        patch.setenv("PYTHONHASHSEED", "12345")  # other hashes than here
         multiprocessing.forkserver.ensure_running()
     process = server.Process(target=target, args=arguments, daemon=True)
     process.start()

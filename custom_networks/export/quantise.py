@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -213,14 +214,17 @@ def quantise(path: Path, job: ExportJob, name: str, float_outputs: bool = False)
     checks = job.calibration[::CONTROL]
     samples = [image for number, image in enumerate(job.calibration) if number % CONTROL] or job.calibration
     with quiet():
-        quantiser = Quantiser(graph, stages, fixed, measure_ranges(path, samples, name), float_outputs)
+        ranges = measure_ranges(path, samples, name)
+        quantised = lru_cache(maxsize=1)(
+            Quantiser(graph, stages, fixed, ranges, float_outputs)
+        )  # the last may be chosen
         exact = segment(graph, checks, name)
         kept = stages_to_keep(
             stages,
-            lambda kept, count: segment(quantiser(kept), checks[:count], name),
+            lambda kept, count: segment(quantised(tuple(kept)), checks[:count], name),
             exact,
             job.limits,
             job.threshold,
         )
-        onnx.save(quantiser(kept), str(path))
+        onnx.save(quantised(tuple(kept)), str(path))
     return kept

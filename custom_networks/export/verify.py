@@ -92,13 +92,10 @@ def mask_dice(first: Images, second: Images, threshold: float) -> float:
     return float(np.mean(dice_by_class(class_map(first, threshold), class_map(second, threshold)) or [1.0]))
 
 
-def together(images: Sequence[Images], any_size: bool) -> list[Images]:
-    """Make what is run besides single images: a batch of some and, where sizes are free, one longer than wide."""
-    inputs = [np.stack(images[:IN_A_BATCH])]
-    if any_size:
-        wider = np.concatenate([images[0], images[0][:, :64]], axis=1)
-        inputs.append(np.ascontiguousarray(wider[None]))
-    return inputs
+def together(images: Sequence[Images], any_size: bool) -> Images:
+    """Make what is run besides single images: a batch of some, longer than wide where sizes are free."""
+    batch = np.stack(images[:IN_A_BATCH])
+    return np.concatenate([batch, batch[:, :, :64]], axis=2) if any_size else batch
 
 
 def compare_file(
@@ -122,7 +119,7 @@ def compare_file(
     largest, foreground = 0.0, 0
     means: list[float] = []
     scores: list[float] = []
-    for batch in [*(image[None] for image in images), *together(images, any_size)]:
+    for batch in [*(image[None] for image in images), together(images, any_size)]:
         with torch.no_grad():
             expected = probabilities(network(torch.from_numpy(batch)).numpy())
         got = probabilities(run(batch))

@@ -23,9 +23,9 @@ from custom_networks.files import write_atomically
 from custom_networks.metrics.decision import class_probabilities, decide
 from custom_networks.network.segmenter import Segmenter
 from custom_networks.operators.boundary import morphological_gradient
+from custom_networks.weights.record import THRESHOLD
 
 COLUMNS = ("image", "truth", "prediction", "edge map")
-THRESHOLD = 0.5  # of validation, too
 MARGIN, HEADER, CAPTION, CELL = 8, 24, 18, 192
 
 

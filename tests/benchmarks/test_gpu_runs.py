@@ -96,15 +96,21 @@ def test_the_pack_script_says_how_it_is_called() -> None:
 
 @pytest.mark.slow
 def test_a_run_to_its_figures_and_not_again(listed: Path, tmp_path: Path) -> None:
-    gpu_data.pack(tmp_path / "data.zip", {"isic2018": listed, "ph2": listed}, 256, 50)
+    pairs = json.loads(listed.read_text())["training"]
+    for name, lists in (("isic2018", {"training": pairs[:7]}), ("ph2", {"training": [], "test": pairs[7:]})):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"label_kind": "mask", **lists}))
+    names = {name: tmp_path / f"{name}.json" for name in ("isic2018", "ph2")}
+    gpu_data.pack(tmp_path / "data.zip", names, 256, 50)
     knobs = {**TOY_OVERRIDES, "image_size": 64, "batch_size": 4, "max_epochs": 1, "num_workers": 1}
     place = ["--output", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--device", "cpu", "--most", "1"]
     words = [str(tmp_path / "data.zip"), *place, "--knobs", json.dumps(knobs)]
     assert gpu_isic2018.main([*words, "--minutes", "0"]) == 0  # nothing fits
     assert not (tmp_path / "out" / "gpu_isic2018.json").exists()
-    for code in (0, 1):  # the second call makes the next run, CTO, which has no such arguments
-        assert gpu_isic2018.main(words) == code
+    for folds in ([0], [0, 1]):  # the second call leaves what is done, and finds that CTO and U-Net have no such flags
+        assert gpu_isic2018.main(words) == (len(folds) > 1)
         results = json.loads((tmp_path / "out" / "gpu_isic2018.json").read_text())
-        assert [run["row"] for run in results["runs"]] == ["SGD-Net"]
-        assert results["runs"][0]["ph2"]["images"] == 3
-        assert len(pd.read_csv(tmp_path / "out" / "per_image.csv")) == 5 + 3
+        assert [(run["row"], run["fold"], run["ph2"]["images"]) for run in results["runs"]] == [
+            ("SGD-Net", fold, 3) for fold in folds
+        ]
+        images = pd.read_csv(tmp_path / "out" / "per_image.csv")
+        assert list(images[images["fold"] == 0]["test"]) == ["validation"] * 4 + ["ph2"] * 3

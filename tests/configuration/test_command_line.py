@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ import monai.bundle
 import pytest
 from conftest import BUNDLE, CONFIGS
 from monai.bundle import ConfigWorkflow
+from warm_process import run_warm
 
 from custom_networks import UserError
 from custom_networks.configuration import Configuration, check_overrides
@@ -125,7 +123,11 @@ def test_a_knob_that_an_overlay_sets_by_its_path_is_refused(tmp_path: Path) -> N
 
 
 RUN_TWICE = """
-import runpy, sys
+import runpy, sys, warnings
+warnings.simplefilter("ignore")
+for name in [each for each in sys.modules if each.partition(".")[0] == "custom_networks"]:
+    del sys.modules[name]
+sys.modules["custom_networks"] = None  # which Python takes for a package that is not there
 for name in ("train", "inference"):
     sys.argv = ["monai.bundle", "run", "--config_file", f"configs/{name}.json"]
     try:
@@ -136,10 +138,7 @@ for name in ("train", "inference"):
 
 
 def test_without_the_package_one_sentence_says_how_to_install_it() -> None:
-    """-S leaves out what is installed by a link, as the package is in a checkout; MONAI is imported once for both."""
-    packages = {"PYTHONPATH": sysconfig.get_path("purelib")}
-    words = ["-S", "-W", "ignore", "-c", RUN_TWICE]
-    result = subprocess.run([sys.executable, *words], cwd=BUNDLE, env=packages, capture_output=True, text=True)
+    result = run_warm(["-c", RUN_TWICE], BUNDLE)
     sentences = result.stderr.splitlines()
     assert len(sentences) == 2
     for sentence in sentences:

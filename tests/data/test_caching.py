@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from monai.data.utils import set_rnd
 from monai.transforms import Compose
 from PIL import Image
 from pipelines import compose, save, training_config
+from warm_process import run_warm
 
 from custom_networks import UserError
 from custom_networks.data import caching, images
@@ -173,15 +172,14 @@ def test_another_process_finds_the_files(items: list[dict[str, Any]], tmp_path: 
     content(DiskCacheDataset(items, done_once(), tmp_path / "cache"))
     names = {path.name for path in (tmp_path / "cache").iterdir()}
     program = (
+        "print(hash('a'))\n"
         "from pipelines import compose, training_config; from custom_networks.data.caching import DiskCacheDataset\n"
         "transform = compose(training_config(image_size=64), 'load')\n"
         f"print(*DiskCacheDataset({items!r}, transform, {str(tmp_path / 'cache')!r}).keys)"
     )
-    root = Path(__file__).parents[2]
-    path = os.pathsep.join([str(root), str(root / "tests")])
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "12345"}
-    result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    result = run_warm(["-c", program], tmp_path)
     assert result.returncode == 0, result.stderr[-2000:]
+    assert int(result.stdout.splitlines()[0]) != hash("a")
     assert {f"{key}.pt" for key in result.stdout.splitlines()[-1].split()} == names
 
 

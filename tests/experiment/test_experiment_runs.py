@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any
 
 import psutil
 import pytest
 import torch
 from networks import TOY
+from warm_process import run_warm
 
 from custom_networks.data.phantoms import write_phantoms
 from custom_networks.run.record import read_metrics
@@ -51,7 +53,21 @@ def test_a_failed_row_stops_no_other_and_what_is_done_is_not_done_again(
     assert "full_fold0_seed0: about" in out
     assert not (tmp_path / "experiments").exists()
 
+    commands = list[list[str]]()
+
+    def run(command: list[str], *, stdout: IO[str], **options: Any) -> subprocess.CompletedProcess[Any]:
+        """The first as it is, the others in processes that start at once."""
+        commands.append(command)
+        if len(commands) == 1:
+            return cold(command, stdout=stdout, **options)
+        result = run_warm(command[1:], Path.cwd(), options["env"])
+        print(result.stdout, result.stderr, file=stdout, flush=True)
+        return subprocess.CompletedProcess(command, result.returncode)
+
+    cold = subprocess.run
+    monkeypatch.setattr(subprocess, "run", run)
     code, out, err = sgdnet(*words)
+    assert [command[0] for command in commands] == [sys.executable] * 3  # two trainings, one evaluation
     assert code == 2
     assert "broken_fold0_seed0: failed, SGDNetLoss: edge_weight must be 0 or more, got -1" in err
     assert "1 of 2 runs done, 1 failed" in out

@@ -18,10 +18,12 @@ import torch
 from conftest import BUNDLE
 from monai.bundle import ConfigWorkflow, verify_net_in_out
 from monai.data import load_net_with_metadata
+from networks import toy_network
 from PIL import Image
 from requirement_lists import pinned
+from toy_weights import write_record
 
-from custom_networks import SGDNet, UserError
+from custom_networks import UserError
 from custom_networks.export import Exported, write_archive
 from custom_networks.export.archive import NAME, requirements
 
@@ -158,11 +160,12 @@ def test_requirements_are_those_of_the_repository() -> None:
 def test_torchscript_of_other_weights_is_refused(bundle: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)
     other = tmp_path / "other.pt"
-    torch.save(SGDNet().state_dict(), other)
+    network = toy_network()
+    torch.save(network.state_dict(), other)
+    write_record(other, network)
     with pytest.raises(UserError, match=r"model.ts: not made of .*other.pt"):
         write_archive(bundle, tmp_path / "a.zip", other)
     assert not (tmp_path / "a.zip").exists()
-    other.unlink()
 
 
 def test_mistakes_are_one_sentence(sgdnet: Run, bundle: Path, tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ def test_file_computes_and_describes(name: str, precision: str, exported: Export
     network = toy_network()
     load_checkpoint(network, checkpoint)
     run = format_.open(result.files[0], 1)
-    sizes = [(5, 64, 64), (1, 128, 64), (2, 64, 192)] if format_.any_size else [(1, 64, 64), (5, 64, 64)]
-    for batch, x, y in sizes:  # none of them was seen by the export
+    sizes = [(2, 128, 192)] if format_.any_size else [(5, 64, 64)]
+    for batch, x, y in sizes:  # not seen by the export
         images = np.random.default_rng(x + y).normal(size=(batch, 3, x, y)).astype(np.float32)
         with torch.no_grad():
             expected = probabilities(network.eval()(torch.from_numpy(images)).numpy())

@@ -114,3 +114,9 @@ def test_energies_are_not_rounded_to_bfloat16(form):
         else:
             actual = vit.bfloat16().attend(x)
     assert (actual.double() - expected).norm() <= 2**-8 * expected.norm()
+
+
+def test_attention_keeps_the_layout_of_the_maps():
+    x = torch.randn(2, 8, 8, 8).contiguous(memory_format=torch.channels_last)
+    attended = StitchViT(8, (4, 2)).attend(x)
+    assert attended.is_contiguous(memory_format=torch.channels_last)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +15,7 @@ import pytest
 import requests
 from killing import kill_within, run_to_the_end, start_command
 from release_fixtures import ABOUT, make_release, write_trained
+from warm_process import WarmProcess
 from web_server import Behaviour, publish
 
 from custom_networks import load_checkpoint
@@ -115,14 +113,14 @@ def test_killed_in_the_middle_it_goes_on(web: tuple[str, Behaviour], release: Pa
     behaviour.pause = 0.2
     target = tmp_path / "models" / "model.pt"
     words = ["weights", "fetch", "toy", "--source", address, "--model_path", str(target)]
-    process = subprocess.Popen([sys.executable, "-m", "custom_networks.cli", *words])
+    process = WarmProcess(["-m", "custom_networks.cli", *words], tmp_path)
     size = entry_of(release)["weights"]["size"]  # type: ignore[index]
     part = target.parent / ".fetch" / f"{entry_of(release)['weights']['sha256']}.pt.part"  # type: ignore[index]
     deadline = time.monotonic() + 60
     while not (part.is_file() and part.stat().st_size > size // 4) and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
     have = part.stat().st_size
     assert size // 4 < have < size
     assert not target.exists()

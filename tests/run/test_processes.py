@@ -30,7 +30,8 @@ def together(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     at = words.index("--output_dir")
     del words[at : at + 2]
     probe = str(Path(__file__).with_name("probe_rank.py"))
-    result = run_python(["-m", "torch.distributed.run", "--nproc_per_node", "2", probe, str(folder), *words[2:]])
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--run_path", "--start_method", "fork"]
+    result = run_python([*launch, probe, str(folder), *words[2:]])
     assert result.returncode == 0, result.stderr[-3000:]
     losses = [json.loads((folder / f"rank{rank}.json").read_text()) for rank in (0, 1)]
     (run,) = (folder / "runs").iterdir()

@@ -97,7 +97,7 @@ def test_a_killed_run_resumes_with_its_own_settings_as_if_never_interrupted(
     refused = run_python([*bundle, "--batch_size", "16"])
     assert refused.returncode == 1
     assert refused.stderr.splitlines()[-1].startswith("Error: --batch_size 16: the run to resume has 4;")
-    resumed = run_python(bundle, cold=True)
+    resumed = run_python(bundle)
     assert resumed.returncode == 0, resumed.stderr[-2000:]
     whole = next((pair / "runs").iterdir())
     for ours, theirs in zip(rows(run), rows(whole), strict=True):

@@ -42,9 +42,9 @@ VARIANT = {**TOY, "edge_operator": "laplacian", "edge_reading": "depthwise", "lo
 
 @pytest.mark.parametrize("arguments", TABLE_6, ids=lambda arguments: "-".join(*arguments.items()))
 def test_every_consumer_rebuilds_the_network(arguments: dict[str, str], tmp_path: Path) -> None:
-    path = write_weights(tmp_path / "model.pt", arguments)
+    path = write_weights(tmp_path / "model.pt", {**TOY, **arguments})
     with torch.device("meta"):
-        expected = SGDNet(**arguments)
+        expected = SGDNet(**{**TOY, **arguments})
         evaluated = training_config("evaluate.json", checkpoint=str(path)).get_parsed_content("network_def")
         parser = ConfigParser(ConfigParser.load_config_file(str(CONFIGS / "inference.json")))
         parser["checkpoint"] = str(path)
