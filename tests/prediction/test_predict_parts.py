@@ -17,6 +17,7 @@ from PIL import Image
 
 from custom_networks.errors import UserError
 from custom_networks.files import lock_file
+from custom_networks.prediction.journal import INSTANCES, has_instances
 from custom_networks.prediction.parts import WHOLE_LOCK, Part, division, parts_for
 from custom_networks.prediction.plan import make_plan
 from custom_networks.prediction.sharing import claimed
@@ -86,6 +87,15 @@ def test_parts_join_to_the_whole(predict: Predict, tmp_path: Path, order: tuple[
 @pytest.mark.parametrize(("images", "parts"), [(1, 2), (128, 2), (129, 3), (6400, 100), (10**6, 1024)])
 def test_a_cluster_s_parts_are_of_64_images_and_at_least_two(images: int, parts: int) -> None:
     assert parts_for(images) == parts
+
+
+def test_a_folder_tells_whether_it_was_predicted_with_instances(images: Path, tmp_path: Path) -> None:
+    for name, settings in (("with", {INSTANCES: {"threshold": 0.5}}), ("without", {})):
+        plan = make_plan([str(images)], tmp_path / name, ("mask",), settings=settings)
+        with claimed(plan):
+            pass
+        assert has_instances(tmp_path / name, plan.part) is bool(settings)
+    assert not has_instances(tmp_path / "none", plan.part)
 
 
 def test_a_part_without_images_begins_its_journal(images: Path, tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ def test_a_map_lies_on_its_voxels(tmp_path: Path, axis: int, name: str) -> None:
     planes = [np.asarray(read(source, "image", at=Slice(axis, i)).image)[..., 0] for i in range(values.shape[axis])]
     written = tmp_path / "result.nii.gz"
     written.write_bytes(nifti_like(source, np.stack(planes), axis))
+    header = nib.load(written).header
+    assert (header["cal_min"], header["cal_max"]) == (0, 0), "viewers show all of a mask's numbers"
     before, after = nib.load(source), nib.load(written)
     np.testing.assert_array_equal(np.asarray(after.dataobj), values)
     np.testing.assert_array_equal(after.affine, before.affine)
