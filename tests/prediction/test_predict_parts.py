@@ -90,11 +90,11 @@ def test_a_cluster_s_parts_are_of_64_images_and_at_least_two(images: int, parts:
 
 
 def test_a_folder_tells_whether_it_was_predicted_with_instances(images: Path, tmp_path: Path) -> None:
-    for name, settings in (("with", {INSTANCES: {"threshold": 0.5}}), ("without", {})):
-        plan = make_plan([str(images)], tmp_path / name, ("mask",), settings=settings)
+    for name, of_run in (("with", {INSTANCES: {"threshold": 0.5}}), ("without", {})):
+        plan = make_plan([str(images)], tmp_path / name, ("mask",), settings=of_run)
         with claimed(plan):
             pass
-        assert has_instances(tmp_path / name, plan.part) is bool(settings)
+        assert has_instances(tmp_path / name, plan.part) is bool(of_run)
     assert not has_instances(tmp_path / "none", plan.part)
 
 
