@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 LARGEST = 2048  # longest side of the maps that a client gets
 NETWORKS = 3
 STATES = 16
-Point = tuple[float, float]
 
 
 @dataclass(frozen=True)

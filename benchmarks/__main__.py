@@ -1,4 +1,4 @@
-"""Command line: `python -m benchmarks [operator|network|complexity|training|input|all] [--quick] [--output FOLDER]`."""
+"""Command line: `python -m benchmarks [ROOM] [--quick] [--output FOLDER]`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="tiny sizes: checks the benchmark, measures nothing")
     parser.add_argument("--sweep", action="store_true", help="network: also sides 128 to 1024 and batches 1 to 16")
     parser.add_argument("--compile", action="store_true", help="network: also torch.compile")
+    parser.add_argument("--size", type=int, default=256, help="limit: side of the image, a multiple of 64 [256]")
+    parser.add_argument("--batch", type=int, default=1, help="limit: images a call [1]")
     parser.add_argument("--keep-memory", action="store_true", help="CPU: allocate as sgdnet's own commands do")
     parser.add_argument("--no-memory", action="store_true", help="leave peak memory out, which takes most of the time")
     return parser.parse_args(words)
@@ -57,7 +59,10 @@ def main(words: list[str] | None = None) -> int:
     """Run; 1 where a whole room failed."""
     arguments = parse(words)
     rooms = ROOMS if arguments.room == "all" else (arguments.room,)
-    results = run_rooms({room: {} for room in rooms}, settings_of(arguments), arguments.output, arguments.room)
+    keywords = {"limit": {"size": arguments.size, "batch": arguments.batch}}
+    results = run_rooms(
+        {room: keywords.get(room, {}) for room in rooms}, settings_of(arguments), arguments.output, arguments.room
+    )
     return int(any("error" in results[room] for room in rooms))
 
 

@@ -17,7 +17,7 @@ from benchmarks.measure import Row, Settings, summarize, time_interleaved
 from custom_networks.configuration.inference import TrainedSource, load_source
 from custom_networks.errors import UserError
 from custom_networks.export import FORMATS, export_model
-from custom_networks.export.format import KEPT, Images, Run
+from custom_networks.export.format import KEPT, Compute, Images
 from custom_networks.export.images import listed_images, spread
 from custom_networks.export.verify import mask_dice, probabilities
 
@@ -35,7 +35,7 @@ def cases(quick: bool, formats: Sequence[str] | None = None) -> list[tuple[str, 
     return [(name, precision) for name in names for precision in FORMATS[name].precisions]
 
 
-def in_torch(network: torch.nn.Module) -> Run:
+def in_torch(network: torch.nn.Module) -> Compute:
     """Make a function on arrays of a module."""
 
     def run(images: Images) -> Images:
@@ -59,7 +59,9 @@ def truth_of(paths: list[str], masks: Path | None, side: int) -> list[Images] | 
     return found
 
 
-def score(run: Run, inputs: list[Images], expected: list[Images], truth: list[Images] | None, threshold: float) -> Row:
+def score(
+    run: Compute, inputs: list[Images], expected: list[Images], truth: list[Images] | None, threshold: float
+) -> Row:
     """Compare masks with those of float32 PyTorch, and with the truth."""
     got = [probabilities(run(image))[0] for image in inputs]
     scores = [mask_dice(one, other, threshold) for one, other in zip(got, expected, strict=True)]
@@ -73,9 +75,9 @@ def score(run: Run, inputs: list[Images], expected: list[Images], truth: list[Im
 
 def opened(
     source: TrainedSource, settings: Settings, folder: Path, calibration: Path, formats: Sequence[str] | None
-) -> tuple[dict[str, Run], list[Row]]:
+) -> tuple[dict[str, Compute], list[Row]]:
     """Export and open every case; one that is refused keeps its row, with the reason."""
-    runs: dict[str, Run] = {BASELINE: in_torch(source.network)}
+    runs: dict[str, Compute] = {BASELINE: in_torch(source.network)}
     rows: list[Row] = [{"name": BASELINE, "precision": "float32", "mb": source.checkpoint.stat().st_size / 1e6}]
     for name, precision in cases(settings.quick, formats):
         print(f"  {name}, {precision}", file=sys.stderr, flush=True)
@@ -83,7 +85,8 @@ def opened(
         try:
             output = folder / precision / FORMATS[name].name
             words = (name, source.checkpoint, output, precision, calibration, source.image_size)
-            written = export_model(BUNDLE, *words, least_mean_dice=0, least_dice=0)  # the row has the figures
+            passes = dict.fromkeys(("least_mean_dice", "least_dice"), 0.0)  # the row has the figures
+            written = export_model(BUNDLE, *words, **({} if precision == "int8" else passes))  # made to keep limits
             runs[label] = FORMATS[name].open(written.files[0], settings.threads)
             row["mb"] = sum(path.stat().st_size for path in written.files) / 1e6
             row |= {KEPT: written.metadata[KEPT]} if KEPT in written.metadata else {}

@@ -104,6 +104,32 @@ def with_interval(name: str, metric: str, digits: int = 4) -> str:
     return f"{mean(name, metric, digits)} ({low:.{digits}f} to {high:.{digits}f})"
 
 
+def threshold_table(name: str) -> str:
+    """Figures by threshold, the best Dice of each set in bold."""
+    found = load(name)["threshold"]
+    tests = list(dict.fromkeys(row["test"] for row in found))
+    best = {test: max(row["dice"] for row in found if row["test"] == test) for test in tests}
+    lines = ["| threshold | " + " | ".join(f"{test}: Dice | sensitivity | precision" for test in tests) + " |"]
+    lines.append("|---" * (1 + 3 * len(tests)) + "|")
+    for threshold in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+        cells = [f"{threshold}"]
+        for test in tests:
+            row = next(row for row in found if row["test"] == test and abs(row["threshold"] - threshold) < 1e-9)
+            dice = f"{row['dice']:.4f}"
+            cells += [f"**{dice}**" if row["dice"] == best[test] else dice]
+            cells += [f"{row[figure]:.3f}" for figure in ("sensitivity", "precision")]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def step_table(name: str) -> str:
+    """Steps of training, as the record of a run on a GPU has them."""
+    lines = ["| a step of 16 images | ms | images/s | peak MiB |", "|---|---|---|---|"]
+    for what, row in load(name)["step_ms_batch_16"].items():
+        lines.append(f"| {what} | {row['ms']:.1f} | {16000 / row['ms']:.0f} | {row['peak_mib']:,} |")
+    return "\n".join(lines)
+
+
 def marks_table(kind: str, metric: str, files: dict[str, str], digits: int = 3) -> str:
     """Write how a metric grows with clicks or scribbles as Markdown, a row for each method.
 

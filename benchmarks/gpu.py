@@ -1,7 +1,8 @@
 """Everything on a GPU in one run: `python -m benchmarks.gpu [--budget 420] [--output FOLDER]` writes gpu.json, gpu.md.
 
-After `--budget` seconds nothing more is started, and the files are written after each room, so that a loan of a few
-minutes is enough. `--device cpu --quick` checks it without a GPU.
+First the tests marked `gpu`, then ceilings and stages, operator, network, training. After `--budget` seconds nothing
+more is started, and the files are written after each room, so that a loan of a few minutes is enough.
+`--device cpu --quick` checks it without a GPU.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -34,10 +36,12 @@ def main(words: list[str] | None = None) -> int:
     """Run; 1 where a whole room failed."""
     arguments = parse(words)
     settings = settings_of(arguments, deadline=time.monotonic() + arguments.budget)
-    rooms = {
+    rooms: dict[str, dict[str, Any]] = {
+        "check": {},
         "operator": {"dtypes": (torch.float32, torch.bfloat16)},
-        "network": {"shapes": ((256, 1), (256, 16))},
-        "training": {"batches": (2,) if arguments.quick else (2, 16)},
+        "training": {"batches": (2,) if arguments.quick else (16, 1, 64)},
+        "network": {"shapes": ((256, 16), (256, 1), (256, 64))},
+        "limit": {"batch": 2 if arguments.quick else 16},
         "input": {},
     }
     results = run_rooms(rooms, settings, arguments.output, "gpu")

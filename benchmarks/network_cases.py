@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import tempfile
 import warnings
@@ -10,14 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from benchmarks.macs import count_macs, count_parameters
 from benchmarks.measure import Case, Row, Settings, Unavailable, max_difference, run_cases
 from benchmarks.networks import OTHERS, literal_sgdnet, sgdnet
-from custom_networks.export.openvino_ir import openvino_core
+from custom_networks.export.openvino_ir import HINTS, openvino_core
 from custom_networks.network.optimized import FoldedSGDNet
+from custom_networks.prediction.cuda_graph import record
 
 Shape = tuple[int, int]
 
@@ -27,6 +30,7 @@ CHANNELS_LAST = "SGD-Net, channels-last"
 OPTIMISED = "SGD-Net, optimised"
 OPTIMISED_BFLOAT16 = "SGD-Net, optimised, bfloat16"
 AUTOCAST = "SGD-Net, bfloat16 autocast"
+GRAPH = "SGD-Net, optimised, bfloat16, CUDA graph"
 COMPILED = "SGD-Net, torch.compile"
 ONNX_RUNTIME = "SGD-Net, ONNX Runtime"
 OPENVINO = "SGD-Net, OpenVINO"
@@ -58,6 +62,20 @@ class Inference:
             return self.network(self.image)
 
 
+class GraphedInference:
+    """A network recorded as a CUDA graph, as `predict` runs it on a GPU; a call predicts."""
+
+    def __init__(self, network: nn.Module, image: Tensor) -> None:
+        self.network = network
+        self.image = image
+        with torch.no_grad():
+            self.replay = record(network, image)
+
+    def __call__(self) -> Tensor:
+        """Predict, without gradients."""
+        return self.replay(self.image)
+
+
 class OnnxRuntime:
     """An ONNX file under ONNX Runtime.
 
@@ -82,18 +100,23 @@ class OnnxRuntime:
 
 
 class OpenVINO:
-    """An ONNX file under OpenVINO; arguments as those of `OnnxRuntime`."""
+    """An ONNX file under OpenVINO.
 
-    def __init__(self, file: str, image: Tensor) -> None:
+    Args:
+        file: the model.
+        image: (B, 3, H, W), of the size that was exported.
+        dtype: that it computes in; the runtime itself would take bfloat16 where the processor has it.
+    """
+
+    def __init__(self, file: str, image: Tensor, dtype: torch.dtype = torch.float32) -> None:
         try:
             core = openvino_core()
         except ImportError:
             raise Unavailable("openvino is not installed") from None
-        # float32 unless told otherwise: the runtime would take bfloat16 by itself where the processor has it
         options: dict[str, Any] = {
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": HINTS[str(dtype).removeprefix("torch.")],
         }
         self.model = core.compile_model(core.read_model(file), "CPU", options)
         self.image = image.numpy()
@@ -140,7 +163,10 @@ def build(name: str, size: int, batch: int, device: str, onnx_file: str | None) 
         return Inference(OTHERS[name]().eval().to(device), image)
     if name in (OPTIMISED, OPTIMISED_BFLOAT16):
         dtype = torch.bfloat16 if name == OPTIMISED_BFLOAT16 else torch.float32
-        return Inference(sgdnet().optimize_for_inference(dtype=dtype).to(device), image)
+        return Inference(sgdnet().optimize_for_inference(dtype, packed=device == "cpu").to(device), image)
+    if name == GRAPH:
+        folded = sgdnet().optimize_for_inference(torch.bfloat16, packed=False).to(device)
+        return GraphedInference(folded, image)
     network = (literal_sgdnet() if name == LITERAL else sgdnet()).to(device)
     if name == COMPILED:
         return Inference(torch.compile(network), image)  # type: ignore[arg-type]
@@ -152,6 +178,8 @@ def names(settings: Settings) -> list[str]:
     chosen = [LITERAL, PLAIN, CHANNELS_LAST, OPTIMISED, OPTIMISED_BFLOAT16, AUTOCAST]
     if settings.compile:
         chosen.append(COMPILED)
+    if settings.device.startswith("cuda"):
+        chosen.append(GRAPH)
     if settings.device == "cpu":
         chosen += [ONNX_RUNTIME, OPENVINO]
     return chosen + list(OTHERS)
@@ -199,12 +227,41 @@ def run_shape(
     return rows
 
 
+def growth(rows: Sequence[Row]) -> list[Row]:
+    """Fit how time and memory of each network grow with pixels, at batch 1, and with the batch, at the sweep's size.
+
+    Args:
+        rows: of the sweep; one without a number is left out.
+
+    Returns:
+        For each network, quantity and axis with two points or more: the points and the slope of a line in log-log.
+    """
+    batched = next((row["size"] for row in rows if row["batch"] > 1), None)
+    found: list[Row] = []
+    for name in dict.fromkeys(row["name"] for row in rows):
+        for against, what in itertools.product(("pixels", "batch"), ("median_ms", "call_mib")):
+            points = sorted(
+                (row["size"] ** 2 if against == "pixels" else row["batch"], row[what])
+                for row in rows
+                if row["name"] == name
+                and row.get(what, 0) > 0
+                and (row["batch"] == 1 if against == "pixels" else row["size"] == batched)
+            )
+            if len(points) > 1:
+                x, y = (list(each) for each in zip(*points, strict=True))
+                slope = float(np.polyfit(np.log(x), np.log(y), 1)[0])
+                about = {"name": name, "against": against, "what": what, "first": x[0], "last": x[-1]}
+                found.append({**about, "slope": slope, "x": x, "y": y})
+    return found
+
+
 def run(settings: Settings, shapes: Sequence[Shape] = SHAPES) -> Row:
-    """Measure every case at `shapes`, and with `settings.sweep` some cases over sizes and batch sizes."""
+    """Measure every case at `shapes`, and with `settings.sweep` some cases over sizes and batch sizes, with slopes."""
     shapes = ((64, 1),) if settings.quick else shapes
     rows = [row for size, batch in shapes for row in run_shape(names(settings), size, batch, settings, True)]
     result: Row = {"rows": rows}
     if settings.sweep:
         sweep = QUICK_SWEEP if settings.quick else SWEEP
         result["sweep"] = [row for size, batch in sweep for row in run_shape(SWEPT, size, batch, settings)]
+        result["growth"] = growth(result["sweep"])
     return result

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from benchmarks.ceilings import copy_rate
 from benchmarks.literal import unfold
 from benchmarks.measure import Call, Case, Row, Settings, Unavailable, max_difference, run_cases
 from custom_networks.operators.backends.registry import BACKENDS, Operator
@@ -16,7 +17,7 @@ Scale = tuple[int, int, int]
 
 SCALES: tuple[Scale, ...] = ((256, 64, 64), (512, 32, 32), (1024, 16, 16))
 QUICK_SCALES: tuple[Scale, ...] = ((32, 16, 16), (64, 8, 8), (128, 9, 5))
-BATCHES = (1, 8)
+BATCHES = {"cpu": (1, 8), "cuda": (1, 16)}
 HEADS = 4
 KERNEL_SIZE = 7
 REFERENCE = "unfold"
@@ -84,6 +85,16 @@ def exact(scale: Scale, batch: int, dtype: torch.dtype, device: str, backward: b
     return call_of(unfold, (x, logits, grad), backward)()
 
 
+def floor_ms(scale: Scale, batch: int, dtype: torch.dtype, backward: bool, gb_per_s: float) -> float:
+    """Milliseconds in which a copy moves what must be read and written: map, logits, result; and their gradients."""
+    channels, height, width = scale
+    map_, logits = channels, HEADS * KERNEL_SIZE**2
+    moved = 2 * map_ + logits
+    if backward:  # reads gradient, map and logits, writes both gradients
+        moved += 3 * map_ + 2 * logits
+    return moved * batch * height * width * dtype.itemsize / gb_per_s / 1e6
+
+
 def summarize(rows: list[Row]) -> list[Row]:
     """Sum each backend's time over the scales, and compare it with the unfold's; nothing where a scale is missing."""
     keys = ("pass", "batch", "dtype")
@@ -99,6 +110,7 @@ def summarize(rows: list[Row]) -> list[Row]:
             sums[name] = sum(row["median_ms"] for row in chosen)
             line: Row = dict(zip(keys, group, strict=True)) | {"name": name, "sum_ms": sums[name]}
             line["times_unfold_speed"] = sums[REFERENCE] / sums[name] if REFERENCE in sums else None
+            line["times_floor"] = sums[name] / sum(row["floor_ms"] for row in chosen)
             line["largest_call_mib"] = max((row["call_mib"] for row in chosen if "call_mib" in row), default=None)
             line["max_difference"] = max(row["max_difference"] for row in chosen)
             summary.append(line)
@@ -108,10 +120,11 @@ def summarize(rows: list[Row]) -> list[Row]:
 def run(settings: Settings, dtypes: tuple[torch.dtype, ...] = (torch.float32,)) -> Row:
     """Measure every backend, scale, batch size and pass."""
     scales = QUICK_SCALES if settings.quick else SCALES
+    copied = copy_rate(settings)
     rows: list[Row] = []
     for dtype in dtypes:
         for backward in (False, True):
-            for batch in (1, 2) if settings.quick else BATCHES:
+            for batch in (1, 2) if settings.quick else BATCHES[settings.device]:
                 for scale in scales:
                     shape = f"{scale[0]}@{scale[1]}x{scale[2]}"
                     about = {
@@ -119,8 +132,9 @@ def run(settings: Settings, dtypes: tuple[torch.dtype, ...] = (torch.float32,)) 
                         "batch": batch,
                         "scale": shape,
                         "dtype": str(dtype).removeprefix("torch."),
+                        "floor_ms": floor_ms(scale, batch, dtype, backward, copied),
                     }
-                    print(" ".join(map(str, about.values())), file=sys.stderr, flush=True)
+                    print(" ".join(map(str, list(about.values())[:4])), file=sys.stderr, flush=True)
                     arguments = (scale, batch, dtype, settings.device, backward)
                     cases = [Case(name, partial(build, name, *arguments)) for name in backends(settings.device)]
                     measured, _, outputs = run_cases(cases, settings)
@@ -129,4 +143,10 @@ def run(settings: Settings, dtypes: tuple[torch.dtype, ...] = (torch.float32,)) 
                         if row["name"] in outputs:
                             row["max_difference"] = max_difference(outputs[row["name"]], expected)
                         rows.append(about | row)
-    return {"heads": HEADS, "kernel_size": KERNEL_SIZE, "summary": summarize(rows), "rows": rows}
+    return {
+        "copy_gb_per_s": copied,
+        "heads": HEADS,
+        "kernel_size": KERNEL_SIZE,
+        "summary": summarize(rows),
+        "rows": rows,
+    }

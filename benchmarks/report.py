@@ -12,13 +12,14 @@ from benchmarks.measure import Row
 
 NOTES = {
     "operator": """
-max difference: to the float32 unfold, over the result and (backward) both gradients. Call MiB: peak during the call
-beyond its inputs.""",
+Floor: map, logits and result, and their gradients, each moved once at the rate of a large copy. max difference: to the
+float32 unfold, over the result and (backward) both gradients. Call MiB: peak during the call beyond its inputs.""",
     "network": """
 Same weights (untrained, `benchmarks/networks.py`) and same noise for all of SGD-Net's lines. max difference: of the
 logits to the literal network's; max error: to the literal network's in float64, which the literal network has too;
 largest logit: for scale. Multiply-adds: `benchmarks/macs.py`. Call MiB: peak during the call beyond weights and input;
-total MiB: beyond the bare process.""",
+total MiB: beyond the bare process. Growth: the exponent b of y = a x^b, fitted to all sizes (batch 1) or batches (256 x
+256).""",
     "complexity": """
 One image, untrained, float32, batch normalisation not folded. Multiply-adds: `benchmarks/macs.py`. Published: Table 2
 of the paper, whose counters differ. Call MiB: peak during the call beyond weights and input; total MiB: beyond the bare
@@ -30,6 +31,12 @@ beyond the bare process.""",
     "input": """
 From the first batch of an epoch to its last; the time to the first batch (start of the workers) stands apart. cached:
 the data set as shipped, from its second epoch on; uncached: everything, from the file on.""",
+    "limit": """
+Floor: the larger of the multiply-accumulates at the rate of the fastest convolution or matrix product (arithmetic) and
+the bytes of inputs, outputs and weights, each once a pass, and of gradients, at the rate of a large copy (memory); the
+rates are medians of the same rounds. Ratio: median to floor; least ratio: the same of minima, which a busy machine
+disturbs less. Above: milliseconds beyond the floor. The floor of a network is the sum of its stages'. The training step
+has loss and optimiser besides, which the floor leaves out.""",
     "scale": """
 Seconds of processor time with one thread, of the process and those it starts, which a busy machine changes little; MiB:
 peak of the process beyond what it had before. Growth: the exponent b of seconds = a n^b between the two largest counts
@@ -84,6 +91,7 @@ TABLES: dict[str, list[tuple[str, str, list[Column]]]] = {
                 Column("backend", "name"),
                 Column("sum ms", "sum_ms", digits(2)),
                 Column("times the unfold's speed", "times_unfold_speed", digits(2)),
+                Column("times the floor", "times_floor", digits(1)),
                 Column("largest call MiB", "largest_call_mib", digits(1)),
                 DIFFERENCE,
             ],
@@ -118,7 +126,19 @@ TABLES: dict[str, list[tuple[str, str, list[Column]]]] = {
                 Column("largest logit", "largest_logit", digits(2)),
             ],
         ),
-        ("sweep", "Growth", [*SHAPE, Column("network", "name"), *TIME, RATE, *MEMORY, DIFFERENCE]),
+        ("sweep", "Sizes and batches", [*SHAPE, Column("network", "name"), *TIME, RATE, *MEMORY, DIFFERENCE]),
+        (
+            "growth",
+            "Growth",
+            [
+                Column("network", "name"),
+                Column("of", "what"),
+                Column("against", "against"),
+                Column("from", "first", digits(0)),
+                Column("to", "last", digits(0)),
+                Column("exponent", "slope", digits(2)),
+            ],
+        ),
     ],
     "complexity": [
         (
@@ -167,6 +187,51 @@ TABLES: dict[str, list[tuple[str, str, list[Column]]]] = {
                 Column("first batch s", "first_batch_s", digits(2)),
             ],
         )
+    ],
+    "limit": [
+        (
+            "ceilings",
+            "Ceilings",
+            [
+                Column("type", "dtype"),
+                Column("kind", "kind"),
+                Column("shape", "name"),
+                *TIME,
+                Column("GMACs/s at best", "gmacs_per_s", digits(1)),
+                Column("GB/s at best", "gb_per_s", digits(1)),
+            ],
+        ),
+        (
+            "stages",
+            "Stages",
+            [
+                Column("pass", "pass"),
+                Column("form", "form"),
+                Column("type", "dtype"),
+                *SHAPE,
+                Column("stage", "name"),
+                Column("GMACs", "gmacs", digits(3)),
+                Column("MiB moved", "moved_mib", digits(1)),
+                Column("arithmetic ms", "arithmetic_ms", digits(2)),
+                Column("memory ms", "memory_ms", digits(2)),
+                Column("floor ms", "floor_ms", digits(2)),
+                *TIME,
+                Column("ratio", "ratio", digits(2)),
+                Column("least ratio", "least_ratio", digits(2)),
+                Column("ms above", "above_ms", digits(2)),
+            ],
+        ),
+        (
+            "worst",
+            "Worst stages",
+            [
+                Column("pass", "pass"),
+                Column("form", "form"),
+                Column("type", "dtype"),
+                *SHAPE,
+                Column("most above their floor", "stages"),
+            ],
+        ),
     ],
     "scale": [
         (

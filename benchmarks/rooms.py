@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from benchmarks import environment, report
+from benchmarks import drawing, environment, report
 from benchmarks.measure import Row, Settings
 
-ROOMS = ("operator", "network", "complexity", "training", "input")
+ROOMS = ("operator", "network", "complexity", "training", "input", "limit")
 
 
 def run_room(room: str, keywords: dict[str, Any], settings: Settings) -> Row:
@@ -32,7 +32,7 @@ def run_room(room: str, keywords: dict[str, Any], settings: Settings) -> Row:
 
 
 def run_rooms(rooms: dict[str, dict[str, Any]], settings: Settings, output: Path, name: str) -> Row:
-    """Run rooms one after the other, each in a process of its own, and write what there is after each.
+    """Run rooms one after the other, each in a process of its own, and write and draw what there is after each.
 
     So nothing measured is lost, and a GPU kernel that crashes takes one room with it.
 
@@ -40,7 +40,7 @@ def run_rooms(rooms: dict[str, dict[str, Any]], settings: Settings, output: Path
         rooms: names, and keyword arguments of their `run`.
         settings: of all.
         output: folder.
-        name: of the JSON and the Markdown file.
+        name: of the JSON and the Markdown file and the charts.
 
     Returns:
         What the JSON holds.
@@ -54,6 +54,6 @@ def run_rooms(rooms: dict[str, dict[str, Any]], settings: Settings, output: Path
                 results[room] = pool.submit(run_room, room, keywords, settings).result()
         except BrokenProcessPool:
             results[room] = {"error": "the process died"}
-        paths = report.write(results, output, name)
+        paths = [*report.write(results, output, name), *drawing.draw(results, output, name)]
     print(f"wrote {' and '.join(map(str, paths))}")
     return results

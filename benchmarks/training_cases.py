@@ -4,25 +4,56 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.measure import Case, Row, Settings, max_difference, run_cases
-from benchmarks.networks import cto, literal_sgdnet, sgdnet
+from benchmarks.networks import attention_unet, cto, literal_sgdnet, sgdnet, swin_unetr
 from custom_networks.losses.sgd_loss import SCALES, SGDNetLoss
+from custom_networks.training.graphed import TrainingInferer
 
 LITERAL = "SGD-Net, literal"
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], bool, bool]] = {
-    LITERAL: (literal_sgdnet, False, False),
-    "SGD-Net": (sgdnet, False, False),
-    "SGD-Net, channels-last": (sgdnet, True, False),
-    "SGD-Net, channels-last, bfloat16 autocast": (sgdnet, True, True),
-    "SGD-Net, channels-last, bfloat16, checkpointing": (partial(sgdnet, checkpointing=True), True, True),
-    "CTO": (cto, False, False),
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to train a network.
+
+    Attributes:
+        make: makes the network.
+        channels_last: whether its weights and images are channels-last.
+        bfloat16: whether it runs under bfloat16 autocast.
+        cuda_graph: whether its passes are recorded, as `--cuda_graph true` does; on a GPU alone.
+        fused: whether Adam is the fused one, as train.json has it; the others take the usual one.
+    """
+
+    make: Callable[[], nn.Module]
+    channels_last: bool = False
+    bfloat16: bool = False
+    cuda_graph: bool = False
+    fused: bool = True
+
+
+FORMS: dict[str, Form] = {
+    LITERAL: Form(literal_sgdnet, fused=False),
+    "SGD-Net": Form(sgdnet),
+    "SGD-Net, channels-last": Form(sgdnet, True),
+    "SGD-Net, channels-last, bfloat16 autocast": Form(sgdnet, True, True),
+    "SGD-Net, channels-last, bfloat16, checkpointing": Form(partial(sgdnet, checkpointing=True), True, True),
+    "CTO": Form(cto, fused=False),
 }
-"""Name: network, channels-last, bfloat16 autocast."""
+ON_A_GPU: dict[str, Form] = {
+    "SGD-Net, literal, bfloat16": Form(literal_sgdnet, bfloat16=True, fused=False),
+    "SGD-Net, channels-last, bfloat16, CUDA graph": Form(sgdnet, True, True, True),
+    "CTO, channels-last, bfloat16": Form(cto, True, True),
+    "CTO, channels-last, bfloat16, CUDA graph": Form(cto, True, True, True),
+    "AttentionUnet, channels-last, bfloat16": Form(attention_unet, True, True),
+    "SwinUNETR, bfloat16": Form(swin_unetr, bfloat16=True),
+}
+"""Also measured there."""
 
 
 def discs(batch: int, size: int) -> Tensor:
@@ -34,21 +65,21 @@ def discs(batch: int, size: int) -> Tensor:
 
 def build(name: str, size: int, batch: int, device: str) -> Callable[[], Tensor]:
     """Make a step; it returns the loss before the update."""
-    make, channels_last, autocast = NETWORKS[name]
-    memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    network = make().train().to(device, memory_format=memory_format)  # type: ignore[call-overload]
+    form = {**FORMS, **ON_A_GPU}[name]
+    memory_format = torch.channels_last if form.channels_last else torch.contiguous_format
+    network = form.make().train().to(device, memory_format=memory_format)  # type: ignore[call-overload]
     noise = torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(1))
     image = noise.to(device).contiguous(memory_format=memory_format)
     labels = discs(batch, size).to(device)
-    fused = name.startswith("SGD-Net") and name != LITERAL  # as train.json has it; the others as is usual
-    optimizer = torch.optim.Adam(network.parameters(), 1e-4, fused=fused)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-4, fused=form.fused)
     loss_function = SGDNetLoss()
+    inferer = TrainingInferer(form.bfloat16, device, form.cuda_graph)
+    inferer.amp = form.bfloat16  # on any processor, where it pays or not
 
     def step() -> Tensor:
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=autocast):
-            outputs = network(image)
-        if name == "CTO":  # its segmentation loss alone
+        outputs = inferer(image, network)
+        if name.startswith("CTO"):  # its segmentation loss alone
             outputs = outputs[: len(SCALES)]
         loss = loss_function(outputs, labels)
         loss.backward()
@@ -61,16 +92,17 @@ def build(name: str, size: int, batch: int, device: str) -> Callable[[], Tensor]
 def run(settings: Settings, batches: Sequence[int] = (2,)) -> Row:
     """Measure a step of each network at 256 x 256."""
     size = 64 if settings.quick else 256
+    forms = [*FORMS, *ON_A_GPU] if settings.device.startswith("cuda") else list(FORMS)
     result: list[Row] = []
     for batch in batches:
         print(f"{size}x{size}, batch {batch}", file=sys.stderr, flush=True)
-        cases = [Case(name, partial(build, name, size, batch, settings.device), memory_warm_up=1) for name in NETWORKS]
+        cases = [Case(name, partial(build, name, size, batch, settings.device), memory_warm_up=1) for name in forms]
         rows, _, outputs = run_cases(cases, settings)
         for row in rows:
             row |= {"size": size, "batch": batch}
             if row["name"] in outputs:
                 row["first_loss"] = outputs[row["name"]].item()
-                if LITERAL in outputs and row["name"] != "CTO":
+                if LITERAL in outputs and row["name"].startswith("SGD-Net"):
                     row["loss_difference"] = max_difference(outputs[row["name"]], outputs[LITERAL])
                 row["images_per_s"] = 1000 * batch / row["median_ms"]
         result += rows

@@ -205,6 +205,31 @@ def lock_file(
     return lock
 
 
+@contextmanager
+def only_writer(path: Path, fix: str) -> Iterator[None]:
+    """Let one process at a time make a file, or several that belong together; the lock's file goes at the end.
+
+    A process that opened the lock's file before it went gets a lock of a file without a name, which filelock notices.
+
+    Args:
+        path: the file, or the one of them that the others are named for.
+        fix: what to do where that cannot be, for the message.
+
+    Raises:
+        UserError: while another process makes it, or where the folder cannot be written.
+    """
+    name = path.with_name(f".{path.name[:200]}.lock")
+    busy = f"another process writes {printable(path.name)} there; wait for its end, or {fix}"
+    lock = lock_file(name, busy, fix=fix)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            with suppress(OSError):  # Windows removes it at the release
+                name.unlink()
+            lock.release()
+
+
 def remove_unfinished(folder: Path, names: Iterable[str] | None = None) -> int:
     """Remove what a killed process left of `write_atomically` and `unfinished_folder`; what is being written stays.
 

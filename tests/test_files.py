@@ -14,6 +14,7 @@ import pytest
 from custom_networks import UserError
 from custom_networks.files import (
     lock_file,
+    only_writer,
     open_regular,
     remove_unfinished,
     sha256,
@@ -142,6 +143,48 @@ def test_a_lock_of_another_process_is_told_and_ends_with_it(tmp_path: Path) -> N
             lock_file(path, "somebody works here")
         other.kill()
     assert lock_file(path, "somebody works here") is not None
+
+
+ADD_ONE = """
+import sys; from pathlib import Path; from custom_networks.errors import UserError
+from custom_networks.files import only_writer
+count, done = Path(sys.argv[1]), 0
+print("ready", flush=True); input()
+while done < 200:
+    try:
+        with only_writer(count, "wait"):
+            number = int(count.read_text())
+            count.write_text("")  # in a second process at once, a number would be missing or lost
+            count.write_text(str(number + 1))
+            done += 1
+    except UserError:
+        pass
+"""
+
+
+def test_one_process_at_a_time_writes_and_leaves_no_lock(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    count.write_text("0")
+    words = [sys.executable, "-c", ADD_ONE, str(count)]
+    others = [subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    for other in others:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+    for other in others:
+        assert other.stdin is not None
+        print(file=other.stdin, flush=True)
+    assert [other.communicate(timeout=60) and other.returncode for other in others] == [0, 0, 0]
+    assert count.read_text() == "600"
+    assert list(tmp_path.iterdir()) == [count]
+
+
+def test_a_second_writer_is_told_the_file(tmp_path: Path) -> None:
+    with (
+        only_writer(tmp_path / "new" / "a.zip", "give another --output"),
+        pytest.raises(UserError, match=r"new: another process writes a\.zip there; wait for its end, or give another"),
+        only_writer(tmp_path / "new" / "a.zip", "give another --output"),
+    ):
+        pass
 
 
 def test_only_files_are_opened(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
+from typing import TypeGuard
 
 import custom_networks
 
@@ -14,13 +16,19 @@ MOST_LINES = 400
 
 
 def definitions(source: str) -> list[str]:
-    """Public classes and functions at the top of a file."""
+    """Public classes, functions and types at the top of a file; a type is what is assigned to a name `LikeThis`."""
     kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    names = (each.name for each in ast.parse(source).body if isinstance(each, kinds))
+    body = ast.parse(source).body
+    names = [each.name for each in body if isinstance(each, kinds)]
+    names += [target.id for each in body if isinstance(each, ast.Assign) for target in each.targets if is_type(target)]
     return [name for name in names if not name.startswith("_")]
 
 
-def test_every_class_and_function_has_a_name_of_its_own() -> None:
+def is_type(target: ast.expr) -> TypeGuard[ast.Name]:
+    return isinstance(target, ast.Name) and re.fullmatch("[A-Z][a-z]\\w*", target.id) is not None
+
+
+def test_every_class_function_and_type_has_a_name_of_its_own() -> None:
     files: dict[str, list[str]] = defaultdict(list)
     for path in PACKAGE.rglob("*.py"):
         if VERBS not in path.parents:

@@ -7,8 +7,8 @@ import pydoc
 from collections.abc import Mapping
 from typing import Any
 
-from custom_networks.configuration.knobs import knob_descriptions
-from custom_networks.configuration.merged import Configuration
+from custom_networks.configuration.knobs import knob_descriptions, knob_items
+from custom_networks.configuration.merged import Configuration, item_path, look_behind
 from custom_networks.data.depth import checked_depth
 from custom_networks.errors import UserError, nearest
 from custom_networks.files import printable
@@ -16,10 +16,10 @@ from custom_networks.flags import flag
 
 MINIMA = {
     **{"fold": 0, "batch_size": 1, "max_epochs": 1, "num_workers": 0, "seed": 0},
-    **{"val_interval": 1, "warmup_epochs": 0},
+    **{"val_interval": 1, "save_interval": 1, "warmup_epochs": 0},
 }
 RANGES = {"clip_norm": (0.0, float("inf")), "ema_decay": (0.0, 1.0)}
-SWITCHES = ("amp", "checkpointing", "data_on_device", "cudnn_benchmark", "tf32", "deterministic")
+SWITCHES = ("amp", "cuda_graph", "checkpointing", "data_on_device", "cudnn_benchmark", "tf32", "deterministic")
 
 
 def check_overrides(configuration: Configuration | None) -> None:
@@ -29,12 +29,13 @@ def check_overrides(configuration: Configuration | None) -> None:
         configuration: of the run; None where another program than a command line drives it.
 
     Raises:
-        UserError: naming the override and the nearest knob, or the nearest argument of what a nested one configures.
+        UserError: naming the override and the nearest knob, or the nearest argument of what a nested one configures;
+            for a knob without effect, because the item that it sets is given another value by its path.
     """
     if configuration is None:
         return
     for name in configuration.overrides:
-        path = name.replace("::", "#").split("#")
+        path = item_path(name).split("#")
         if path[0] not in configuration.files:
             known = list(knob_descriptions(configuration.files)) or list(configuration.files)
             raise UserError(f"--{name}: no such setting{nearest(path[0], known) or '; see `sgdnet train --help`'}")
@@ -42,6 +43,10 @@ def check_overrides(configuration: Configuration | None) -> None:
         if isinstance(value, str) and printable(value) != value:  # records and tables are in UTF-8
             raise UserError(f"--{name} {printable(value)}: is not UTF-8; rename the folder or file")
         _check_argument(name, path, value, configuration.files)
+    for name, item in knob_items(configuration.files).items():
+        value, taken = configuration.overrides.get(name), look_behind(configuration.merged, item)
+        if name in configuration.overrides and taken != value:
+            raise UserError(f"--{name} {value}: {item} is given, too, and is {taken}; both are one setting, give one")
 
 
 def _check_argument(name: str, path: list[str], value: Any, config: Mapping[str, Any]) -> None:

@@ -53,6 +53,13 @@ class TrainedSource:
         return np.ascontiguousarray(np.asarray(image, dtype=np.float32))
 
 
+def usual_threshold(bundle_root: Path, checkpoint: str | Path) -> float:
+    """Return the threshold that a bundle's `inference.json` names, or leaves to the weights."""
+    parser = ConfigParser(read_config([config_file(bundle_root, "inference.json")]))
+    parser.update({"bundle_root": str(bundle_root), "checkpoint": str(checkpoint)})
+    return float(parser.get_parsed_content("threshold"))
+
+
 def load_source(bundle_root: str | Path, checkpoint: str | Path | None, image_size: int | None) -> TrainedSource:
     """Load weights into the network of a bundle, which their record rebuilds.
 
@@ -82,7 +89,7 @@ def load_source(bundle_root: str | Path, checkpoint: str | Path | None, image_si
         checkpoint=checkpoint,
         image_size=side,
         normalization=parser.get_parsed_content("normalization"),
-        threshold=float(config["threshold"]),
+        threshold=float(parser.get_parsed_content("threshold")),
         about=read_config([config_file(root, "metadata.json")]),
         preprocessing=parser.get_parsed_content("preprocessing"),
         bit_depth=trained_depth(checkpoint),

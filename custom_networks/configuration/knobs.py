@@ -40,6 +40,16 @@ def knob_descriptions(config: Mapping[str, Any]) -> dict[str, str]:
     return {name: description for name, (_, description) in config.get(KNOBS, {}).items()}
 
 
+def knob_items(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the item that a run takes each knob's value from, where that is not the item of the knob's own name.
+
+    Args:
+        config: a configuration as its files have it.
+    """
+    items = {name: str(value).removeprefix("@") for name, (value, _) in config.get(KNOBS, {}).items()}
+    return {name: item for name, item in items.items() if item != name}
+
+
 def top_level(files: Sequence[Path]) -> dict[str, Any]:
     """Merge configuration files as MONAI does, at their top alone, for what reads no more: knobs and their help.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,11 @@ from typing import Annotated, Any
 from pydantic import Field, JsonValue, RootModel
 
 from custom_networks.typed_files import read_model
+
+REFERENCE = re.compile(r"@\w+((#|::)\w+)*")
+"""A value that is another item's."""
+ABSENT = object()
+"""What `look_up` finds where there is nothing."""
 
 
 class _Content(RootModel[dict[Annotated[str, Field(min_length=1)], JsonValue]]):
@@ -73,3 +79,31 @@ class Configuration:
         parser = ConfigParser(copy.deepcopy(dict(self.files)))
         parser.update(dict(self.overrides))
         return dict(parser.get())
+
+
+def item_path(name: str) -> str:
+    """Write the id of an item as MONAI's parser does, by `#`; a command line may have `::`."""
+    return name.replace("::", "#")
+
+
+def look_up(config: Mapping[str, Any], name: str) -> Any:
+    """Find an item as a merged configuration has it, an expression as its text; `ABSENT` where there is none."""
+    value: Any = config
+    for part in item_path(name).split("#"):
+        if isinstance(value, Mapping):
+            value = value.get(part, ABSENT)
+        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return ABSENT
+    return value
+
+
+def look_behind(config: Mapping[str, Any], name: str) -> Any:
+    """Find an item as `look_up`, and where it only refers to another one (`"@max_epochs"`), that one."""
+    value = look_up(config, name)
+    seen: set[str] = set()
+    while isinstance(value, str) and REFERENCE.fullmatch(value) and value not in seen:
+        seen.add(value)
+        value = look_up(config, value[1:])
+    return value

@@ -24,6 +24,13 @@ Batch = dict[str, Tensor]
 Step = Callable[[Batch, Generator], Batch]
 
 
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor of the CPU to a device, without waiting for what a GPU computes just then."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def flip(maps: Tensor, axis: int, chosen: Tensor) -> Tensor:
     """Flip some maps of a batch.
 
@@ -35,7 +42,7 @@ def flip(maps: Tensor, axis: int, chosen: Tensor) -> Tensor:
     Returns:
         (B, C, W, H).
     """
-    positions = chosen.nonzero()[:, 0].to(maps.device)
+    positions = sent(chosen.nonzero()[:, 0], maps.device)
     return maps.index_copy(0, positions, maps[positions].flip(2 + axis)) if len(positions) else maps
 
 
@@ -61,9 +68,9 @@ def rotate(maps: Tensor, angles: Tensor, mode: str = "bilinear", padding_mode: s
     # rows: the last axis, then the one before it, both normalised to -1..1
     rows = [cos, sin * width / height, zero], [-sin * height / width, cos, zero]
     theta = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
-    positions = turned.to(maps.device)
+    positions = sent(turned, maps.device)
     chosen = maps[positions]
-    grid = F.affine_grid(theta.float().to(maps.device), list(chosen.shape), align_corners=False)
+    grid = F.affine_grid(sent(theta.float(), maps.device), list(chosen.shape), align_corners=False)
     sampled = F.grid_sample(chosen, grid, mode=mode, padding_mode=padding_mode, align_corners=False)
     return maps.index_copy(0, positions, sampled)
 
@@ -143,8 +150,8 @@ class BatchNormalization:
         """Subtract and divide."""
         result = dict(batch)
         for key in self.keys:
-            mean = torch.tensor(self.mean, device=batch[key].device)[:, None, None]
-            std = torch.tensor(self.std, device=batch[key].device)[:, None, None]
+            mean = sent(torch.tensor(self.mean), batch[key].device)[:, None, None]
+            std = sent(torch.tensor(self.std), batch[key].device)[:, None, None]
             result[key] = (batch[key].float() - mean) / std
         return result
 

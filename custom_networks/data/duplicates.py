@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import fft, ndimage
 
+from custom_networks.array_types import Floats
 from custom_networks.data.formats import read
 from custom_networks.data.neighbours import nearest_hashes
 from custom_networks.data.registration import correlation, register
@@ -40,7 +41,6 @@ _FACTORS = np.array([1.0, *(f for zoom in ZOOMS[1:] for f in (1 / zoom, zoom))],
 _ROWS, _PAIRS = 256, 128  # pictures and pairs handled at once, so that memory stays small
 
 Thumbnails = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 
 def thumbnail(picture: Image.Image) -> Thumbnails:

@@ -10,15 +10,13 @@ import functools
 import hashlib
 import io
 import os
-import struct
-import zlib
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
+from custom_networks.data.cut_short import check_ends, check_pieces
 from custom_networks.errors import UserError
 from custom_networks.files import PathLike, check_regular
 from custom_networks.software import installed
@@ -41,11 +39,6 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _UPPER = 15  # of 12 bits in 16
-_TIFF_DEFLATE = (8, 32946)
-_TIFF_PIECES = ((273, 279), (324, 325))  # offsets and byte counts, of strips and of tiles
-_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
-_ADAM7 = ((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2))
-"""First column and step, first row and step of each pass of an interlaced PNG."""
 
 
 def read_picture(path: PathLike, data: bytes | None = None) -> Image.Image:
@@ -72,12 +65,10 @@ def read_picture(path: PathLike, data: bytes | None = None) -> Image.Image:
             frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
             if frames == 1:
                 if picture.format == "TIFF":
-                    _check_pieces(picture)
+                    check_pieces(picture)
                 wide = len(picture.getbands()) > 1 and any(";16" in str(tile[3]) for tile in picture.tile)
                 picture.load()
-                if picture.format == "PNG" and (picture.info.get("interlace") or _ends_in_zeros(picture)):
-                    with Path(path).open("rb") if data is None else io.BytesIO(data) as file:
-                        _check_rows(file)
+                check_ends(picture, path if data is None else data)
     except Image.DecompressionBombError:
         raise UserError(
             f"{path}: more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels, the limit PIL sets; cut it into tiles or "
@@ -309,56 +300,6 @@ def _from_float(image: Image.Image, name: str) -> Image.Image:
     if not (low >= 0 and high <= 255):  # written so that NaN is refused too
         raise UserError(f"{name}: values from {low:g} to {high:g}, within neither 0..1 nor 0..255; save it as 8-bit")
     return Image.fromarray(np.rint(values * 255 if high <= 1 else values).astype(np.uint8))
-
-
-def _ends_in_zeros(picture: Image.Image) -> bool:
-    """Whether the last row holds zeros alone, as PIL leaves the rows that a PNG lacks."""
-    width, height = picture.size
-    return not np.asarray(picture.crop((0, height - 1, width, height))).any()
-
-
-def _check_rows(file: IO[bytes]) -> None:
-    """Check that the compressed data of a PNG hold all its pixels: where they end early, PIL leaves the rest black."""
-    inflate, wanted, held = zlib.decompressobj(), 0, 0
-    file.seek(len(b"\x89PNG\r\n\x1a\n"))
-    while len(head := file.read(8)) == 8:
-        length, kind = struct.unpack(">I4s", head)
-        content = file.read(length) if kind in (b"IHDR", b"IDAT") else b""
-        file.seek(4 if content else length + 4, os.SEEK_CUR)
-        if kind == b"IHDR":
-            wanted, content = _png_bytes(*struct.unpack(">IIBBBBB", content)), b""
-        while content and held < wanted:
-            held += len(inflate.decompress(content, 1 << 20))
-            content = inflate.unconsumed_tail
-    if held < wanted:
-        raise ValueError(f"its image data end after {held} of {wanted} bytes")
-
-
-def _png_bytes(width: int, height: int, depth: int, colour: int, _method: int, _filter: int, interlaced: int) -> int:
-    """Bytes of the pixels of a PNG, uncompressed, with the byte before each row that says how it is filtered."""
-    total = 0
-    for column, across, row, down in _ADAM7 if interlaced else ((0, 1, 0, 1),):
-        columns, rows = len(range(column, width, across)), len(range(row, height, down))
-        total += rows * (1 + (columns * depth * _PNG_CHANNELS[colour] + 7) // 8) if columns else 0
-    return total
-
-
-def _check_pieces(picture: Image.Image) -> None:
-    """Check that the strips or tiles of a TIFF lie in its file, and the checksums of deflated ones.
-
-    libtiff stops to inflate once a strip is full, and does not look at its checksum.
-    """
-    tags, file = picture.tag_v2, picture.fp  # type: ignore[attr-defined]
-    place = file.tell()
-    size = file.seek(0, os.SEEK_END)
-    for offsets, counts in _TIFF_PIECES:
-        for offset, count in zip(tags.get(offsets, ()), tags.get(counts, ()), strict=False):
-            if offset + count > size:
-                raise ValueError(f"{offset + count - size} bytes are missing at its end")
-            if tags.get(259) in _TIFF_DEFLATE:
-                file.seek(offset)
-                zlib.decompress(file.read(count))
-    file.seek(place)
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader as TorchDataLoader
 from torch.utils.data import Sampler
 
-from custom_networks.data.batch_augmentation import Batch, batch_steps
+from custom_networks.data.batch_augmentation import Batch, batch_steps, sent
 from custom_networks.data.caching import SHARE
 from custom_networks.data.resources import free_memory
 from custom_networks.errors import UserError
@@ -99,7 +99,7 @@ class OnDeviceLoader(TorchDataLoader):
         seed = int(torch.empty((), dtype=torch.int64).random_().item())
         generator = torch.Generator().manual_seed(seed)
         for indices in self.batch_sampler or ():
-            positions = torch.as_tensor(indices, device=self.device)
+            positions = sent(torch.as_tensor(indices), self.device)
             batch = {key: tensor[positions] for key, tensor in self.kept.items()}
             for step in self.steps:
                 batch = step(batch, generator)

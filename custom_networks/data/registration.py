@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from custom_networks.array_types import Floats
+
 LIMITS = np.array([0.18, 0.12, 0.15, 0.12, 0.18, 0.15], np.float32)  # shifts as parts of the side
 _DAMPING = 1e-3
-
-Floats = NDArray[np.float32]
 
 
 def register(fixed: Floats, moving: Floats, start: Floats, steps: int) -> Floats:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
+from custom_networks.array_types import Mask
 from custom_networks.errors import UserError
-from custom_networks.evaluation.pictures import Mask, resize_mask, resize_picture, small_size
+from custom_networks.evaluation.pictures import resize_mask, resize_picture, small_size
 from custom_networks.files import write_atomically
 
 if TYPE_CHECKING:  # whoever reads maps for a report needs no network

@@ -18,6 +18,7 @@ from monai.utils import ensure_tuple
 from numpy.typing import NDArray
 from torch import Tensor
 
+from custom_networks.array_types import Map
 from custom_networks.data.formats import read
 from custom_networks.errors import UserError, nearest
 from custom_networks.evaluation.case_maps import CASES, case_maps, write_case_maps
@@ -26,18 +27,22 @@ from custom_networks.evaluation.instances import tune_watershed
 from custom_networks.evaluation.items import EvaluationSet
 from custom_networks.evaluation.maps import (
     RESOLUTIONS,
-    Map,
     MapsInferer,
     at_size,
-    class_probabilities,
-    foreground,
     original_size,
     to_picture,
 )
 from custom_networks.evaluation.measuring import Measurement, Sample
 from custom_networks.evaluation.pictures import ShownCase, choose_cases, resize_picture, small_size
+from custom_networks.evaluation.threshold import (
+    THRESHOLD_JSON,
+    best_threshold,
+    check_recordable,
+    record_threshold,
+)
 from custom_networks.files import write_json
 from custom_networks.flags import flag
+from custom_networks.metrics.decision import class_probabilities, foreground
 from custom_networks.metrics.watershed import WATERSHED, split_instances, watershed_parameters
 from custom_networks.network.segmenter import Segmenter
 from custom_networks.weights.normalization import Normalization
@@ -58,8 +63,9 @@ class Evaluation(Measurement):
             cuts a column of numbers.
         watershed: parameters, or the file that tuning wrote, see `watershed_parameters`.
         tune_watershed: whether to tune them first, on the validation split.
+        tune_threshold: whether to choose the threshold first, on the validation split, and record it with the weights.
         cases: how many best, median and worst images get pictures of every map.
-        options: tolerance, thumbnails, detection_iou, overwrite, settings and weights, see `Measurement`.
+        options: tolerance, thumbnails, detection_iou, overwrite, settings, weights and threshold, see `Measurement`.
 
     Raises:
         UserError: for an impossible setting, or a folder that holds an evaluation.
@@ -77,6 +83,7 @@ class Evaluation(Measurement):
         subgroups: Sequence[str] | str | None = ("size", "contrast"),
         watershed: Mapping[str, Any] | str | None = None,
         tune_watershed: bool = False,
+        tune_threshold: bool = False,
         cases: int = 6,
         **options: Any,
     ) -> None:
@@ -93,8 +100,13 @@ class Evaluation(Measurement):
         self.parameters = watershed_parameters(flag(watershed))
         self.tune = flag(tune_watershed) is True
         self.tried: dict[str, Any] = {}  # content of the file of a tuning
+        self.thresholds: dict[str, Any] = {}  # of the choice of a threshold
         if self.tune and not self.counts_instances:
             raise UserError(f"--tune_watershed: the labels are of kind {self.set.label_kind}; it needs instances")
+        self.tunes_threshold = flag(tune_threshold) is True
+        self.recorded_with: str | Path = options.get("weights") or ""
+        if self.tunes_threshold:
+            check_recordable(self.recorded_with)
         self.inferred: tuple[Map, Map | None] | None = None  # probability and edge map of the last sample
         self.labels = {item["image"]: item["label"] for item in evaluation_set.items}
 
@@ -120,6 +132,10 @@ class Evaluation(Measurement):
 
     def start(self, engine: Workflow) -> None:
         """Begin, tuning the watershed first where that is asked for."""
+        if self.tunes_threshold:
+            maps = ((sample.prediction, sample.truth > 0) for _, sample in self.samples(range(len(self.dataset))))
+            self.threshold, self.thresholds = best_threshold(maps, self.set.split)
+            self.set.notes.append(f"the threshold {self.threshold:g} was chosen on these images, which flatters it")
         if self.tune:
             samples = (
                 (*self.inferred, sample.truth) for _, sample in self.samples(range(len(self.dataset))) if self.inferred
@@ -147,7 +163,7 @@ class Evaluation(Measurement):
         Yields:
             A sample for each pair.
         """
-        probabilities = class_probabilities(logits.cpu())
+        probabilities = class_probabilities(logits.cpu()).transpose(2, 3)
         edges = self.inferer.maps.edge.float().cpu() if self.counts_instances else torch.zeros(0)
         for index, pair in enumerate(pairs):
             image = pair["image"]
@@ -169,6 +185,7 @@ class Evaluation(Measurement):
                 class_map=(maps[1:].argmax(0) + 1).numpy() if several else None,
                 types=truths[-1] if several else None,
                 picture=resize_picture(to_picture(image, self.normalization), small_size(size)),
+                threshold=self.threshold,
             )
 
     def truths(self, path: str, label: Tensor) -> list[NDArray[np.int32]]:
@@ -192,6 +209,9 @@ class Evaluation(Measurement):
         """Draw the cases that stand out, once the figures of all are known."""
         if self.tried:
             write_json(self.folder / WATERSHED, self.tried)
+        if self.thresholds:
+            write_json(self.folder / THRESHOLD_JSON, self.thresholds)
+            record_threshold(self.recorded_with, self.threshold)
         self.end()
         chosen = choose_cases(self.frame(), self.cases, self.rank_by)
         self.drawn = []

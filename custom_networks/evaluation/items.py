@@ -199,6 +199,8 @@ def _listed(
         if datalist is None:
             raise UserError(f"--split test: {dataset_dir} is a folder, without a test list; give a --datalist")
         return [dict(item) for item in load_test_list(dataset_dir, datalist)]
+    if content is not None and split == "validation" and not content.training and content.validation:
+        return [dict(item) for item in content.pairs("validation", dataset_dir)]  # of a clinic that trains nothing
     if content is not None and not content.training and content.test:
         raise UserError(f"{datalist}: its pairs are all in the test list; use --split test")
     training, validation = load_datalist(dataset_dir, datalist, fold=fold, seed=seed)

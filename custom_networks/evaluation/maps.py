@@ -19,7 +19,6 @@ from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.weights.normalization import Normalization
 
 RESOLUTIONS = ("original", "network")
-Map = NDArray[np.float32]
 
 
 class MapsInferer(MixedPrecisionInferer):
@@ -40,18 +39,6 @@ class MapsInferer(MixedPrecisionInferer):
             return self.maps.segmentation[0]
 
         return super().__call__(inputs, finest, *args, **kwargs)
-
-
-def class_probabilities(logits: Tensor) -> Tensor:
-    """Turn logits (B, C, W, H) into probabilities (B, C, H, W): foreground alone for C = 1, else all classes."""
-    logits = logits.detach().float()
-    probability = torch.sigmoid(logits) if logits.shape[1] == 1 else torch.softmax(logits, 1)
-    return probability.transpose(2, 3)
-
-
-def foreground(probabilities: Tensor) -> Tensor:
-    """Probability of any foreground, (B, H, W), of class probabilities (B, C, H, W)."""
-    return probabilities[:, 0] if probabilities.shape[1] == 1 else (1 - probabilities[:, 0]).clamp(0, 1)
 
 
 def at_size(maps: Tensor, size: tuple[int, int]) -> Tensor:

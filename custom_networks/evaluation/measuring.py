@@ -31,8 +31,7 @@ from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.metrics.probability import Calibration, border_band
 from custom_networks.statistics.lesion import lesion_size
 from custom_networks.statistics.per_image import PER_IMAGE
-
-THRESHOLD = 0.5  # a pixel is foreground from this probability up, as in training and inference
+from custom_networks.weights.record import THRESHOLD
 
 READER_METRICS = ("dice", "hd95")  # of another reader's masks
 
@@ -57,6 +56,7 @@ class Sample:
         class_map: most probable foreground class, outside the mask too; None for one class.
         types: true class of each pixel; None for one class.
         picture: (h, w, 3) RGB, 256 pixels at most, at the image's own aspect ratio; None where only labels are there.
+        threshold: probability from which a pixel of `prediction` is foreground.
     """
 
     path: str
@@ -67,11 +67,12 @@ class Sample:
     class_map: NDArray[np.integer] | None
     types: NDArray[np.int32] | None
     picture: NDArray[np.uint8] | None
+    threshold: float = THRESHOLD
 
     @property
     def mask(self) -> NDArray[np.bool_]:
         """The predicted foreground, (H, W)."""
-        return np.asarray(self.prediction if self.prediction.dtype == bool else self.prediction >= THRESHOLD)
+        return np.asarray(self.prediction if self.prediction.dtype == bool else self.prediction >= self.threshold)
 
 
 class Measurement:
@@ -90,6 +91,7 @@ class Measurement:
         overwrite: whether an evaluation in `output_dir` may be replaced.
         settings: every knob of the evaluation, by which one that was stopped is known again.
         weights: their file; None where another program made the masks.
+        threshold: probability from which a pixel is foreground.
 
     Raises:
         UserError: for an impossible setting, or a folder that holds an evaluation.
@@ -110,6 +112,7 @@ class Measurement:
         overwrite: bool = False,
         settings: Mapping[str, Any] | None = None,
         weights: str | Path | None = None,
+        threshold: float = THRESHOLD,
     ) -> None:
         if isinstance(thumbnails, bool) or not isinstance(thumbnails, int) or thumbnails < 0:
             raise UserError(f"--thumbnails {thumbnails}: must be a whole number from 0 up")
@@ -117,6 +120,9 @@ class Measurement:
             raise UserError(f"--tolerance {tolerance}: must be a number of pixels from 0 up")
         if isinstance(detection_iou, bool) or not isinstance(detection_iou, int | float) or not 0 < detection_iou <= 1:
             raise UserError(f"--detection_iou {detection_iou}: must be a number above 0, 1 at most")
+        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold < 1:
+            raise UserError(f"--threshold {threshold}: must be a probability above 0 and below 1")
+        self.threshold = float(threshold)
         self.set, self.folder, self.resolution = evaluation_set, Path(output_dir), resolution
         self.subgroups, self.tolerance, self.thumbnails = dict(subgroups), float(tolerance), thumbnails
         self.detection_iou = float(detection_iou)
@@ -181,7 +187,7 @@ class Measurement:
         true_small = resize_mask(true, small)
         row |= computed_columns(sample.picture, true_small, self.subgroups)
         row["lesion_size"] = lesion_size(true)  # at full size, where no small lesion vanishes
-        figures = measure(sample.prediction, sample.truth, spacing, tolerance=self.tolerance, threshold=THRESHOLD)
+        figures = measure(sample.prediction, sample.truth, spacing, tolerance=self.tolerance, threshold=self.threshold)
         found, there = (mask, true) if sample.instances is None else (sample.instances, sample.truth)
         if sample.instances is not None:
             counts = self.pooled.add(sample.instances, sample.truth, sample.class_map, sample.types)

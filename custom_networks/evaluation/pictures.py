@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
+from custom_networks.array_types import Mask
 from custom_networks.colours import PREDICTION_COLOUR, TRUTH_COLOUR
 from custom_networks.errors import UserError
 from custom_networks.metrics.policies import METRICS
@@ -19,7 +20,6 @@ from custom_networks.metrics.policies import METRICS
 THUMBNAILS = "thumbnails"
 LONGEST, THUMBNAIL = 256, 96
 REASONS = ("missed", "false alarm", "worst", "median", "best")
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

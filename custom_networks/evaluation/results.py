@@ -17,7 +17,7 @@ from custom_networks.evaluation.agreement import area_figures, detection_figures
 from custom_networks.evaluation.begun import SUMMARY_JSON
 from custom_networks.evaluation.classes import CLASS_METRICS, summarise_classes
 from custom_networks.evaluation.columns import limits_text
-from custom_networks.evaluation.measuring import READER_METRICS, THRESHOLD, Measurement
+from custom_networks.evaluation.measuring import READER_METRICS, Measurement
 from custom_networks.evaluation.trained import keep_training
 from custom_networks.files import sha256, write_atomically
 from custom_networks.metrics.policies import FLAGS, METRICS
@@ -157,7 +157,7 @@ def description(evaluation: Measurement, frame: pd.DataFrame) -> dict[str, Any]:
         "notes": evaluation.set.notes,
         "resolution": evaluation.resolution,
         "unit": evaluation.unit,
-        "threshold": THRESHOLD,
+        "threshold": evaluation.threshold,
         "tolerance_pixels": evaluation.tolerance,
         "rank_by": evaluation.rank_by,
         "seconds": seconds,

@@ -17,7 +17,7 @@ from custom_networks.weights.training import image_hashes, image_paths
 
 TRAINING = "training"
 """Folder of an evaluation that keeps the training's curves and settings."""
-Items = Sequence[Mapping[str, Any]]
+DatalistItems = Sequence[Mapping[str, Any]]
 SHOWN = 3
 """How many files an error names."""
 NO_ESTIMATE = "no estimate of quality on new ones"
@@ -91,7 +91,10 @@ def check_settings(checkpoint: str | Path, settings: Mapping[str, Any]) -> list[
 
 
 def check_images(
-    checkpoint: str | Path, items: Items, settings: Mapping[str, Any], listed: Callable[[str, int, int], Items]
+    checkpoint: str | Path,
+    items: DatalistItems,
+    settings: Mapping[str, Any],
+    listed: Callable[[str, int, int], DatalistItems],
 ) -> list[str]:
     """Refuse to measure weights on images that they were trained on, whatever list or folder these come from.
 
@@ -123,7 +126,7 @@ def check_images(
         return []
     trained = {*record.data.images, *(record.data.earlier or ())}
 
-    def seen_among(some: Items) -> list[str]:
+    def seen_among(some: DatalistItems) -> list[str]:
         paths = image_paths(some)
         hashes = image_hashes(paths)
         return [path for path in paths if hashes[path] in trained]

@@ -24,7 +24,7 @@ ABOUT = "experiment.json"
 FIX = "correct the plan; docs/experiments.md shows one"
 VALIDATION = "validation"
 """Name of the figures of the fold that a run did not train on."""
-Name = Annotated[str, Field(min_length=1)]
+NotEmpty = Annotated[str, Field(min_length=1)]
 
 
 class PlanModel(FileModel):
@@ -50,9 +50,9 @@ class TableRow(PlanModel):
         cited: where the figures of a row come from that has no code here, and is not run.
     """
 
-    name: Name
-    overlays: list[Name] = Field(default_factory=list)
-    knobs: dict[Name, Json] = Field(default_factory=dict)
+    name: NotEmpty
+    overlays: list[NotEmpty] = Field(default_factory=list)
+    knobs: dict[NotEmpty, Json] = Field(default_factory=dict)
     published: dict[str, Number] = Field(default_factory=dict)
     cited: str | None = None
 
@@ -79,12 +79,12 @@ class ExperimentPlan(PlanModel):
     """
 
     version: Literal[1] = 1
-    title: Name
+    title: NotEmpty
     rows: Annotated[list[TableRow], Field(min_length=1)]
     reference: str | None = None
     folds: Annotated[list[int], Field(min_length=1)] = Field(default_factory=lambda: [0])
     seeds: Annotated[list[int], Field(min_length=1)] = Field(default_factory=lambda: [0])
-    knobs: dict[Name, Json] = Field(default_factory=dict)
+    knobs: dict[NotEmpty, Json] = Field(default_factory=dict)
     metrics: Annotated[list[str], Field(min_length=1)] = Field(default_factory=lambda: ["dice", "iou", "hd95"])
     published: str = "published"
 

@@ -21,7 +21,7 @@ from custom_networks.configuration.inference import TrainedSource, load_source
 from custom_networks.errors import UserError
 from custom_networks.export.torch_formats import open_torchscript
 from custom_networks.export.verify import check_agreement, compare_file
-from custom_networks.files import remove_unfinished, write_atomically
+from custom_networks.files import only_writer, remove_unfinished, write_atomically
 from custom_networks.weights.portable import portable_record
 
 NAME = "sgdnet_2d_segmentation"
@@ -136,8 +136,6 @@ def write_archive(
     path, root = Path(output), Path(bundle_root)
     if path.suffix != ".zip":
         raise UserError(f"--output {path}: must end in .zip, as in {NAME}.zip")
-    if path.exists() and not overwrite:
-        raise UserError(f"{path}: is there already; add --overwrite true, or give another --output")
     source = load_source(root, checkpoint, None)
     files = archive_files(root, source)
 
@@ -146,6 +144,9 @@ def write_archive(
             sums = [f"{add(archive, name, files[name])}  {name}\n" for name in sorted(files)]
             add(archive, CHECKSUMS, "".join(sums).encode())
 
-    remove_unfinished(path.parent, [path.name])
-    write_atomically(path, write)
+    with only_writer(path, "give another --output"):
+        if path.exists() and not overwrite:
+            raise UserError(f"{path}: is there already; add --overwrite true, or give another --output")
+        remove_unfinished(path.parent, [path.name])
+        write_atomically(path, write)
     return path

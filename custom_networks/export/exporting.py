@@ -19,12 +19,12 @@ from custom_networks.export.format import (
     export_metadata,
     require,
 )
-from custom_networks.export.images import images_to_verify, listed_images, spread
+from custom_networks.export.images import Verification, images_to_verify, listed_images, spread
 from custom_networks.export.onnx_graph import ONNX, TENSORRT
 from custom_networks.export.openvino_ir import OPENVINO
 from custom_networks.export.torch_formats import TORCH_EXPORT, TORCHSCRIPT
 from custom_networks.export.verify import Agreement, check_agreement, compare_file
-from custom_networks.files import remove_unfinished, unfinished_folder
+from custom_networks.files import only_writer, remove_unfinished, unfinished_folder
 from custom_networks.network.sgdnet import SGDNet
 
 FORMATS: dict[str, Format] = {
@@ -87,15 +87,20 @@ def chosen_format(name: str, precision: str) -> Format:
     return FORMATS[name]
 
 
-def target_file(output: str | Path | None, bundle_root: Path, format_: Format, overwrite: bool) -> Path:
-    """Return where the file goes; raises UserError for a wrong ending, or a file in the way.
-
-    What a killed export left is removed: the file itself is put in its place last, so the others alone are no export.
-    """
+def target_file(output: str | Path | None, bundle_root: Path, format_: Format) -> Path:
+    """Return where the file goes; raises UserError for a wrong ending."""
     path = Path(output) if output else bundle_root / "models" / format_.name
     wanted = Path(format_.name).suffix
     if path.suffix != wanted:
         raise UserError(f"--output {path}: must end in {wanted}, as in {path.with_suffix(wanted).name}")
+    return path
+
+
+def make_way(path: Path, format_: Format, overwrite: bool) -> None:
+    """Raise UserError for a file that is there and may not be replaced.
+
+    What a killed export left is removed: the file itself is put in its place last, so the others alone are no export.
+    """
     beside = [path.with_suffix(ending) for ending in format_.beside]
     if remove_unfinished(path.parent, [path.name]) and not path.exists():
         for part in beside:
@@ -103,7 +108,6 @@ def target_file(output: str | Path | None, bundle_root: Path, format_: Format, o
     for part in (path, *beside):
         if part.exists() and not overwrite:
             raise UserError(f"{part}: is there already; add --overwrite true, or give another --output")
-    return path
 
 
 def export_model(
@@ -141,7 +145,7 @@ def export_model(
         UserError: for a mistake in any of these, a package that is missing, or a file that differs from PyTorch.
     """
     format_ = chosen_format(format, precision)
-    path = target_file(output, Path(bundle_root), format_, overwrite)
+    path = target_file(output, Path(bundle_root), format_)
     require(format_.packages, f"--format {format}")
     if precision == "int8" and calibration is None:
         raise UserError("--precision int8: needs --calibration, a folder or datalist with some 32 images like yours")
@@ -157,14 +161,24 @@ def export_model(
     samples = tuple(source.prepare(name) for name in calibrated)
     metadata = export_metadata(source, format, precision, format_.sizes)
     job = ExportJob(source.network, precision, source.image_size, metadata, samples, source.threshold, limits)
+    with only_writer(path, "give another --output"):
+        make_way(path, format_, overwrite)
+        files, agreement = _write_verified(job, format_, path, verification)
+    remains = format_.remains(path, metadata) if format_.remains else ""
+    return Exported(files, agreement, str(verification), metadata, remains)
+
+
+def _write_verified(
+    job: ExportJob, format_: Format, path: Path, verification: Verification
+) -> tuple[tuple[Path, ...], Agreement]:
+    """Write the file beside its place, compare it, and put it there with those that belong to it, itself first."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished_folder(path) as folder:
             written = folder / path.name
             format_.write(job, written)
             run = format_.open(written, torch.get_num_threads())
-            agreement = compare_file(run, source.network, verification.images, format_.any_size, source.threshold)
-            check_agreement(agreement, precision, limits, verification.names)
+            agreement = compare_file(run, job.network, verification.images, format_.any_size, job.threshold)
+            check_agreement(agreement, job.precision, job.limits, verification.names)
             del run  # lets go of the file, which Windows would not rename otherwise
             parts = sorted(folder.iterdir(), key=lambda part: part.name == path.name)  # the named file last
             if len(parts) > 1:  # an earlier file must never stand beside new parts, not even after a kill
@@ -174,5 +188,4 @@ def export_model(
         raise UserError(
             f"{path}: cannot be written ({error.strerror or error}); free some space or give another --output"
         ) from error
-    remains = format_.remains(path, metadata) if format_.remains else ""
-    return Exported(files[::-1], agreement, str(verification), metadata, remains)
+    return files[::-1], agreement

@@ -29,7 +29,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 PRECISIONS = (*DTYPES, "int8")
 
 Images = NDArray[np.float32]
-Run = Callable[[Images], Images]
+Compute = Callable[[Images], Images]
 Metadata = dict[str, Any]
 
 
@@ -102,7 +102,7 @@ class Format:
     sizes: str
     packages: tuple[str, ...]
     write: Callable[[ExportJob, Path], None]
-    open: Callable[[Path, int], Run]
+    open: Callable[[Path, int], Compute]
     metadata: Callable[[Path], Metadata]
     remains: Callable[[Path, Metadata], str] | None = None
     beside: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from custom_networks.files import sha256
 from custom_networks.weights.reading import record_of
 
 logger = logging.getLogger(__name__)
+Image = TypeVar("Image")
 
 CALIBRATION_IMAGES = 32
 VERIFIED_IMAGES = 32
@@ -72,11 +74,11 @@ def listed_images(source: str | Path, splits: Sequence[Split] = SPLITS) -> list[
     raise UserError(f'{path}: lists no image; it needs "training": [{{"image": "PATH"}}, ...]')
 
 
-def spread(paths: Sequence[str], count: int = CALIBRATION_IMAGES) -> list[str]:
+def spread(images: Sequence[Image], count: int = CALIBRATION_IMAGES) -> list[Image]:
     """Pick `count` of a list, evenly spread; all of a shorter one."""
-    if len(paths) <= count:
-        return list(paths)
-    return [paths[position] for position in np.linspace(0, len(paths) - 1, count).round().astype(int)]
+    if len(images) <= count:
+        return list(images)
+    return [images[position] for position in np.linspace(0, len(images) - 1, count).round().astype(int)]
 
 
 def validated_images(checkpoint: Path) -> list[str]:

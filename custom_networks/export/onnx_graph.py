@@ -19,11 +19,11 @@ from custom_networks.export.format import (
     KEPT,
     METADATA,
     OUTPUT,
+    Compute,
     ExportJob,
     Format,
     Images,
     Metadata,
-    Run,
     example,
 )
 from custom_networks.export.quantise import quantise
@@ -66,7 +66,7 @@ def write_onnx(job: ExportJob, path: Path) -> None:
     add_metadata(path, job.metadata)
 
 
-def open_onnx(path: Path, threads: int) -> Run:
+def open_onnx(path: Path, threads: int) -> Compute:
     """Load the file into ONNX Runtime on the CPU."""
     import onnxruntime
 

@@ -18,11 +18,11 @@ from custom_networks.export.format import (
     DTYPES,
     INPUT,
     METADATA,
+    Compute,
     ExportJob,
     Format,
     Images,
     Metadata,
-    Run,
     write_whole,
 )
 from custom_networks.network.optimized import FoldedSGDNet
@@ -39,7 +39,7 @@ def write_torchscript(job: ExportJob, path: Path) -> None:
         write_whole(path, lambda file: torch.jit.save(scripted, file, about))
 
 
-def open_torchscript(path: Path, threads: int) -> Run:
+def open_torchscript(path: Path, threads: int) -> Compute:
     """Load the file; `threads` are torch's own, set for the process."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -73,7 +73,7 @@ def write_program(job: ExportJob, path: Path) -> None:
         write_whole(path, lambda file: torch.export.save(program, file, extra_files=about))
 
 
-def open_program(path: Path, threads: int) -> Run:
+def open_program(path: Path, threads: int) -> Compute:
     """Load the file; `threads` are torch's own, set for the process."""
     return _run_of(torch.export.load(path).module())
 
@@ -85,7 +85,7 @@ def program_metadata(path: Path) -> Metadata:
         return json.loads(archive.read(name))
 
 
-def _run_of(module: nn.Module) -> Run:
+def _run_of(module: nn.Module) -> Compute:
     def run(images: Images) -> Images:
         with torch.no_grad():
             return module(torch.from_numpy(images)).numpy()

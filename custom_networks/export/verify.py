@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from custom_networks.errors import UserError
-from custom_networks.export.format import DiceLimits, Images, Run
+from custom_networks.export.format import Compute, DiceLimits, Images
+from custom_networks.metrics.decision import class_probabilities, decide
 from custom_networks.metrics.overlap import confusion
 from custom_networks.metrics.overlap import dice as dice_of_counts
 from custom_networks.network.segmenter import Segmenter
@@ -61,16 +62,13 @@ class Agreement:
 
 
 def probabilities(logits: Images) -> Images:
-    """Sigmoid of one class, softmax of several, (B, classes, X, Y) in and out."""
-    values = torch.from_numpy(logits).float()
-    return (torch.sigmoid(values) if values.shape[1] == 1 else torch.softmax(values, dim=1)).numpy()
+    """Probabilities of logits, (B, classes, X, Y) in and out."""
+    return class_probabilities(torch.from_numpy(logits)).numpy()
 
 
-def class_numbers(probability: Images, threshold: float) -> NDArray:
-    """Number of the class at each pixel as `predict` decides, 0 for background, of probabilities (classes, X, Y)."""
-    if len(probability) == 1:
-        return (probability[0] >= threshold).astype(np.uint8)
-    return np.where(1 - probability[0] >= threshold, probability[1:].argmax(axis=0) + 1, 0)
+def class_map(probability: Images, threshold: float) -> NDArray:
+    """Number of the class at each pixel, (1, X, Y), 0 for background, of probabilities (classes, X, Y)."""
+    return decide(torch.from_numpy(probability), threshold).numpy()
 
 
 def dice_by_class(one: NDArray, other: NDArray) -> list[float]:
@@ -91,7 +89,7 @@ def mask_dice(first: Images, second: Images, threshold: float) -> float:
         Of several classes the mean of those that either has; 0 where one mask is empty and the other is not, 1 where
         both are.
     """
-    return float(np.mean(dice_by_class(class_numbers(first, threshold), class_numbers(second, threshold)) or [1.0]))
+    return float(np.mean(dice_by_class(class_map(first, threshold), class_map(second, threshold)) or [1.0]))
 
 
 def together(images: Sequence[Images], any_size: bool) -> Images:
@@ -100,8 +98,10 @@ def together(images: Sequence[Images], any_size: bool) -> Images:
     return np.concatenate([batch, batch[:, :, :64]], axis=2) if any_size else batch
 
 
-def compare_file(run: Run, network: Segmenter, images: Sequence[Images], any_size: bool, threshold: float) -> Agreement:
-    """Compare a file with the network: each image alone, some as a batch, of another size if it can be.
+def compare_file(
+    run: Compute, network: Segmenter, images: Sequence[Images], any_size: bool, threshold: float
+) -> Agreement:
+    """Compare a file with the network: each image alone, some as a batch, one of another size.
 
     Args:
         run: the file, opened.
@@ -130,7 +130,7 @@ def compare_file(run: Run, network: Segmenter, images: Sequence[Images], any_siz
         means += difference.mean(axis=(1, 2, 3)).tolist()
         if len(scores) < len(images):
             scores.append(mask_dice(got[0], expected[0], threshold))
-            foreground += bool(class_numbers(expected[0], threshold).any())
+            foreground += bool(class_map(expected[0], threshold).any())
     return Agreement(largest, float(np.max(means)), tuple(scores), foreground)
 
 

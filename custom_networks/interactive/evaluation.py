@@ -20,10 +20,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from custom_networks.array_types import Point
 from custom_networks.data.formats import read
 from custom_networks.errors import UserError
 from custom_networks.files import remove_unfinished, write_atomically, write_json
-from custom_networks.interactive.guidance import Guidance, Point, Points
+from custom_networks.interactive.guidance import Guidance, Points
 from custom_networks.interactive.simulation import click_in, largest_error, scribble_in
 from custom_networks.metrics import overlap
 from custom_networks.metrics.image_metrics import measure

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.draw import line
 
+from custom_networks.array_types import Point
 from custom_networks.errors import UserError, nearest
 from custom_networks.network.interactive import GUIDANCE_MAPS
 
-Point = tuple[float, float]
 Points = NDArray[np.intp]
 
 FOREGROUND, BACKGROUND, BOX, PREVIOUS = range(GUIDANCE_MAPS)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from custom_networks.array_types import Mask
 from custom_networks.interactive.guidance import RADIUS, Points, draw_discs
 
-Mask = NDArray[np.bool_]
 BRIDGE = 1  # parts of a change that are joined by no more than 2 * BRIDGE pixels count as apart
 
 

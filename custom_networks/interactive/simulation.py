@@ -18,9 +18,9 @@ from skimage.graph import MCP_Geometric
 from skimage.measure import find_contours
 from skimage.morphology import skeletonize
 
+from custom_networks.array_types import Mask
 from custom_networks.interactive.guidance import Points
 
-Mask = NDArray[np.bool_]
 BOX_JITTER = 0.1  # of the box's side, either way
 SHORTEST_STROKE = 0.4  # of the whole centre line or contour, in training
 

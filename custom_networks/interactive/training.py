@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from custom_networks.errors import UserError
+from custom_networks.flags import flag
 from custom_networks.interactive.guidance import BACKGROUND, BOX, FOREGROUND, PREVIOUS, connect, draw_box, draw_discs
 from custom_networks.interactive.simulation import box_around, click_in, largest_error, scribble_in
 from custom_networks.network.interactive import GUIDANCE_MAPS, Embedding
@@ -44,9 +45,10 @@ class SimulatedUser(MixedPrecisionInferer):
         boxes: share of images with a box.
         scratch: share of images where the first mark is put on the whole object, not on the automatic answer's error.
         drop_previous: share of images that are answered without the previous mask.
+        cuda_graph: cannot be had here; the passes of a step differ from batch to batch.
 
     Raises:
-        UserError: for a share that is none, or no round.
+        UserError: for a share that is none, no round, or `cuda_graph`.
     """
 
     def __init__(
@@ -59,8 +61,11 @@ class SimulatedUser(MixedPrecisionInferer):
         boxes: float = 0.15,
         scratch: float = 0.2,
         drop_previous: float = 0.2,
+        cuda_graph: bool | str = False,
     ) -> None:
         super().__init__(amp, device)
+        if flag(cuda_graph):
+            raise UserError("--cuda_graph true: an interactive training cannot be recorded; use --cuda_graph false")
         shares = {
             "automatic": automatic,
             "scribbles": scribbles,

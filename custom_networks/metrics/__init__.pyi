@@ -1,3 +1,4 @@
+from .decision import decide as decide
 from .hausdorff import HausdorffDistance95 as HausdorffDistance95
 from .hausdorff import Misses as Misses
 from .image_metrics import measure as measure

@@ -33,7 +33,7 @@ INSTANCE_COLUMNS = {
     **{name: name for name in ("aji_intersection", "aji_union")},
 }
 """Columns of a per-image table that hold the `InstanceCounts`, so that they can be pooled over images and folds."""
-Labels = NDArray[np.integer]
+LabelMap = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,12 @@ class Overlaps:
         predicted_area: (Q,) pixels.
     """
 
-    true: Labels
-    predicted: Labels
-    intersection: Labels
-    union: Labels
-    true_area: Labels
-    predicted_area: Labels
+    true: LabelMap
+    predicted: LabelMap
+    intersection: LabelMap
+    union: LabelMap
+    true_area: LabelMap
+    predicted_area: LabelMap
 
     @property
     def iou(self) -> NDArray[np.float64]:
@@ -117,7 +117,7 @@ class Overlaps:
         return self.intersection / self.union
 
 
-def instance_overlaps(prediction: Labels, truth: Labels) -> Overlaps:
+def instance_overlaps(prediction: LabelMap, truth: LabelMap) -> Overlaps:
     """Find which instances of two maps (H, W) overlap; ids need not be consecutive, 0 is background."""
     predicted, _, _ = relabel_sequential(prediction)
     true, _, _ = relabel_sequential(truth)
@@ -130,7 +130,7 @@ def instance_overlaps(prediction: Labels, truth: Labels) -> Overlaps:
     return Overlaps(pairs.row, pairs.col, pairs.data, union, true_area, predicted_area)
 
 
-def match_instances(prediction: Labels, truth: Labels) -> InstanceCounts:
+def match_instances(prediction: LabelMap, truth: LabelMap) -> InstanceCounts:
     """Match the instances of two maps.
 
     Args:
@@ -176,10 +176,10 @@ class PooledPanopticQuality:
 
     def add(
         self,
-        prediction: Labels,
-        truth: Labels,
-        prediction_types: Labels | None = None,
-        truth_types: Labels | None = None,
+        prediction: LabelMap,
+        truth: LabelMap,
+        prediction_types: LabelMap | None = None,
+        truth_types: LabelMap | None = None,
     ) -> InstanceCounts:
         """Add an image.
 

@@ -25,12 +25,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter1d
 from scipy.spatial import cKDTree
 
+from custom_networks.array_types import Doubles, Spacing
 from custom_networks.metrics.policies import Presence, empty_worth
 
 _ROUNDING = 1e-9  # relative: 3 pixels of 0.1 mm must count as within 0.3 mm
-
-Floats = NDArray[np.float64]
-Spacing = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,8 @@ class BorderDistances:
         diagonal: of the image, the penalty of a miss; same unit as the distances.
     """
 
-    to_truth: Floats
-    to_prediction: Floats
+    to_truth: Doubles
+    to_prediction: Doubles
     case: Presence
     diagonal: float
 
@@ -158,7 +156,7 @@ def pixel_length(spacing: Spacing | None) -> float:
     return 1.0 if spacing is None else math.sqrt(spacing[0] * spacing[1])
 
 
-def _within(distances: Floats, tolerance: float) -> int:
+def _within(distances: Doubles, tolerance: float) -> int:
     return int(np.count_nonzero(distances <= tolerance * (1 + _ROUNDING)))
 
 

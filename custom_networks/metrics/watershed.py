@@ -14,13 +14,13 @@ from scipy.ndimage import gaussian_filter
 from skimage.measure import label
 from skimage.segmentation import watershed
 
+from custom_networks.array_types import Map
 from custom_networks.errors import UserError, nearest
 from custom_networks.metrics.instances import InstanceCounts, match_instances
 from custom_networks.typed_files import FileModel, Json, Number, read_model
 
 WATERSHED = "watershed.json"
 """File of tuned parameters."""
-Map = NDArray[np.floating]
 
 
 @dataclass(frozen=True)

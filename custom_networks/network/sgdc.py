@@ -62,12 +62,12 @@ class LocalBranch(nn.Module):
     def __init__(self, channels: int, raw: bool = False) -> None:
         super().__init__()
         self.raw = raw
-        self.parameters_per_pixel = channels
+        self.sections = [channels]
         self.conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
 
-    def forward(self, x: Tensor, normalized: Tensor, parameters: Tensor) -> Tensor:
+    def forward(self, x: Tensor, normalized: Tensor, parameters: list[Tensor]) -> Tensor:
         """Convolve one of two maps (B, C, H, W); `parameters` are the gate's logits (B, C, H, W)."""
-        return self.conv((x if self.raw else normalized) * torch.sigmoid(parameters))
+        return self.conv((x if self.raw else normalized) * torch.sigmoid(parameters[0]))
 
 
 class DynamicBranch(nn.Module):
@@ -83,23 +83,30 @@ class DynamicBranch(nn.Module):
     def __init__(self, channels: int, heads: int, kernel_size: int, backend: str = "auto") -> None:
         super().__init__()
         self.sections = [channels, heads * kernel_size**2]
-        self.parameters_per_pixel = sum(self.sections)
         self.operator = DynamicConvolution(heads, kernel_size, backend)
 
-    def forward(self, x: Tensor, normalized: Tensor, parameters: Tensor) -> Tensor:
-        """Convolve `normalized`, (B, C, H, W); `parameters` are gate and kernel logits (B, C + G*K, H, W)."""
-        gate, logits = parameters.split(self.sections, dim=1)
-        return self.operator(normalized, logits) * torch.sigmoid(gate)
+    def forward(self, x: Tensor, normalized: Tensor, parameters: list[Tensor]) -> Tensor:
+        """Convolve `normalized`, (B, C, H, W); `parameters` are gate (B, C, H, W) and kernel logits (B, G*K, H, W)."""
+        return self.operator(normalized, parameters[1]) * torch.sigmoid(parameters[0])
 
 
 class NoBranch(nn.Module):
     """A branch that is left out: zero."""
 
-    parameters_per_pixel = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.sections: list[int] = []
 
-    def forward(self, x: Tensor, normalized: Tensor, parameters: Tensor) -> Tensor:
+    def forward(self, x: Tensor, normalized: Tensor, parameters: list[Tensor]) -> Tensor:
         """Return zeros of x's shape."""
         return torch.zeros_like(x)
+
+
+def scaled_sum(x: Tensor, scale: Tensor | float, change: Tensor) -> Tensor:
+    """Return x + scale * change, with a scale per channel (C, 1, 1) in one pass over the maps."""
+    if isinstance(scale, Tensor):
+        return torch.addcmul(x, scale, change)
+    return x + scale * change
 
 
 class SGDC(nn.Module):
@@ -141,7 +148,8 @@ class SGDC(nn.Module):
         self.fuse = GuidanceAddition(channels, guidance_channels) if guidance_channels else SelfGuidance()
         self.local = LocalBranch(channels, local_input == "raw") if local_branch else NoBranch()
         self.dynamic = DynamicBranch(channels, heads, kernel_size, backend) if dynamic_branch else NoBranch()
-        self.sections = [self.local.parameters_per_pixel, self.dynamic.parameters_per_pixel]
+        self.sections = self.local.sections + self.dynamic.sections
+        self.local_sections = len(self.local.sections)
         self.parameterize = nn.Conv2d(channels, sum(self.sections), 1)  # one convolution for both branches
         self.norm = LayerNorm2d(channels)
         self.ffn_norm = LayerNorm2d(channels)
@@ -154,7 +162,8 @@ class SGDC(nn.Module):
 
     def mix(self, x: Tensor, guidance: Tensor) -> Tensor:
         """Sum of the local and the dynamic branch, eqs. (2) and (3); (B, C, H, W)."""
-        local, dynamic = self.parameterize(self.fuse(x, guidance)).split(self.sections, dim=1)
+        parameters = self.parameterize(self.fuse(x, guidance)).split(self.sections, dim=1)
+        local, dynamic = parameters[: self.local_sections], parameters[self.local_sections :]
         normalized = self.norm(x)
         return self.local(x, normalized, local) + self.dynamic(x, normalized, dynamic)
 
@@ -168,5 +177,5 @@ class SGDC(nn.Module):
         Returns:
             (B, C, H, W).
         """
-        x = x + self.mix_scale * self.mix(x, guidance)
-        return x + self.ffn_scale * self.ffn(self.ffn_norm(x))
+        x = scaled_sum(x, self.mix_scale, self.mix(x, guidance))
+        return scaled_sum(x, self.ffn_scale, self.ffn(self.ffn_norm(x)))

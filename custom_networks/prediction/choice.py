@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from custom_networks.errors import UserError, nearest
 from custom_networks.export.format import DiceLimits
 from custom_networks.export.verify import dice_by_class
+from custom_networks.metrics.decision import class_numbers
 from custom_networks.prediction.engine import AUTO, ENGINES, EngineJob, TorchEngine
 from custom_networks.prediction.maps import CLASS, MapSource
-from custom_networks.prediction.result import most_probable
 
 CHECKED = 4
 """Images of the job, at least, on which the masks of an engine are compared with PyTorch's in float32."""
@@ -117,9 +116,8 @@ def masks_of(maps: Tensor, channels: Sequence[str], threshold: float) -> Tensor:
         threshold: probability from which a pixel is foreground.
     """
     by_name = dict(zip(channels, maps.unbind(1), strict=True))
-    foreground = by_name["probability"] >= threshold
     classes = [values for name, values in by_name.items() if name.startswith(CLASS)]
-    return most_probable(classes, foreground) if classes else foreground.to(torch.uint8)
+    return class_numbers(by_name["probability"], classes, threshold)
 
 
 def agreement(got: Tensor, expected: Tensor) -> float:

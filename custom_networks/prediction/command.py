@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from custom_networks.bundle_files import config_file, default_bundle
-from custom_networks.configuration.merged import read_config
+from custom_networks.bundle_files import default_bundle
+from custom_networks.configuration.inference import usual_threshold
 from custom_networks.errors import UserError
 from custom_networks.files import sha256
 from custom_networks.messages import readable_errors
@@ -48,12 +48,11 @@ def predict_images(request: Request) -> tuple[int, dict[str, Any]]:
         return _by_cluster(request)
     part = Part.parse(request.part)
     root, checkpoints, inputs, output = _places(request)
-    config = read_config([config_file(root, "inference.json")])
     checkpoint, *others = checkpoints
     options = Options(
         **{
             "image_size": trained_size(checkpoint),
-            "threshold": config["threshold"],
+            "threshold": usual_threshold(root, checkpoint),
             "bit_depth": trained_depth(checkpoint),
             "watershed": watershed_parameters(request.watershed),
             **request.options,

@@ -14,8 +14,8 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from custom_networks.errors import UserError
-from custom_networks.export.format import ExportJob, Format, Run
-from custom_networks.files import lock_file, sha256, user_cache
+from custom_networks.export.format import Compute, ExportJob, Format
+from custom_networks.files import Stamp, file_stamp, lock_file, sha256, user_cache
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.software import installed
 
@@ -49,7 +49,7 @@ class EngineFile:
         self.weights = weights
         self.temporary = tempfile.TemporaryDirectory(prefix="sgdnet-") if weights is None else None
 
-    def open(self, image_size: int, threads: int) -> Run:
+    def open(self, image_size: int, threads: int) -> Compute:
         """Open the file, made before where it is not there; one that cannot be opened is made anew.
 
         Args:
@@ -62,24 +62,33 @@ class EngineFile:
         Raises:
             UserError: where it can be written nowhere.
         """
-        path = self.find() or self.make(image_size)
+        path, damaged = self.find() or self.make(image_size), None
         try:
+            damaged = file_stamp(path)
             return self.format.open(path, threads)
         except Exception:  # each runtime has its own
-            shutil.rmtree(path.parent)
-        return self.format.open(self.make(image_size), threads)
+            path = self.make(image_size, damaged)
+        return self.format.open(path, threads)
 
     def find(self) -> Path | None:
         """Return the file where it was made before."""
         paths = (folder / self.folder_name / self.format.name for folder in self.folders)
         return next((path for path in paths if path.is_file()), None)
 
-    def make(self, image_size: int) -> Path:
-        """Make the file in the first folder that can be written; raises UserError where none can."""
+    def make(self, image_size: int, damaged: Stamp | None = None) -> Path:
+        """Make the file in the first folder that can be written.
+
+        Args:
+            image_size: side to trace with, pixels.
+            damaged: stamp of the file that is there and is replaced; another process may have done so already.
+
+        Raises:
+            UserError: where it can be written nowhere.
+        """
         reasons = []
         for folder in self.folders:
             try:
-                return self._make_in(folder, image_size)
+                return self._make_in(folder, image_size, damaged)
             except (OSError, UserError, RuntimeError) as error:  # exporters wrap a full disk in a RuntimeError
                 reasons.append(" ".join(f"{folder}: {getattr(error, 'strerror', None) or error}".split())[:300])
         raise UserError(
@@ -114,13 +123,13 @@ class EngineFile:
         digest = hashlib.sha256(json.dumps(self.key, sort_keys=True).encode()).hexdigest()
         return f"{self.engine}-{self.precision}-{digest[:16]}"
 
-    def _make_in(self, folder: Path, image_size: int) -> Path:
+    def _make_in(self, folder: Path, image_size: int, damaged: Stamp | None) -> Path:
         """Write the file, unless another process did meanwhile; what older versions of it there are goes."""
         lock = lock_file(folder / ".lock")
         try:
             made = folder / self.folder_name
             path = made / self.format.name
-            if path.is_file():
+            if path.is_file() and file_stamp(path) != damaged:
                 return path
             print(f"making {path} for --engine {self.engine}, once", file=sys.stderr, flush=True)
             for left in folder.glob(f"{MAKING}*"):  # of a killed process: this one holds the lock
@@ -131,7 +140,7 @@ class EngineFile:
                 metadata = {**self.key, "precision": self.precision}
                 job = ExportJob(self.network, self.precision, image_size, metadata, edge=self.network.has_edge)
                 self.format.write(job, fresh / self.format.name)
-                shutil.rmtree(made, ignore_errors=True)  # without its file, which somebody removed
+                shutil.rmtree(made, ignore_errors=True)  # damaged, or without its file, which somebody removed
                 fresh.replace(made)
             for older in folder.glob(f"{self.engine}-{self.precision}-*"):
                 if older != made:

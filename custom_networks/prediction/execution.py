@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from tqdm import tqdm
 from custom_networks.data.formats.slides import Slide, is_slide
 from custom_networks.data.resources import available_cores
 from custom_networks.errors import UserError
+from custom_networks.export.images import spread
 from custom_networks.files import file_stamp, printable
 from custom_networks.prediction.choice import CHECKED, WORTH
 from custom_networks.prediction.engine import AUTO
@@ -248,8 +248,7 @@ def first_images(
         except Exception:  # told when it is predicted
             continue
         squares.append(count)
-        step = math.ceil(len(found) / (CHECKED - len(pictures)))
-        pictures += found[step // 2 :: step]
+        pictures += spread(found, CHECKED - len(pictures))
     return pictures, round(len(sources) * views * sum(squares) / max(1, len(squares)))
 
 

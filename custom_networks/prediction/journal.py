@@ -25,7 +25,7 @@ from custom_networks.typed_files import FileModel, Inside, JournalWriter, read_l
 from custom_networks.weights.record import Software
 
 Record = dict[str, Any]
-Settings = dict[str, Any]
+JobSettings = dict[str, Any]
 ENGINES = "engines"  # setting: what computed results of the folder, the last one last; they differ as devices do
 INSTANCES = "instances"  # setting: how instances are cut out, None where objects are connected regions
 
@@ -78,7 +78,7 @@ class Content:
         records: of the images that are complete, by name.
     """
 
-    settings: Settings | None = None
+    settings: JobSettings | None = None
     software: list[Software] = field(default_factory=list)
     tables: set[str] = field(default_factory=set)
     writes: dict[str, dict[str, list[str]]] = field(default_factory=dict)
@@ -127,7 +127,7 @@ class Content:
         return [*first, *writes, *failures, *self.records.values()]
 
 
-def changes(earlier: Settings | None, now: Settings) -> list[str]:
+def changes(earlier: JobSettings | None, now: JobSettings) -> list[str]:
     """Name the settings that differ; instances may be added to an earlier run."""
     if earlier is None:
         return []
@@ -155,10 +155,10 @@ class PredictionJournal:
             `overwrite` is False.
     """
 
-    def __init__(self, folder: Path, settings: Settings, overwrite: bool = False, part: Part | None = None) -> None:
+    def __init__(self, folder: Path, settings: JobSettings, overwrite: bool = False, part: Part | None = None) -> None:
         self.part = part or Part()
         self.folder, self.path, self.overwrite = folder, folder / self.part.journal, overwrite
-        self.settings: Settings = json.loads(json.dumps(settings))
+        self.settings: JobSettings = json.loads(json.dumps(settings))
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder}: this is a file; give a folder as --output")
         refuse_other_division(folder, self.part)

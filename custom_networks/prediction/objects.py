@@ -23,7 +23,7 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 from skimage.measure import find_contours, label
 
-from custom_networks.data.formats import Spacing
+from custom_networks.array_types import Spacing
 
 Ring = NDArray[np.float64]  # (N, 2), x and y; the first point is the last
 PIXELS: Spacing = (1.0, 1.0)

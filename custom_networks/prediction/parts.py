@@ -102,6 +102,11 @@ def absolute(text: str) -> str:
     return os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111  patterns keep their stars
 
 
+def parts_for(images: int) -> int:
+    """Into how many parts a cluster divides so many images, where the folder has no division yet."""
+    return min(MOST_PARTS, max(2, math.ceil(images / IMAGES_A_PART)))
+
+
 def predict_shared(request: Any, predict: Callable[[Any], PartResult], images: int) -> PartResult:
     """Predict by a cluster.
 
@@ -121,7 +126,7 @@ def predict_shared(request: Any, predict: Callable[[Any], PartResult], images: i
     count = division(Path(request.output))
     if count == 1:
         raise UserError(f"{request.output}: was predicted as a whole; leave --cluster out, or give another --output")
-    count = count or min(MOST_PARTS, max(2, math.ceil(images / IMAGES_A_PART)))
+    count = count or parts_for(images)
     parts = [replace(request, cluster="", part=f"{number}/{count}") for number in range(1, count + 1)]
     with cluster_pool(request.cluster) as executor:
         results = list(executor.map(_attempt, [predict] * count, parts))

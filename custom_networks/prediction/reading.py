@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from custom_networks.data.formats import Slice, Spacing, dicom, dicom_volumes, nifti, stored_image, stored_volume
+from custom_networks.array_types import Spacing
+from custom_networks.data.formats import Slice, dicom, dicom_volumes, nifti, stored_image, stored_volume
 from custom_networks.data.formats.slides import is_slide
 from custom_networks.data.images import to_rgb
 from custom_networks.errors import UserError

@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from custom_networks.array_types import Map
+from custom_networks.metrics.decision import most_probable
 from custom_networks.metrics.watershed import WatershedParameters, split_instances
 from custom_networks.prediction.maps import CLASS
 from custom_networks.prediction.objects import Object, clean, components, objects
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.reading import ReadImage
 from custom_networks.weights.segments import SegmentCode
-
-Map = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -88,40 +88,6 @@ def prediction_of(image: ReadImage, maps: Mapping[str, Tensor], options: Options
     classes = most_probable(numbers, foreground).T.numpy() if numbers else None
     review = certain < options.review_below
     return Prediction(image, mask, probability, edge, uncertainty, certain, review, classes, by_class)
-
-
-def decide(probability: Tensor, threshold: float) -> Tensor:
-    """Make a map of numbers of the probabilities of an image, for the bundle's `inference.json`.
-
-    Args:
-        probability: (1, X, Y) of the foreground, or (classes, X, Y), background first.
-        threshold: probability from which a pixel is foreground.
-
-    Returns:
-        (1, X, Y), 0 or 1, or the number of the class.
-    """
-    if len(probability) == 1:
-        return probability >= threshold
-    return most_probable(list(probability[1:]), 1 - probability[0] >= threshold)[None]
-
-
-def most_probable(by_class: Sequence[Tensor], mask: Tensor) -> Tensor:
-    """Number of the most probable class, from 1 up, at each pixel of a mask, and 0 outside; without a copy of all.
-
-    Args:
-        by_class: probability of each class, of the mask's shape.
-        mask: boolean.
-
-    Returns:
-        The numbers, uint8.
-    """
-    best = torch.full_like(by_class[0], -1)
-    classes = torch.zeros_like(mask, dtype=torch.uint8)
-    for number, values in enumerate(by_class, start=1):
-        classes[values > best] = number
-        best = torch.maximum(best, values)
-    classes[~mask] = 0
-    return classes
 
 
 def instances(prediction: Prediction, parameters: WatershedParameters) -> NDArray[np.int32]:

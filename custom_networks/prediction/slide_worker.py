@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from custom_networks.data.formats import Spacing
+from custom_networks.array_types import Spacing
 from custom_networks.data.formats.slides import Slide
 from custom_networks.errors import UserError
 from custom_networks.files import Stamp, file_stamp

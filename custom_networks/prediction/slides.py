@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from custom_networks.data.formats import Spacing
+from custom_networks.array_types import Spacing
 from custom_networks.data.formats.slides import Slide
 from custom_networks.errors import UserError
+from custom_networks.metrics.decision import class_numbers
 from custom_networks.prediction.maps import CLASS, MapSource
 from custom_networks.prediction.options import Options
-from custom_networks.prediction.result import most_probable
 from custom_networks.prediction.slide_rows import RowOfWindows, SlideRows
 from custom_networks.prediction.window import blended_rows, starts
 
@@ -165,12 +165,11 @@ def _conclude(maps: Tensor, channels: Sequence[str], threshold: float) -> tuple[
     """Class of each pixel (rows, W), as `result.prediction_of` tells it, and what is counted of a row."""
     named = dict(zip(channels, maps, strict=True))
     probability = named["probability"]
-    mask = probability >= threshold
     numbers = [values for name, values in named.items() if name.startswith(CLASS)]
-    classes = most_probable(numbers, mask) if numbers else mask.to(torch.uint8)
+    classes = class_numbers(probability, numbers, threshold)
     return np.ascontiguousarray(classes.T.numpy()), {
         "rows": maps.shape[2],
         "pixels": [int((classes == number).sum()) for number in range(1, max(1, len(numbers)) + 1)],
-        "inside": float(probability[mask].sum(dtype=torch.float64)),
+        "inside": float(probability[classes > 0].sum(dtype=torch.float64)),
         "total": float(probability.sum(dtype=torch.float64)),
     }

@@ -17,7 +17,7 @@ from skimage.measure import find_contours, label
 from custom_networks.prediction.objects import Ring, nested, without_straight_points
 
 BAND = 1 << 21  # pixels that are outlined at once
-Place = tuple[int, float, float]  # outlines of two numbers may run through one point
+OutlinePoint = tuple[int, float, float]  # outlines of two numbers may run through one point
 
 
 @dataclass(eq=False)
@@ -56,14 +56,14 @@ class _Chain:
     pieces: list[Ring]
 
     @property
-    def start(self) -> Place:
+    def start(self) -> OutlinePoint:
         return self._place(self.pieces[0][0])
 
     @property
-    def end(self) -> Place:
+    def end(self) -> OutlinePoint:
         return self._place(self.pieces[-1][-1])
 
-    def _place(self, point: NDArray[np.float64]) -> Place:
+    def _place(self, point: NDArray[np.float64]) -> OutlinePoint:
         return self.region.category, float(point[0]), float(point[1])
 
 
@@ -100,8 +100,8 @@ class _Tracer:
         self._labels_above: NDArray[np.integer] = np.zeros(width, np.int32)
         self._regions_above: list[Region] = []
         self._open: list[Region] = []  # in the order of their first rows
-        self._starts: dict[Place, _Chain] = {}
-        self._ends: dict[Place, _Chain] = {}
+        self._starts: dict[OutlinePoint, _Chain] = {}
+        self._ends: dict[OutlinePoint, _Chain] = {}
 
     def add(self, band: NDArray[np.uint8]) -> Iterator[Region]:
         """Take further rows; yields the regions that do not reach the last of them."""

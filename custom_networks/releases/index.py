@@ -20,11 +20,11 @@ LARGEST = 1 << 36
 FIX = "ask who published it to correct it"
 
 Precision = Literal["float16", "bfloat16", "float32"]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+ReleaseName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """Of weights and files: without a slash, and no hidden file."""
-Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", max_length=500)]
+PlainText = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", max_length=500)]
 """For a terminal: without line breaks and control characters."""
-Required = Annotated[Text, Field(min_length=1)]
+Required = Annotated[PlainText, Field(min_length=1)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -37,7 +37,7 @@ class PublishedFile(FileModel):
         sha256: of its content.
     """
 
-    file: Name
+    file: ReleaseName
     size: Annotated[int, Field(gt=0, le=LARGEST)]
     sha256: Digest
 
@@ -59,17 +59,17 @@ class PublishedWeights(FileModel):
         description: anything else, in a sentence.
     """
 
-    name: Name
+    name: ReleaseName
     weights: PublishedFile
     record: PublishedFile
     precision: Precision
     license: Required
     data: Required
     data_license: Required
-    metrics: dict[Text, float | None] = Field(default_factory=dict)
-    network: Text = ""
-    software: Text | None = None
-    description: Text = ""
+    metrics: dict[PlainText, float | None] = Field(default_factory=dict)
+    network: PlainText = ""
+    software: PlainText | None = None
+    description: PlainText = ""
 
     def lines(self) -> list[str]:
         """Describe the weights for people."""

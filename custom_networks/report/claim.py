@@ -60,7 +60,7 @@ ITEMS = {
 
 
 @dataclass(frozen=True)
-class Item:
+class ClaimItem:
     """An item of the checklist.
 
     Attributes:
@@ -76,11 +76,11 @@ class Item:
     answer: str | None
 
 
-def checklist(run: Run) -> list[Item]:
+def checklist(run: Run) -> list[ClaimItem]:
     """Fill in the checklist; what only the authors can know stays open."""
     named = [(part, name) for part, names in ITEMS.items() for name in names]
     return [
-        Item(number, part, name, ANSWERS[number](run) if number in ANSWERS else None)
+        ClaimItem(number, part, name, ANSWERS[number](run) if number in ANSWERS else None)
         for number, (part, name) in enumerate(named, start=1)
     ]
 

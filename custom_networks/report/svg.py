@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
+from custom_networks.array_types import Point
+
 WIDTH, HEIGHT = 320, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 12, 34
 DASHES = ("", "6 3", "2 2", "8 2 2 2", "1 3", "10 4")
 COLOURS = 6  # classes series-0 to series-5 of the style sheet
-Point = tuple[float, float]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from custom_networks.errors import UserError
 from custom_networks.files import sha256, write_atomically, write_json
+from custom_networks.flags import flag
 from custom_networks.network.weights import load_strictly, read_checkpoint
 from custom_networks.processes import from_first, rank
 from custom_networks.run.publishing import keep_stranger, publish, publishing
@@ -55,7 +56,9 @@ class CheckpointLoader:
 
 
 class Checkpoints:
-    """Handler that writes `model.pt` (best weights) and `last.pt` (everything) after each epoch.
+    """Handler that writes `model.pt` (best weights) and `last.pt` (everything) after an epoch.
+
+    `last.pt` is written every `interval` epochs, with every `model.pt`, and after the last epoch.
 
     Put it last. `model.pt` is a plain state dict; `model.json` beside it, which `last.pt` holds too, is the record of
     the weights. The random state needs no file: it follows from seed and epoch, see `EpochSeed`.
@@ -67,6 +70,7 @@ class Checkpoints:
         lr_scheduler: saved in `last.pt`.
         averaging: averaged weights, which are the ones to publish; None publishes those of `network`.
         about: normalisation, classes and images of the training, for the record of the weights.
+        interval: epochs from one `last.pt` to the next.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Checkpoints:
         lr_scheduler: LRScheduler,
         averaging: AveragedWeights | None = None,
         about: About | None = None,
+        interval: int = 1,
     ) -> None:
         self.record = record
         self.network = network
@@ -84,6 +89,7 @@ class Checkpoints:
         self.lr_scheduler = lr_scheduler
         self.averaging = averaging or AveragedWeights(network)
         self.about = about or About()
+        self.interval = max(1, int(flag(interval)))
         self.ready = False
 
     @property
@@ -193,13 +199,16 @@ class Checkpoints:
         return described.model_copy(update=further)
 
     def save(self, engine: Workflow) -> None:
-        """Write `last.pt`, and the best weights when this epoch is the best so far."""
+        """Write the best weights when this epoch is the best so far, and `last.pt` where it is time."""
         if rank() > 0:
             return
-        if getattr(engine.state, "better", False):
+        better = bool(getattr(engine.state, "better", False))
+        if better:
             self.save_best()
         elif self.record.last_validated.get("epoch") == engine.state.epoch and self.best.is_file():
             self.describe_best(record_of(self.best).sha256)
+        if not better and engine.state.epoch % self.interval and engine.state.epoch < engine.state.max_epochs:
+            return
         state: dict[str, Any] = {
             "network": self.network.state_dict(),
             "averaged": self.averaging.state_dict(),

@@ -16,7 +16,15 @@ from typing import Any
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from custom_networks.configuration.knobs import knob_descriptions
-from custom_networks.configuration.merged import Configuration, read_config, read_json
+from custom_networks.configuration.merged import (
+    ABSENT,
+    Configuration,
+    item_path,
+    look_behind,
+    look_up,
+    read_config,
+    read_json,
+)
 from custom_networks.errors import UserError
 from custom_networks.files import write_json
 from custom_networks.flags import flag
@@ -25,18 +33,17 @@ from custom_networks.run.record import CONFIG, RunRecord
 
 FREE = frozenset(
     {
-        *("max_epochs", "device", "num_workers", "cache", "cache_dir", "checkpointing"),
+        *("max_epochs", "device", "num_workers", "cache", "cache_dir", "checkpointing", "cuda_graph", "save_interval"),
         *("tracking_uri", "experiment_name", "run_name", "save_execute_config"),
         *("bundle_root", "runs_dir", "output_dir", "model_path", "resume"),
     }
 )
 """Settings that a resumed run may be given anew: length, machine, tracking, and where files lie."""
 LENGTH = "train#trainer#max_epochs"
-"""Another name of `max_epochs`, which federated learning sets."""
+"""Another name of `max_epochs`, which federated learning sets. The one given last counts."""
 DATA = frozenset({"dataset_dir", "datalist"})
 """Settings that may be given anew where they lead to the same images."""
 PATHS = DATA | {"pretrained_encoder"}
-_ABSENT = object()
 
 
 def resumed_config(
@@ -58,10 +65,12 @@ def resumed_config(
     """
     merged = copy.deepcopy(dict(stored))
     for name in explicit:
-        value, own = _look_up(given, name), _look_up(stored, name)
+        value, own = look_up(given, name), look_behind(stored, name)
         if _is_free(name):  # the checkpoint compares the images themselves
             _set(merged, name, value)
-        elif not (same_setting(name, own, value) or same_setting(name, settings.get(name, _ABSENT), value)):
+            if name == "max_epochs":
+                _set(merged, LENGTH, "@max_epochs")
+        elif not (same_setting(name, own, value) or same_setting(name, settings.get(name, ABSENT), value)):
             raise UserError(_refusal(name, settings.get(name, own), value))
     return merged
 
@@ -88,7 +97,7 @@ def refuse_other_settings(
 
 def same_setting(name: str, one: Any, other: Any) -> bool:
     """Tell whether two values of a setting mean the same: as a command line, JSON or Python spells them."""
-    if _ABSENT in (one, other):
+    if ABSENT in (one, other):
         return False
     if name in PATHS and one is not None and other is not None:
         return Path(str(one)).resolve() == Path(str(other)).resolve()
@@ -176,20 +185,8 @@ def run_workflow(workflow: ConfigWorkflow) -> ConfigWorkflow:
 
 
 def _is_free(name: str) -> bool:
-    path = name.replace("::", "#")
+    path = item_path(name)
     return path.split("#")[0] in FREE | DATA or path == LENGTH
-
-
-def _look_up(config: Mapping[str, Any], name: str) -> Any:
-    value: Any = config
-    for part in name.replace("::", "#").split("#"):
-        if isinstance(value, Mapping):
-            value = value.get(part, _ABSENT)
-        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
-            value = value[int(part)]
-        else:
-            return _ABSENT
-    return value
 
 
 def _set(config: dict[str, Any], name: str, value: Any) -> None:
@@ -197,7 +194,7 @@ def _set(config: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _refusal(name: str, own: Any, value: Any) -> str:
-    had = "was started without it" if own is _ABSENT else f"has {own}"
+    had = "was started without it" if own is ABSENT else f"has {own}"
     return (
         f"--{name} {value}: the run to resume {had}; leave it out, because a resumed run keeps its own settings, or "
         "start a new run"

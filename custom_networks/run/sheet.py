@@ -13,14 +13,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from monai.data.dataset import Dataset
+from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from custom_networks.colours import PREDICTION_COLOUR, TRUTH_COLOUR
 from custom_networks.files import write_atomically
+from custom_networks.metrics.decision import class_probabilities, decide
 from custom_networks.network.segmenter import Segmenter
 from custom_networks.operators.boundary import morphological_gradient
+from custom_networks.weights.record import THRESHOLD
 
 COLUMNS = ("image", "truth", "prediction", "edge map")
 MARGIN, HEADER, CAPTION, CELL = 8, 24, 18, 192
@@ -100,12 +103,13 @@ def sheet_rows(network: Segmenter, dataset: Dataset, mean: Tensor, std: Tensor, 
     rows = []
     for index in chosen.tolist():
         item = dataset[index]
+        shown = convert_to_tensor(item["image"], track_meta=False)
         with torch.no_grad():
-            maps = network.maps(torch.as_tensor(item["image"])[None].to(device))
-        logits = maps.segmentation[0][0].float().cpu()
-        prediction = logits[0] > 0 if len(logits) == 1 else logits.argmax(0) > 0
-        edge = torch.sigmoid(maps.edge[0, 0].float().cpu()) if maps.edge.numel() else torch.zeros_like(logits[0])
-        image = torch.as_tensor(item["image"]).cpu() * std[:, None, None] + mean[:, None, None]
+            maps = network.maps(shown[None].to(device))
+        probabilities = class_probabilities(maps.segmentation[0].cpu())
+        prediction = decide(probabilities[0], THRESHOLD)[0] > 0
+        edge = maps.edge[0, 0].float().cpu().sigmoid() if maps.edge.numel() else torch.zeros_like(probabilities[0, 0])
+        image = shown.cpu() * std[:, None, None] + mean[:, None, None]
         rows.append(
             SheetRow(
                 name=Path(str(item["image"].meta.get("filename_or_obj", index))).name,

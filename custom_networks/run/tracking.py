@@ -12,11 +12,10 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import lazy_loader
 from ignite.engine import Events
-from mlflow.entities import Metric, Param, RunStatus
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
 from monai.engines.workflow import Workflow
 
 from custom_networks.errors import UserError
@@ -26,6 +25,10 @@ from custom_networks.run.folder import RUN_ID, SETTINGS, SQLITE, is_locked
 from custom_networks.run.record import CONFIG, METRICS, EpochRow, RunRecord, read_metrics
 from custom_networks.software import commit
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+mlflow = lazy_loader.load("mlflow")  # a run that is not tracked does without it
 logger = logging.getLogger(__name__)
 
 EXPERIMENT = "sgdnet"
@@ -77,13 +80,13 @@ class MLflowTracking:
             path = self.record.folder / RUN_ID
             if engine.state.epoch > 0 and path.is_file():
                 self.record.tracking_id = path.read_text().strip()
-                set_status(client, self.record.tracking_id, RunStatus.RUNNING)
+                set_status(client, self.record.tracking_id, mlflow.entities.RunStatus.RUNNING)
                 self.logged = logged_epochs(client, self.record.tracking_id)
                 self.fill_in()
             else:
                 self.create_run(client, path)
             close_killed(client, self.record.folder.parent)
-        except (MlflowException, OSError) as error:
+        except (mlflow.exceptions.MlflowException, OSError) as error:
             raise UserError(
                 f"{self.uri}: the MLflow store does not answer ({_said(error)}); mend it or train with --tracking false"
             ) from error
@@ -97,7 +100,9 @@ class MLflowTracking:
         parameters = {**self.record.settings, "git_commit": commit() or "unknown"}
         client.log_batch(
             run.info.run_id,
-            params=[Param(_key(name), str(value)[:PARAMETER_LENGTH]) for name, value in parameters.items()],
+            params=[
+                mlflow.entities.Param(_key(name), str(value)[:PARAMETER_LENGTH]) for name, value in parameters.items()
+            ],
         )
         for artifact in (SETTINGS, CONFIG):
             if (self.record.folder / artifact).is_file():
@@ -125,13 +130,15 @@ class MLflowTracking:
             self.fill_in()
             if self.record.metrics_path.is_file():
                 self.client.log_artifact(self.record.tracking_id, str(self.record.metrics_path))
-            set_status(self.client, self.record.tracking_id, RunStatus.FINISHED)
+            set_status(self.client, self.record.tracking_id, mlflow.entities.RunStatus.FINISHED)
 
     def fail(self, engine: Workflow, error: BaseException) -> None:
         """Close the run as FAILED, or as KILLED by a signal, and raise the exception again."""
         if self.client is not None and self.record.tracking_id is not None:
-            status = RunStatus.FAILED if isinstance(error, Exception) else RunStatus.KILLED
-            with contextlib.suppress(MlflowException, OSError):  # the first error is the one to tell
+            status = (
+                mlflow.entities.RunStatus.FAILED if isinstance(error, Exception) else mlflow.entities.RunStatus.KILLED
+            )
+            with contextlib.suppress(mlflow.exceptions.MlflowException, OSError):  # the first error is the one to tell
                 set_status(self.client, self.record.tracking_id, status)
         raise error
 
@@ -140,7 +147,7 @@ class MLflowTracking:
         """Let the training continue through an outage of the store: one warning, and a line when it is over."""
         try:
             yield
-        except (MlflowException, OSError) as error:
+        except (mlflow.exceptions.MlflowException, OSError) as error:
             if self.answers:
                 logger.warning(
                     "%s: the MLflow store does not answer (%s); the training goes on, metrics.csv has every figure, "
@@ -158,7 +165,7 @@ class MLflowTracking:
 def open_store(uri: str) -> MlflowClient:
     """Connect to a store; one process at a time makes the tables of a new SQLite file."""
     with _alone(uri):
-        client = MlflowClient(uri)
+        client = mlflow.MlflowClient(uri)
         client.search_experiments(max_results=1)
     return client
 
@@ -173,7 +180,7 @@ def experiment_id(client: MlflowClient, uri: str) -> str:
         if found is None:
             try:
                 return client.create_experiment(EXPERIMENT)
-            except MlflowException:  # another process, somewhere, was faster
+            except mlflow.exceptions.MlflowException:  # another process, somewhere, was faster
                 found = client.get_experiment_by_name(EXPERIMENT)
                 if found is None:
                     raise
@@ -184,7 +191,7 @@ def log_row(client: MlflowClient, run_id: str, row: EpochRow) -> None:
     """Log an epoch's figures at once."""
     now = int(time.time() * 1000)
     step = int(row["epoch"])
-    figures = [Metric(name, value, now, step) for name, value in row.items() if name != "epoch"]
+    figures = [mlflow.entities.Metric(name, value, now, step) for name, value in row.items() if name != "epoch"]
     client.log_batch(run_id, metrics=figures)
 
 
@@ -195,10 +202,10 @@ def logged_epochs(client: MlflowClient, run_id: str) -> set[int]:
 
 def set_status(client: MlflowClient, run_id: str, status: int) -> None:
     """Set a run's status, and its end where it is one."""
-    if status == RunStatus.RUNNING:
-        client.update_run(run_id, status=RunStatus.to_string(status))
+    if status == mlflow.entities.RunStatus.RUNNING:
+        client.update_run(run_id, status=mlflow.entities.RunStatus.to_string(status))
     else:
-        client.set_terminated(run_id, RunStatus.to_string(status))
+        client.set_terminated(run_id, mlflow.entities.RunStatus.to_string(status))
 
 
 def close_killed(client: MlflowClient, runs_dir: Path) -> None:
@@ -225,15 +232,19 @@ def close_killed(client: MlflowClient, runs_dir: Path) -> None:
             if row["epoch"] not in logged:
                 log_row(client, run.info.run_id, row)
         complete = bool(rows) and str(int(rows[-1]["epoch"])) == run.data.params.get("max_epochs")
-        set_status(client, run.info.run_id, RunStatus.FINISHED if complete else RunStatus.KILLED)
+        set_status(
+            client,
+            run.info.run_id,
+            mlflow.entities.RunStatus.FINISHED if complete else mlflow.entities.RunStatus.KILLED,
+        )
 
 
 def log_file(record: RunRecord, uri: str | None, path: Path) -> None:
     """Add a file to the run's artifacts, where it is tracked and the store answers."""
     if uri and record.tracking_id:
         try:
-            MlflowClient(uri).log_artifact(record.tracking_id, str(path))
-        except (MlflowException, OSError) as error:
+            mlflow.MlflowClient(uri).log_artifact(record.tracking_id, str(path))
+        except (mlflow.exceptions.MlflowException, OSError) as error:
             logger.warning("%s: the MLflow store does not take %s (%s)", uri, path.name, _said(error))
 
 

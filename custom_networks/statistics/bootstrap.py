@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
+from custom_networks.array_types import Doubles
 from custom_networks.errors import UserError
 
 RESAMPLES = 5000
@@ -26,8 +27,6 @@ MIN_GROUPS = 10
 """Fewer groups give no interval: a bootstrap of so few covers the truth far less often than it says."""
 BATCH = 4_000_000
 """How many numbers of resamples are held at a time."""
-
-Floats = NDArray[np.float64]
 
 
 def check_seed(seed: int) -> None:
@@ -132,32 +131,32 @@ class ClusterSample:
         self.count = len(self.sizes)
 
     @property
-    def means(self) -> Floats:
+    def means(self) -> Doubles:
         """Mean of each column, (M,); NaN without values."""
         return self.sums.sum(0) / self.sizes.sum() if self.count else np.full(self.sums.shape[1], np.nan)
 
-    def group_means(self) -> Floats:
+    def group_means(self) -> Doubles:
         """Mean of each group, (G, M)."""
         return self.sums / self.sizes[:, None]
 
-    def jackknife(self) -> Floats:
+    def jackknife(self) -> Doubles:
         """Means without each of the groups, (G, M)."""
         return (self.sums.sum(0) - self.sums) / (self.sizes.sum() - self.sizes)[:, None]
 
-    def replicates(self, resamples: int, seed: int) -> Floats:
+    def replicates(self, resamples: int, seed: int) -> Doubles:
         """Means of each resample, (resamples, M)."""
         totals = resampled_totals(np.column_stack([self.sums, self.sizes]), resamples, seed)
         return totals[:, :-1] / totals[:, -1:]
 
 
-def sums_by_group(values: Floats, codes: NDArray[np.integer]) -> Floats:
+def sums_by_group(values: Doubles, codes: NDArray[np.integer]) -> Doubles:
     """Add up the rows of (N, M) by their group's number, (N,); returns (G, M)."""
     count = int(codes.max()) + 1 if codes.size else 0
     columns = [np.bincount(codes, column, minlength=count) for column in values.T]
     return np.stack(columns, axis=1) if columns else np.zeros((count, 0))
 
 
-def resampled_totals(table: Floats, resamples: int, seed: int) -> Floats:
+def resampled_totals(table: Doubles, resamples: int, seed: int) -> Doubles:
     """Column sums of resampled rows.
 
     Args:
@@ -171,7 +170,7 @@ def resampled_totals(table: Floats, resamples: int, seed: int) -> Floats:
     return np.concatenate([counts @ table for counts in _drawn(len(table), resamples, seed)])
 
 
-def _drawn(count: int, resamples: int, seed: int) -> Iterator[Floats]:
+def _drawn(count: int, resamples: int, seed: int) -> Iterator[Doubles]:
     """How often each group is drawn, a row for each resample, a batch of resamples at a time."""
     random = np.random.default_rng(seed)
     size = max(1, min(resamples, BATCH // max(1, count)))
@@ -191,7 +190,7 @@ def _bca(sample: ClusterSample, resamples: int, seed: int) -> list[Interval]:
     return [Interval(float(low), float(high), sample.count) for low, high in ends]
 
 
-def _bca_ends(estimate: float, replicates: Floats, left_out: Floats) -> Floats:
+def _bca_ends(estimate: float, replicates: Doubles, left_out: Doubles) -> Doubles:
     """Both ends of the interval of one mean, from its resamples and its jackknife."""
     tails = np.array([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     influence = left_out.mean() - left_out

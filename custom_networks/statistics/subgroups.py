@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from custom_networks.array_types import Doubles
 from custom_networks.metrics.policies import FLAGS, METRICS
 from custom_networks.statistics.bootstrap import (
     CONFIDENCE,
     MIN_GROUPS,
     RESAMPLES,
-    Floats,
     group_column,
     resampled_totals,
     sums_by_group,
@@ -188,7 +188,7 @@ def _numbers(values: pd.Series) -> pd.Series | None:
     return numbers.astype(float).reindex(values.index)
 
 
-def _names(limits: Floats, values: pd.Series) -> list[str]:
+def _names(limits: Doubles, values: pd.Series) -> list[str]:
     """Names of the ranges between some limits, with as many digits as tell them apart."""
     if pd.to_numeric(values.replace("", None), errors="coerce").notna().any():
         written = next(
@@ -202,7 +202,7 @@ def _names(limits: Floats, values: pd.Series) -> list[str]:
     return names if len(set(names)) == len(names) else [f"{name} ({number})" for number, name in enumerate(names, 1)]
 
 
-def _differences(values: Floats, inside: np.ndarray, codes: np.ndarray, resamples: int, seed: int) -> pd.DataFrame:
+def _differences(values: Doubles, inside: np.ndarray, codes: np.ndarray, resamples: int, seed: int) -> pd.DataFrame:
     """Difference of each subgroup from the rest, with interval and p.
 
     A group g adds s1 to the sum and n1 to the size of the subgroup, s0 and n0 to the rest. Its influence on the
@@ -244,7 +244,7 @@ def _differences(values: Floats, inside: np.ndarray, codes: np.ndarray, resample
     )
 
 
-def _studentised(totals: Floats, pairs: list[tuple[int, int]]) -> tuple[Floats, Floats]:
+def _studentised(totals: Doubles, pairs: list[tuple[int, int]]) -> tuple[Doubles, Doubles]:
     """Differences and their standard errors, (R, K) each, of column sums (R, 14, K)."""
     s1, n1, s0, n0 = totals[:, :4].swapaxes(0, 1)
     factors = [1 / n1, -s1 / n1**2, -1 / n0, s0 / n0**2]  # of s1, n1, s0, n0 in a group's influence

@@ -2,6 +2,7 @@ from .averaging import AveragedWeights as AveragedWeights
 from .averaging import AverageUpdate as AverageUpdate
 from .gradients import FiniteCheck as FiniteCheck
 from .gradients import GradientClipping as GradientClipping
+from .graphed import TrainingInferer as TrainingInferer
 from .schedule import PolynomialDecay as PolynomialDecay
 from .seeding import EpochSeed as EpochSeed
 from .seeding import set_gpu_math as set_gpu_math

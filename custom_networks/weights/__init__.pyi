@@ -10,5 +10,6 @@ from .reading import trained_depth as trained_depth
 from .reading import trained_normalization as trained_normalization
 from .reading import trained_outputs as trained_outputs
 from .reading import trained_size as trained_size
+from .reading import trained_threshold as trained_threshold
 from .record import WeightsRecord as WeightsRecord
 from .training import About as About

@@ -12,7 +12,7 @@ from custom_networks.errors import UserError
 from custom_networks.files import sha256
 from custom_networks.typed_files import read_model
 from custom_networks.weights.normalization import ISIC, Normalization
-from custom_networks.weights.record import BEST, FIX, KEY, LAST, LIMIT, WeightsRecord, parse_record
+from custom_networks.weights.record import BEST, FIX, KEY, LAST, LIMIT, THRESHOLD, WeightsRecord, parse_record
 from custom_networks.weights.segments import SegmentCode, codes_of_classes
 
 logger = logging.getLogger(__name__)
@@ -117,6 +117,12 @@ def trained_normalization(checkpoint: str | Path) -> Normalization:
 def trained_depth(checkpoint: str | Path) -> int | None:
     """Return the bit depth of the grey images that weights were trained on; None where none was stored in 16 bits."""
     return record_of(checkpoint).bit_depth
+
+
+def trained_threshold(checkpoint: str | Path) -> float:
+    """Return the probability from which a pixel is foreground: what was chosen for the weights, or 0.5."""
+    found = record_of(checkpoint).threshold
+    return THRESHOLD if found is None else found
 
 
 def trained_outputs(checkpoint: str | Path) -> int:

@@ -25,6 +25,8 @@ VERSION: Final = 2
 LIMIT = 1 << 28
 """Bytes of a record: one of a million training images has 70 MB."""
 IMAGE_SIZE = 256
+THRESHOLD = 0.5
+"""Probability from which a pixel is foreground, where a record has none."""
 FIX = "put back the file that the training wrote beside the weights"
 WHOLE_NUMBERS = ("image_size", "fold", "seed")
 """Settings that evaluation, prediction and export follow."""
@@ -79,6 +81,7 @@ class WeightsRecord(FileModel):
         last_metrics: row of the last epoch that was validated, which was not chosen by its figures.
         run_id: of the run that trained them; None where it is not known.
         sha256: of the file of the weights that this record lies beside.
+        threshold: probability from which a pixel is foreground, as chosen on validation images; None for the usual one.
         settings: every knob and its value, and every override by its path, such as `network_def#edge_operator`.
         data: what was trained on; None where it is not known.
     """
@@ -97,6 +100,7 @@ class WeightsRecord(FileModel):
     last_metrics: dict[str, float | None] = Field(default_factory=dict)
     run_id: str | None = None
     sha256: str | None = None
+    threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     data: TrainingData | None = None
 

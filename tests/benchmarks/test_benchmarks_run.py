@@ -106,7 +106,15 @@ def test_no_case_starts_after_the_deadline():
 
 def test_summary_leaves_out_what_was_not_measured_everywhere():
     def row(name, scale, **others):
-        return {"pass": "forward", "batch": 1, "dtype": "float32", "scale": scale, "name": name, **others}
+        return {
+            "pass": "forward",
+            "batch": 1,
+            "dtype": "float32",
+            "floor_ms": 0.5,
+            "scale": scale,
+            "name": name,
+            **others,
+        }
 
     measured = {"max_difference": 0.0, "call_mib": 1.0}
     rows = [
@@ -118,9 +126,9 @@ def test_summary_leaves_out_what_was_not_measured_everywhere():
         row("triton", "b", error="none"),
     ]
     lines = operator_cases.summarize(rows)
-    assert [(line["name"], line["sum_ms"], line["times_unfold_speed"]) for line in lines] == [
-        ("unfold", 8.0, 1.0),
-        ("tiled", 2.0, 4.0),
+    assert [(line["name"], line["sum_ms"], line["times_unfold_speed"], line["times_floor"]) for line in lines] == [
+        ("unfold", 8.0, 1.0, 8.0),
+        ("tiled", 2.0, 4.0, 2.0),
     ]
 
 

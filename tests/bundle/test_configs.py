@@ -16,8 +16,8 @@ from networks import TOY_OVERRIDES
 
 from custom_networks import SGDNet
 from custom_networks.data.phantoms import write_phantoms
-from custom_networks.evaluation.measuring import THRESHOLD
-from custom_networks.weights import trained_size
+from custom_networks.weights import trained_size, trained_threshold
+from custom_networks.weights.record import THRESHOLD
 
 PLAIN = ("in_channels", "out_channels", "dropout")
 KNOBS = {
@@ -156,7 +156,8 @@ def test_training_and_inference_see_the_same_image_and_network() -> None:
     assert inference["inferer"] == train["inferer"]
     assert trained_size("no.pt") == train["image_size"]
     threshold = next(step["threshold"] for step in train["validate"]["postprocessing"]["transforms"][1:])
-    assert inference["threshold"] == threshold == THRESHOLD
+    assert trained_threshold("no.pt") == threshold == THRESHOLD
+    assert inference["threshold"] == "$custom_networks.weights.trained_threshold(@checkpoint)"
 
 
 @pytest.mark.parametrize("kind", ["train", "evaluate", "inference"])

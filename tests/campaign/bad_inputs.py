@@ -167,6 +167,7 @@ PICTURES: dict[str, tuple[str, bytes]] = {
     "PNG animated": (".png", frames("PNG")),
     "PNG in 16-bit colour of 12 bits": (".png", png(SIDE, SIDE, 16, 2, WIDE_ROWS)),
     "JPEG cut": (".jpg", encoded(np.tile(pixels(2), (8, 8, 1)), "JPEG")[:-300]),
+    "JPEG cut, with an end": (".jpg", encoded(np.tile(pixels(2), (8, 8, 1)), "JPEG")[:-300] + b"\xff\xd9"),
     "JPEG header alone": (".jpg", encoded(pixels(2), "JPEG")[:200]),
     "JPEG progressive, cut": (".jpg", encoded(np.tile(pixels(2), (8, 8, 1)), "JPEG", progressive=True)[:-900]),
     "JPEG with its tables overwritten": (".jpg", overwritten(encoded(pixels(2), "JPEG"), 0.2, bytes(150))),

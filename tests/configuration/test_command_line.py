@@ -105,6 +105,23 @@ def test_known_overrides_are_not(name: str) -> None:
     check_overrides(parse_command(["run", "training", "--config_file", TRAIN, f"--{name}", "5"]))
 
 
+@pytest.mark.parametrize("other", ["--train#trainer#max_epochs", "--train::trainer::max_epochs"])
+def test_a_knob_and_its_path_with_two_values_are_refused(other: str) -> None:
+    words = ["run", "training", "--config_file", TRAIN, "--max_epochs", "5", other]
+    check_overrides(parse_command([*words, "5"]))
+    with pytest.raises(UserError, match="--max_epochs 5: train#trainer#max_epochs is given, too, and is 3; both are"):
+        check_overrides(parse_command([*words, "3"]))
+
+
+def test_a_knob_that_an_overlay_sets_by_its_path_is_refused(tmp_path: Path) -> None:
+    overlay = tmp_path / "short.json"
+    overlay.write_text('{"train#trainer#max_epochs": 3}')
+    files = f"['{TRAIN}','{overlay}']"
+    check_overrides(parse_command(["run", "training", "--config_file", files]))
+    with pytest.raises(UserError, match="--max_epochs 5: train#trainer#max_epochs is given, too, and is 3"):
+        check_overrides(parse_command(["run", "training", "--config_file", files, "--max_epochs", "5"]))
+
+
 RUN_TWICE = """
 import runpy, sys, warnings
 warnings.simplefilter("ignore")

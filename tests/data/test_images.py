@@ -6,7 +6,6 @@ import json
 import pickle
 import struct
 import warnings
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -285,65 +284,3 @@ def test_no_file_stays_open(tmp_path, ext, convert):
         with pytest.raises(UserError, match=r"damaged or cut short|not an image"):
             pictures.append(convert(read_picture(path)))
     assert open_files() == before
-
-
-def png_of_rows(picture, kept):
-    """A PNG with a valid end whose image data hold some of the rows alone."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    data, place, idat = buffer.getvalue(), 8, b""
-    parts = []
-    while place < len(data):
-        length, kind = struct.unpack(">I4s", data[place : place + 8])
-        content = data[place + 8 : place + 8 + length]
-        idat, parts = (idat + content, parts) if kind == b"IDAT" else (idat, [*parts, (kind, content)])
-        place += length + 12
-    raw = zlib.decompress(idat)
-    parts.insert(-1, (b"IDAT", zlib.compress(raw[: len(raw) * kept // picture.height])))
-    chunks = (
-        struct.pack(">I", len(each)) + kind + each + struct.pack(">I", zlib.crc32(kind + each)) for kind, each in parts
-    )
-    return data[:8] + b"".join(chunks)
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16"])
-def test_a_png_whose_image_data_end_early_is_refused(tmp_path, mode):
-    picture = Image.fromarray(np.full((9, 13), 200, np.uint16 if mode == "I;16" else np.uint8))
-    picture = picture if mode == "I;16" else picture.convert(mode)
-    for kept in (0, 3, 8, 9):
-        (tmp_path / "a.png").write_bytes(png_of_rows(picture, kept))
-        if kept == 9:
-            assert read_picture(tmp_path / "a.png").size == (13, 9)
-            continue
-        for data in (None, (tmp_path / "a.png").read_bytes()):
-            with pytest.raises(UserError, match=r"a\.png: damaged or cut short \(.*; copy it again from the source"):
-                read_picture(tmp_path / "a.png", data)
-
-
-def test_a_black_png_is_read(tmp_path):
-    for size in ((1, 1), (13, 9), (3, 2)):
-        for mode in ("1", "L", "P", "RGBA", "I;16"):
-            Image.new(mode, size).save(tmp_path / "a.png")
-            assert not np.asarray(read_picture(tmp_path / "a.png")).any()
-
-
-@pytest.mark.parametrize("size", [(1, 1), (5, 3), (13, 9), (16, 16)])
-def test_an_interlaced_png_is_read_whole_and_refused_where_it_ends_early(tmp_path, size):
-    width, height = size
-    passes = [(0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2)]
-    rows = [
-        bytes([0]) + bytes([200] * len(range(column, width, across)))
-        for column, across, row, down in passes
-        for _ in range(row, height, down)
-        if column < width
-    ]
-    for kept in (len(rows), len(rows) - 1):
-        data = b"\x89PNG\r\n\x1a\n"
-        head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 1)
-        for kind, content in ((b"IHDR", head), (b"IDAT", zlib.compress(b"".join(rows[:kept]))), (b"IEND", b"")):
-            data += struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        if kept == len(rows):
-            assert (np.asarray(read_picture("a.png", data)) == 200).all()
-        else:
-            with pytest.raises(UserError, match="damaged or cut short"):
-                read_picture("a.png", data)

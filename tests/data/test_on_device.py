@@ -269,8 +269,8 @@ def test_a_run_keeps_its_data_on_the_device_and_resumes(
             return list(csv.DictReader(file))
 
     whole = train(tmp_path / "a", "--max_epochs", 2)
-    train(tmp_path / "b", "--max_epochs", 2, "--lr_scheduler#max_epochs", 2, "--train#trainer#max_epochs", 1)
-    parts = train(tmp_path / "b", "--train#trainer#max_epochs", 2, "--resume", tmp_path / "b" / "run")
+    train(tmp_path / "b", "--lr_scheduler#max_epochs", 2, "--train#trainer#max_epochs", 1)
+    parts = train(tmp_path / "b", "--max_epochs", 2, "--resume", tmp_path / "b" / "run")
     assert len(whole) == len(parts) == 2
     for ours, theirs in zip(parts, whole, strict=True):
         for name in ("loss", "edge", "val_mean_dice", "learning_rate"):

@@ -16,24 +16,12 @@ from hypothesis.extra.numpy import arrays
 
 from custom_networks.errors import UserError
 from custom_networks.evaluation.instances import majority_class, tune_watershed
-from custom_networks.evaluation.maps import at_size, class_probabilities, foreground
+from custom_networks.evaluation.maps import at_size
 from custom_networks.evaluation.pictures import choose_cases, resize_mask, small_size
 from custom_networks.metrics import WatershedParameters
 from custom_networks.metrics.watershed import watershed_parameters
 
 MASKS = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
-
-
-def test_probabilities_leave_monais_axes() -> None:
-    logits = torch.zeros(1, 1, 3, 2)
-    logits[0, 0, 2, 1] = 50  # x = 2, y = 1
-    assert foreground(class_probabilities(logits))[0].round().tolist() == [[0, 0, 0], [0, 0, 1]]
-
-
-def test_foreground_of_classes_is_all_but_the_background() -> None:
-    logits = torch.tensor([0.0, 1.0, 2.0])[None, :, None, None]
-    expected = 1 - torch.softmax(torch.tensor([0.0, 1, 2]), 0)[0]
-    assert foreground(class_probabilities(logits)).item() == pytest.approx(expected.item())
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 30), st.integers(1, 30))

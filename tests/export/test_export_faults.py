@@ -8,15 +8,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import REPOSITORY, run_python
-from killing import start
+from export_fixtures import BUNDLE
+from killing import run_to_the_end, start, start_command
 from networks import TOY, toy_network
 from toy_weights import write_record, write_weights
 
 from custom_networks.cli import main
+from custom_networks.configuration.inference import load_source
 from custom_networks.export import FORMATS
+from custom_networks.export.openvino_ir import open_openvino, openvino_metadata
+from custom_networks.files import sha256
 
 Run = Callable[..., tuple[int, str, str]]
 FULL = """
@@ -117,6 +122,30 @@ def test_a_pair_of_files_is_never_mixed_by_a_kill(
     assert code == 130
     assert output.with_suffix(".bin").exists()
     assert not output.exists()  # which would belong to the weights of before
+
+
+def test_two_exports_to_one_file_at_once_end_with_the_parts_of_one(checkpoint: Path, tmp_path: Path) -> None:
+    output, other = tmp_path / "out" / "made.xml", tmp_path / "other.pt"
+    torch.save(toy_network().state_dict(), other)
+    write_record(other, toy_network(), image_size=64)
+    words = ["export", "--format", "openvino", "--least_mean_dice", "0", "--least_dice", "0", "--output", str(output)]
+    logs = [tmp_path / "1", tmp_path / "2"]
+    started = [
+        start_command([*words, "--checkpoint", str(weights)], tmp_path, log)
+        for weights, log in zip((checkpoint, other), logs, strict=True)
+    ]
+    codes = [run_to_the_end(process, log)[0] for process, log in zip(started, logs, strict=True)]
+    assert sorted(codes) == [0, 1], [log.read_text() for log in logs]
+    (error,) = (line for line in logs[codes.index(1)].read_text().splitlines() if "Error" in line)
+    assert "another process writes made.xml there; wait for its end, or give" in error or "is there already" in error
+    assert sorted(path.name for path in output.parent.iterdir()) == ["made.bin", "made.xml"]
+    winner = (checkpoint, other)[codes.index(0)]
+    assert openvino_metadata(output)["checkpoint_sha256"] == sha256(winner)
+    source = load_source(BUNDLE, winner, None)
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = source.network(image)
+    assert np.allclose(open_openvino(output, 1)(image.numpy()), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("damage", DAMAGED)

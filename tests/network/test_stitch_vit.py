@@ -19,15 +19,15 @@ def test_pixel_goes_to_token_of_its_remainders_and_back(stride):
     assert tokens.shape == (2, stride**2, 3 * 96 // stride**2)
     for i in range(8):
         for j in range(12):
-            token = tokens[0, i % stride * stride + j % stride].view(3, 8 // stride, 12 // stride)
-            assert torch.equal(token[:, i // stride, j // stride], x[0, :, i, j])
-    assert torch.equal(unstitch(tokens, x, stride), x)
+            token = tokens[0, i % stride * stride + j % stride].view(8 // stride, 12 // stride, 3)
+            assert torch.equal(token[i // stride, j // stride], x[0, :, i, j])
+    assert torch.equal(unstitch(tokens, x, stride).permute(0, 3, 1, 2), x)
 
 
 def test_blocks_by_hand():
     x = torch.arange(16.0).view(1, 1, 4, 4)
     placed = place_blocks(stitch(x, 2), x, 2)
-    assert placed[0, 0].tolist() == [[0, 2, 1, 3], [8, 10, 9, 11], [4, 6, 5, 7], [12, 14, 13, 15]]
+    assert placed[0, :, :, 0].tolist() == [[0, 2, 1, 3], [8, 10, 9, 11], [4, 6, 5, 7], [12, 14, 13, 15]]
 
 
 PLACEMENT = pytest.mark.parametrize("placement", ["interleaved", "blocks"])
@@ -114,3 +114,9 @@ def test_energies_are_not_rounded_to_bfloat16(form):
         else:
             actual = vit.bfloat16().attend(x)
     assert (actual.double() - expected).norm() <= 2**-8 * expected.norm()
+
+
+def test_attention_keeps_the_layout_of_the_maps():
+    x = torch.randn(2, 8, 8, 8).contiguous(memory_format=torch.channels_last)
+    attended = StitchViT(8, (4, 2)).attend(x)
+    assert attended.is_contiguous(memory_format=torch.channels_last)

@@ -126,6 +126,14 @@ def test_channels_last(form):
     oracles.close(values_and_gradients(form, x, logits, 2, 5), expected, torch.float64)
 
 
+def test_tiled_gradients_keep_the_layout():
+    """The backward pass of SGDC joins the logits' gradient with the gates': one layout spares a copy of all of it."""
+    x, logits = (torch.randn(2, n, 6, 9).contiguous(memory_format=torch.channels_last) for n in (8, 2 * 9))
+    x, logits = x.requires_grad_(), logits.requires_grad_()
+    gradients = torch.autograd.grad(dynamic_convolution(x, logits, 2, 3, "tiled").sum(), (x, logits))
+    assert all(each.is_contiguous(memory_format=torch.channels_last) for each in gradients)
+
+
 @FORMS
 def test_non_contiguous(form):
     x, logits = inputs(1, 2, 2, 8, 12, 3)

@@ -31,7 +31,7 @@ from custom_networks.export import FORMATS, export_model, write_archive
 from custom_networks.metrics import WatershedParameters
 from custom_networks.prediction import Prediction, SGDNetPredictor
 from custom_networks.prediction.outputs import IMAGE_OUTPUTS, chosen_outputs
-from custom_networks.prediction.result import PredictedCase, decide
+from custom_networks.prediction.result import PredictedCase
 from custom_networks.weights import trained_classes
 
 NAMES = {1: "round", 2: "long"}
@@ -229,10 +229,3 @@ def run_inference(bundle: Path, pictures: Path, masks: Path, **knobs: str) -> No
     workflow = ConfigWorkflow(*files, workflow_type="infer", **knobs)
     workflow.initialize()
     workflow.run()
-
-
-def test_numbers_are_decided_as_in_prediction() -> None:
-    probability = torch.tensor([[0.6, 0.5, 0.2, 0.1], [0.4, 0.2, 0.5, 0.4], [0.0, 0.3, 0.3, 0.5]])[:, None]
-    assert decide(probability, 0.5).tolist() == [[[0, 2, 1, 2]]]
-    assert decide(probability, 0.3).tolist() == [[[1, 2, 1, 2]]]
-    assert decide(probability[:1], 0.5).tolist() == [[[True, True, False, False]]]

@@ -19,7 +19,7 @@ from pydicom import Dataset, dcmread
 from custom_networks.prediction import SGDNetPredictor
 from custom_networks.prediction.execution import Outcome, execute
 from custom_networks.prediction.outputs import chosen_outputs
-from custom_networks.prediction.outputs.frame_positions import complete_thickness
+from custom_networks.prediction.outputs.frame_positions import complete_thickness, has_positions
 from custom_networks.prediction.plan import make_plan, settings_of
 
 
@@ -128,6 +128,24 @@ def test_a_changed_slice_is_seen(predictor: SGDNetPredictor, values: NDArray[np.
     assert "before it changed" in told
 
 
+def test_frames_have_positions_where_each_has_one_in_a_frame_of_reference() -> None:
+    placed, bare = Dataset(), Dataset()
+    placed.PlanePositionSequence = [Dataset()]
+    for groups, reference, expected in (
+        ([placed, placed], "1.2", True),
+        ([placed, placed], None, False),
+        ([placed, bare], "1.2", False),
+        ([], "1.2", False),
+        (None, "1.2", False),
+    ):
+        image = Dataset()
+        if groups is not None:
+            image.PerFrameFunctionalGroupsSequence = groups
+        if reference:
+            image.FrameOfReferenceUID = reference
+        assert has_positions(image) is expected
+
+
 def test_the_thickness_that_slices_do_not_say_is_their_distance() -> None:
     images = [Dataset(), Dataset(), Dataset()]
     for image, position in zip(images, ([0, 3, 1], [0, 0, 5], [0, -3, 9]), strict=True):
@@ -135,6 +153,7 @@ def test_the_thickness_that_slices_do_not_say_is_their_distance() -> None:
     complete_thickness(images)
     assert [float(image.SliceThickness) for image in images] == [5, 5, 5]
     images[0].SliceThickness = 4
+    del images[1].SliceThickness
     complete_thickness(images)
     assert [float(image.SliceThickness) for image in images] == [4, 5, 5], "what they say stays"
     complete_thickness(images[2:])

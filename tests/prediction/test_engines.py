@@ -19,10 +19,12 @@ from PIL import Image
 from prediction_fixtures import variant
 from torch import Tensor
 from toy_weights import write_weights
+from trees import nifti
 
 from custom_networks.configuration.inference import load_source
 from custom_networks.errors import UserError
 from custom_networks.export.onnx_graph import ONNX
+from custom_networks.files import file_stamp
 from custom_networks.prediction import SGDNetPredictor
 from custom_networks.prediction.choice import Choice, agreement, choose_engine, masks_of
 from custom_networks.prediction.engine import EngineJob
@@ -225,8 +227,12 @@ def test_a_damaged_file_is_made_anew_and_leftovers_go(tmp_path: Path) -> None:
     assert sorted(one.name for one in folder.iterdir()) == [".lock", next(iter(made)).parent.name]
     content = next(iter(made)).read_bytes()
     next(iter(made)).write_bytes(content[: len(content) // 2])
+    damaged = file_stamp(next(iter(made)))
     run = exported(path).open(64, 1)
     assert run(np.zeros((1, 3, 64, 64), np.float32)).shape == (1, 2, 64, 64), "the edge's logits follow"
+    fresh = file_stamp(next(iter(made)))
+    assert exported(path).make(64, damaged) in made
+    assert file_stamp(next(iter(made))) == fresh, "what another process made anew meanwhile stays"
 
 
 class Timed(MapSource):
@@ -294,6 +300,18 @@ def test_the_choice_sees_the_first_images_that_can_be_read(
     assert first_images(plan, sources, SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu"))[0] == []
     short = SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu", engine="auto")
     assert first_images(plan, sources, short) == ([], 4), "nothing is read twice for a few images"
+
+
+def test_the_choice_sees_four_slices_of_a_volume(weights: Path, tmp_path: Path) -> None:
+    undecided = SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu", engine="onnx")
+    for slices, seen in ((3, [0, 1, 2]), (5, [0, 1, 3, 4]), (10, [0, 3, 6, 9])):
+        values = np.broadcast_to(np.arange(slices, dtype=np.int16), (6, 8, slices))
+        source = ImageSource(nifti(tmp_path / f"{slices}.nii.gz", np.ascontiguousarray(values)), "volume")
+        plan = PredictionPlan([source], tmp_path / "out", ("mask",), {})
+        found, about = first_images(plan, [source], undecided)
+        levels = [int(image.pixels[0, 0, 0]) for image in found]
+        assert levels == [round(255 * number / (slices - 1)) for number in seen]
+        assert about == slices
 
 
 def test_masks_are_compared_by_their_worst_class_unless_hardly_a_pixel_differs() -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from custom_networks.errors import UserError
 from custom_networks.files import lock_file
-from custom_networks.prediction.parts import WHOLE_LOCK, Part
+from custom_networks.prediction.parts import WHOLE_LOCK, Part, parts_for
 from custom_networks.prediction.plan import make_plan
 from custom_networks.prediction.sharing import claimed
 
@@ -81,6 +81,11 @@ def test_parts_join_to_the_whole(predict: Predict, tmp_path: Path, order: tuple[
     assert files(out) == files(tmp_path / "whole")
     assert [predict(out, "--part", f"{number}/3")[0] for number in (1, 2, 3)].count(2) == 1, "the bad file, again"
     assert files(out) == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("images", "parts"), [(1, 2), (128, 2), (129, 3), (6400, 100), (10**6, 1024)])
+def test_a_cluster_s_parts_are_of_64_images_and_at_least_two(images: int, parts: int) -> None:
+    assert parts_for(images) == parts
 
 
 def test_a_part_keeps_its_images_when_others_are_added() -> None:

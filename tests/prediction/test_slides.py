@@ -213,6 +213,19 @@ class Dying:
         return self.maps(images)
 
 
+class Growing(Dying):
+    """Maps during which a file is written to."""
+
+    def __init__(self, maps: Any, path: Path) -> None:
+        super().__init__(maps, 10**6)
+        self.path = path
+
+    def __call__(self, images: Any) -> Any:
+        with self.path.open("ab") as file:
+            file.write(b"more")
+        return super().__call__(images)
+
+
 @pytest.mark.parametrize("overlap", [0.25, 0.6])
 def test_interrupted_it_resumes_with_the_next_row(
     predictor: SGDNetPredictor, slide: Path, tmp_path: Path, overlap: float
@@ -340,6 +353,17 @@ def test_a_slide_that_is_cut_short_fails_alone(predictor: SGDNetPredictor, slide
     for source, told in outcome.failures:
         assert told.startswith(f"{source.path}: ")
         assert "\n" not in told
+
+
+def test_a_slide_that_changes_while_it_is_predicted(predictor: SGDNetPredictor, slide: Path, tmp_path: Path) -> None:
+    path = tmp_path / "in" / "s.svs"
+    path.parent.mkdir()
+    shutil.copy(slide, path)
+    growing = variant(predictor)
+    growing._maps = Growing(predictor.maps, path)
+    ((_, told),) = run(growing, path, tmp_path / "out").failures
+    assert told == f"{path}: changed while it was read; predict it again when it is complete"
+    assert not list((tmp_path / "out").glob("s*.tif"))
 
 
 @pytest.mark.parametrize("size", [(40, 30), (64, 64), (300, 20), (65, 130)])

@@ -20,7 +20,13 @@ class Training:
     """A small network with everything `Checkpoints` saves."""
 
     def __init__(
-        self, folder: Path, max_epochs: int = 5, resume: bool = False, seed: int = 0, decay: float = 0.0
+        self,
+        folder: Path,
+        max_epochs: int = 5,
+        resume: bool = False,
+        seed: int = 0,
+        decay: float = 0.0,
+        interval: int = 1,
     ) -> None:
         self.network = nn.Conv2d(1, 1, 1)
         self.optimizer = torch.optim.Adam(self.network.parameters(), 1e-2)
@@ -28,7 +34,8 @@ class Training:
         self.averaging = AveragedWeights(self.network, decay)
         settings = {"seed": seed, "ema_decay": decay}
         self.record = RunRecord(folder / "run", folder / "models" / "model.pt", settings, resume=resume)
-        self.handler = Checkpoints(self.record, self.network, self.optimizer, self.schedule, self.averaging)
+        parts = (self.network, self.optimizer, self.schedule, self.averaging)
+        self.handler = Checkpoints(self.record, *parts, interval=interval)
         state = SimpleNamespace(epoch=0, iteration=0, epoch_length=4, max_epochs=max_epochs)
         self.engine = SimpleNamespace(state=state)
         self.handler.start(self.engine)
@@ -39,6 +46,7 @@ class Training:
         self.record.lock.release()
 
     def epoch(self, dice: float | None) -> None:
+        self.optimizer.zero_grad()
         self.network(torch.ones(1, 1, 2, 2)).sum().backward()
         self.optimizer.step()
         self.averaging.update()
@@ -62,6 +70,28 @@ def test_resumed_run_has_the_same_state(tmp_path: Path) -> None:
     moments = [next(iter(training.optimizer.state.values()))["exp_avg"] for training in (first, second)]
     assert torch.equal(*moments)
     assert second.record.rows == first.record.rows
+
+
+def test_the_last_state_is_written_at_intervals_with_every_best_and_at_the_end(tmp_path: Path) -> None:
+    training = Training(tmp_path, max_epochs=8, interval=3)
+    written = []
+    for dice in (None, 0.5, None, None, 0.4, None, None, None):
+        training.epoch(dice)
+        last = tmp_path / "run" / "last.pt"
+        written.append(torch.load(last)["epoch"] if last.is_file() else None)
+    assert written == [None, 2, 3, 3, 3, 6, 6, 8]
+
+
+def test_a_run_resumes_from_the_last_state_that_was_written(tmp_path: Path) -> None:
+    first = Training(tmp_path, interval=3)
+    for dice in (0.5, None):
+        first.epoch(dice)
+    first.stop()
+    second = Training(tmp_path, resume=True, interval=3)
+    assert second.engine.state.epoch == 1
+    assert [row["epoch"] for row in second.record.rows] == [1]
+    second.epoch(None)
+    assert torch.equal(second.network.weight, first.network.weight)
 
 
 def test_resumed_worse_epoch_keeps_the_better_weights(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
+from monai.bundle import ConfigParser
 
 from custom_networks.configuration import Configuration
 from custom_networks.errors import UserError
@@ -21,15 +23,18 @@ STORED: dict[str, Any] = {
     "val_interval": "$1 + 1",
     "network_def": {"_target_": "custom_networks.SGDNet", "dropout": 0.2},
     "optimizer": {"lr": "@learning_rate"},
-    "train": {"trainer": {"max_epochs": "@max_epochs"}, "handlers": [{"interval": 1}]},
+    "train": {
+        "trainer": {"max_epochs": "@max_epochs"},
+        "handlers": [{"interval": 1}],
+        "dataloader": {"batch_size": "@batch_size"},
+    },
 }
 SETTINGS = {"fold": 3, "batch_size": 8, "max_epochs": 20, "val_interval": 2, "network_def#dropout": 0.2}
 
 
 def set_in(config: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
-    from monai.bundle import ConfigParser
-
-    parser = ConfigParser({"network_def": {}, "train": {"trainer": {}, "handlers": [{}]}, "optimizer": {}, **config})
+    base = {"network_def": {}, "train": {"trainer": {}, "handlers": [{}], "dataloader": {}}, "optimizer": {}}
+    parser = ConfigParser(copy.deepcopy({**base, **config}))
     parser.update({name: value})
     return dict(parser.get())
 
@@ -58,6 +63,15 @@ def test_what_cannot_change_the_result_may_differ(name: str, value: Any) -> None
     assert merged["fold"] == 3
 
 
+@pytest.mark.parametrize("name", ["max_epochs", "train#trainer#max_epochs", "train::trainer::max_epochs"])
+@pytest.mark.parametrize("own", ["max_epochs", "train#trainer#max_epochs"])
+def test_a_run_is_made_longer_by_either_name_of_its_length(own: str, name: str) -> None:
+    """A length given by its path once stayed, and a resumed run asked for the `--max_epochs` that it was given."""
+    stored = set_in(STORED, own, 1)
+    merged = resumed_config(stored, SETTINGS, set_in(stored, name, 4), [name])
+    assert ConfigParser(merged).get_parsed_content("train#trainer#max_epochs") == 4
+
+
 @pytest.mark.parametrize(
     ("name", "value", "own"),
     [
@@ -68,6 +82,7 @@ def test_what_cannot_change_the_result_may_differ(name: str, value: Any) -> None
         ("network_def#dropout", 0.3, "has 0.2"),
         ("network_def::refinement", "add", "started without it"),
         ("train#handlers#0#interval", 2, "has 1"),
+        ("train#dataloader#batch_size", 4, "has 8"),
         ("pretrained_encoder", "weights/other.pth", "has weights/res2net.pth"),
         ("amp", False, "has true"),
     ],
@@ -87,6 +102,8 @@ def test_anything_else_is_refused_by_name_with_both_values(name: str, value: Any
         ("val_interval", 2),
         ("network_def#dropout", 0.2),
         ("learning_rate", 0.0001),
+        ("optimizer#lr", 0.0001),
+        ("train#dataloader#batch_size", 8),
         ("pretrained_encoder", str(Path("weights/res2net.pth").resolve())),
     ],
 )

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from monai.data import DataLoader, Dataset
+from monai.data import DataLoader, Dataset, MetaTensor
 from monai.transforms import Compose, Lambdad, RandFlipd, RandRotated
 from pipelines import training_config
 from torch import nn
@@ -18,7 +18,7 @@ from custom_networks.errors import UserError
 from custom_networks.flags import flag
 from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.processor import bfloat16_pays
-from custom_networks.run.sheet import SheetRow, draw_sheet, outlined
+from custom_networks.run.sheet import SheetRow, draw_sheet, outlined, sheet_rows
 from custom_networks.training import EpochSeed, PolynomialDecay
 
 
@@ -123,6 +123,21 @@ def test_sheet_shows_truth_and_prediction_in_their_columns() -> None:
     assert has(TRUTH_COLOUR, 1)
     assert not has(PREDICTION_COLOUR, 2)
     assert row.dice == 0
+
+
+def test_the_sheet_outlines_the_foreground_of_all_classes_together() -> None:
+    """0.4 of background, 0.3 of each of two classes: foreground, as prediction has it."""
+
+    class Classes(nn.Module):
+        def maps(self, image: torch.Tensor) -> SimpleNamespace:
+            logits = torch.tensor([0.4, 0.3, 0.3]).log()[None, :, None, None].expand(1, 3, 4, 4)
+            return SimpleNamespace(segmentation=[logits], edge=torch.zeros(0))
+
+    network = Classes()
+    network.weight = nn.Parameter(torch.zeros(1))
+    item = {"image": MetaTensor(torch.zeros(3, 4, 4)), "label": torch.ones(1, 4, 4)}
+    (row,) = sheet_rows(network, [item], torch.zeros(3), torch.ones(3))  # type: ignore[arg-type]
+    assert row.dice == 1
 
 
 def test_augmented_image_and_mask_stay_aligned() -> None:

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from custom_networks.array_types import Spacing
 from custom_networks.data.datalist import LABEL_KINDS
 from custom_networks.data.formats import dicom, dicom_volumes, nifti, slides
+from custom_networks.data.formats.nifti import Slice
 from custom_networks.data.images import (
     WIDE_MODES,
     binary,
@@ -34,11 +36,9 @@ from custom_networks.data.pairing import EXTENSIONS
 from custom_networks.errors import UserError, nearest
 from custom_networks.files import PathLike
 
-__all__ = ["KINDS", "Opened", "Slice", "Spacing", "read", "stem", "stored_image", "stored_volume"]
+__all__ = ["KINDS", "Opened", "Slice", "read", "stem", "stored_image", "stored_volume"]
 
 KINDS = ("image", *LABEL_KINDS)
-Spacing = tuple[float, float]  # millimetres between rows and between columns
-Slice = nifti.Slice
 _EXTENSIONS = (*nifti.EXTENSIONS[::-1], *dicom.EXTENSIONS, *slides.EXTENSIONS, *EXTENSIONS)
 
 

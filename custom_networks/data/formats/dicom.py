@@ -8,17 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import lazy_loader
 import numpy as np
-import pydicom
 from PIL import Image
-from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
 
 from custom_networks.errors import UserError
 from custom_networks.files import PathLike, check_regular
 
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+pydicom = lazy_loader.load("pydicom")  # data without DICOM does without it
 logger = logging.getLogger(__name__)
 
 EXTENSIONS = (".dcm", ".dicom", ".ima")
@@ -33,7 +35,7 @@ def told(path: PathLike) -> Iterator[None]:
     """Tell what pydicom and highdicom raise, nearly anything, of a file whose elements are missing or contradict."""
     try:
         yield
-    except (UserError, InvalidDicomError):
+    except (UserError, pydicom.errors.InvalidDicomError):
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -176,7 +178,7 @@ def read_segmentation(path: PathLike, image_uid: str = "") -> tuple[np.ndarray, 
         dataset = read_dataset(path)
         frames = read_pixels(dataset, path, several=True)
         frames = frames if frames.ndim == 3 else frames[None]
-        groups = list(dataset.get("PerFrameFunctionalGroupsSequence", [])) or [Dataset()] * len(frames)
+        groups = list(dataset.get("PerFrameFunctionalGroupsSequence", [])) or [pydicom.Dataset()] * len(frames)
         sources = [_frame_sources(group) for group in groups]
         mine = [i for i, uids in enumerate(sources) if not image_uid or not uids or image_uid in uids]
         if not mine and image_uid in references(dataset):
@@ -204,8 +206,8 @@ def read_dataset(path: PathLike, **options: Any) -> Dataset:
     try:
         with told(path), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return dcmread(path, **options)
-    except InvalidDicomError:
+            return pydicom.dcmread(path, **options)
+    except pydicom.errors.InvalidDicomError:
         raise UserError(f"{path}: not a DICOM file; replace it, or give it the extension of its format") from None
 
 
@@ -283,7 +285,7 @@ def _tell_unknown(function: str) -> None:
 
 def spacing_of(dataset: Dataset) -> tuple[float, float] | None:
     """Millimetres between rows and columns, of the picture or of what all frames share."""
-    shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    shared = dataset.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()]
     for place in (dataset, *(shared[0].get("PixelMeasuresSequence") or [])):
         spacing = place.get("PixelSpacing")
         if spacing and all(float(value) > 0 for value in spacing):
@@ -300,7 +302,7 @@ def _frame_sources(frame: Dataset) -> list[str]:
 
 
 def _segment_number(group: Dataset, dataset: Dataset, position: int) -> int:
-    shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    shared = dataset.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()]
     for place in (group, shared[0]):
         if place.get("SegmentIdentificationSequence"):
             return int(place.SegmentIdentificationSequence[0].ReferencedSegmentNumber)

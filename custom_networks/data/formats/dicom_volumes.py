@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from pydicom import Dataset
 
+from custom_networks.array_types import Spacing
 from custom_networks.data.formats import dicom
 from custom_networks.errors import UserError
 from custom_networks.files import PathLike, check_regular
 
-Spacing = tuple[float, float]
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _SERIES = "SeriesInstanceUID"
 _POSITION, _ORIENTATION = "ImagePositionPatient", "ImageOrientationPatient"
@@ -166,7 +169,7 @@ def _shown(values: Sequence[np.ndarray], headers: Sequence[Dataset]) -> list[tup
 
 def _of_frame(dataset: Dataset, number: int) -> Dataset:
     """What a file says of one frame: its own, with what the frame's functional groups say over it."""
-    found = Dataset()
+    found = dicom.pydicom.Dataset()
     found.update({element.tag: element for element in dataset if element.keyword != "PixelData"})
     groups = [*(dataset.get("SharedFunctionalGroupsSequence") or [])]
     groups += list(dataset.get("PerFrameFunctionalGroupsSequence") or [])[number : number + 1]

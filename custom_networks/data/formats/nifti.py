@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 from PIL import Image
 
+from custom_networks.array_types import Spacing
 from custom_networks.errors import UserError
 from custom_networks.files import PathLike, check_regular, file_stamp
 
@@ -53,7 +54,7 @@ def same_space(path: PathLike, other: PathLike) -> bool:
     return volume_shape(path) == volume_shape(other) and np.allclose(_open(path).affine, _open(other).affine, atol=1e-2)
 
 
-def read_nifti_image(path: PathLike, at: Slice | None = None) -> tuple[Image.Image, tuple[float, float] | None]:
+def read_nifti_image(path: PathLike, at: Slice | None = None) -> tuple[Image.Image, Spacing | None]:
     """Read a picture, or a slice of a volume, as 8-bit grey or RGB.
 
     8-bit values stay. Others are shown between the header's cal_min and cal_max where it has them, else between the
@@ -79,7 +80,7 @@ def read_nifti_image(path: PathLike, at: Slice | None = None) -> tuple[Image.Ima
     return Image.fromarray(np.ascontiguousarray(plane)), _spacing(path, at)
 
 
-def read_nifti_labels(path: PathLike, at: Slice | None = None) -> tuple[np.ndarray, tuple[float, float] | None]:
+def read_nifti_labels(path: PathLike, at: Slice | None = None) -> tuple[np.ndarray, Spacing | None]:
     """Read a label map, or a slice of one.
 
     Args:
@@ -145,7 +146,7 @@ def _plane(values: np.ndarray, path: PathLike, at: Slice | None) -> np.ndarray:
     return values.T
 
 
-def _spacing(path: PathLike, at: Slice | None) -> tuple[float, float] | None:
+def _spacing(path: PathLike, at: Slice | None) -> Spacing | None:
     header = _open(path).header
     millimetres = _MILLIMETRES.get(header.get_xyzt_units()[0])
     if millimetres is None:

@@ -75,7 +75,7 @@ def parse_fractions(text: str) -> tuple[float, ...]:
     """Read "7:1:2" or "0.7,0.1,0.2" as relative sizes of training, validation and test.
 
     Raises:
-        UserError: for other than three numbers, of which training and another are above 0.
+        UserError: for other than three numbers, of which validation, or training and test, are above 0.
     """
     words = re.split(r"[:,;\s]+", text.strip("()[] "))
     try:
@@ -85,7 +85,7 @@ def parse_fractions(text: str) -> tuple[float, ...]:
     if (
         len(numbers) != 3
         or not all(0 <= number < float("inf") for number in numbers)
-        or not numbers[0]
+        or not (numbers[0] or numbers[1])
         or not sum(numbers[1:])
     ):
         raise UserError(f"--fractions {text}: give training, validation and test, such as 7:1:2 or 0.8,0,0.2")

@@ -34,6 +34,7 @@ def usable(device: torch.device, dtype: torch.dtype) -> bool:
 def _fused(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> tuple[Tensor, Tensor]:
     """Return the result, of x's layout, and the log-sum-exps (B, G, H, W)."""
     check_shapes(x, logits, heads, kernel_size)
+    x, logits = x.as_subclass(Tensor), logits.as_subclass(Tensor)  # MONAI's MetaTensor is none that Triton takes
     return Launch(x, heads, kernel_size).forward(x, logits)
 
 

@@ -30,6 +30,7 @@ that the compiler reports for Ada and Hopper; none was ever timed on a GPU.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,6 +48,7 @@ INTERPRETED = AVAILABLE and triton.knobs.runtime.interpret  # TRITON_INTERPRET=1
 MOST_CHANNELS = 64  # D
 MOST_SUMS = 32  # of P*L, in a thread of `_grad_logits_kernel`, each a register
 SQUARES = ((8, 4), (8, 2), (8, 8), (4, 2), (4, 4), (16, 8))  # side of the square of pixels, warps; the first untimed
+TRIAL_MS = 5  # of warming up a candidate; it is timed four times as long
 SQUARES_OF_SUMS = ((8, 4), (8, 8), (4, 2), (4, 4), (2, 4), (1, 4))
 
 
@@ -73,6 +75,8 @@ def _tuned(squares: Sequence[tuple[int, int]], prune: Callable[..., list[Any]] |
             configs[:1] if INTERPRETED else configs,
             key=["kernel", "head_channels", "size_class"],
             prune_configs_by={"early_config_prune": prune} if prune else None,
+            do_bench=partial(triton.testing.do_bench, warmup=TRIAL_MS, rep=4 * TRIAL_MS),
+            cache_results=True,
         )
         return tuner(triton.jit(function, do_not_specialize=["size_class"]))
 

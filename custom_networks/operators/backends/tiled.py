@@ -83,8 +83,8 @@ class _Strips:
 
 
 def _maps(x: Tensor, heads: int) -> Tensor:
-    """View (B, G*n, H, W) as one map a head, (B*G, H, W, n)."""
-    return x.unflatten(1, [heads, -1]).permute(0, 1, 3, 4, 2).flatten(0, 1)
+    """View (B, G*n, H, W) as one map a head, (B*G, H, W, n); a gradient comes back channels-last."""
+    return x.permute(0, 2, 3, 1).unflatten(3, [heads, -1]).permute(0, 3, 1, 2, 4).flatten(0, 1)
 
 
 def _gather(x: Tensor, weights: Tensor, heads: int) -> Tensor:

@@ -33,7 +33,7 @@ def complete_thickness(images: Sequence[Dataset]) -> None:
         first, second = (np.asarray(image.ImagePositionPatient, float) for image in images[:2])
         thickness = f"{np.linalg.norm(second - first):.6g}"
     for image in images:
-        image.SliceThickness = thickness
+        image.SliceThickness = image.get("SliceThickness") or thickness
 
 
 def give_positions(image: Dataset) -> None:

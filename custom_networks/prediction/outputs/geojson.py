@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from custom_networks.data.formats import Spacing
+from custom_networks.array_types import Spacing
 from custom_networks.prediction.objects import Object, rings
 from custom_networks.prediction.result import PredictedCase, Volume
 from custom_networks.prediction.tracing import Region

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from custom_networks.data.formats import Spacing
+from custom_networks.array_types import Spacing
 
 TILE = 512
 _PIECE = 1 << 22  # bytes that tifffile packs or unpacks at once

@@ -56,7 +56,11 @@ def test_fractions_are_read(text: str) -> None:
     assert numbers[0] / sum(numbers) == pytest.approx(0.7)
 
 
-@pytest.mark.parametrize("text", ["7:1", "a:b:c", "1:0:0", "0:1:1", "-1:1:1", "nan:1:1"])
+def test_a_clinic_may_train_nothing() -> None:
+    assert parse_fractions("0:1:1") == (0, 1, 1)
+
+
+@pytest.mark.parametrize("text", ["7:1", "a:b:c", "1:0:0", "0:0:1", "-1:1:1", "nan:1:1"])
 def test_fractions_that_cannot_be(text: str) -> None:
     with pytest.raises(UserError, match="--fractions"):
         parse_fractions(text)

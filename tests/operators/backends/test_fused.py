@@ -184,6 +184,15 @@ def interpreted_bfloat16_at_the_papers_kernel():
     check(values_and_gradients(fused, x, logits, 1, 7), x, logits, 1, 7)
 
 
+def interpreted_tensors_of_monai():
+    """Whoever calls the network by hand on an item of a data set gives it a MetaTensor."""
+    from monai.data import MetaTensor
+
+    x, logits = operands(1, 1, 3, 5, 4, 3)
+    y = fused(MetaTensor(x), MetaTensor(logits), 1, 3)
+    assert torch.equal(torch.as_tensor(y), fused(x, logits, 1, 3))
+
+
 def embedded(tensor):
     """View the same values as a part of a larger tensor that holds NaN elsewhere: whoever reads beyond it shows."""
     margins = [(1, 1), (2, 3), (1, 2), (3, 1)]

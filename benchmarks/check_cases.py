@@ -1,0 +1,31 @@
+"""The tests that need a GPU, before anything is measured on it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.measure import Row, Settings
+
+TESTS = ("tests/operators", "tests/network", "tests/prediction/test_cuda_graph.py", "tests/training", "tests/data")
+OPTIONS = ("-m", "gpu", "-o", "addopts=", "-q", "-rf", "-p", "no:cacheprovider")
+SECONDS = 240
+"""The most that they may take."""
+ROOT = Path(__file__).parents[1]
+
+
+def run(settings: Settings) -> Row:
+    """Run them in a process of their own; a failed test is a row, not the end of the run."""
+    seconds = min(SECONDS, settings.deadline - time.monotonic())
+    command = [sys.executable, "-m", "pytest", *OPTIONS, *TESTS]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=max(1.0, seconds))
+    except subprocess.TimeoutExpired as error:
+        said = error.stdout.decode() if isinstance(error.stdout, bytes) else error.stdout or ""
+        return {"error": f"not at their end after {seconds:.0f} s", "output": said[-2000:]}
+    failed = re.findall(r"^(?:FAILED|ERROR) (.*)$", done.stdout, re.MULTILINE)
+    counts = {what: int(number) for number, what in re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout)}
+    return {"code": done.returncode, "counts": counts, "failed": failed, "output": done.stdout[-2000:]}
