@@ -312,6 +312,8 @@ def test_the_choice_sees_four_slices_of_a_volume(weights: Path, tmp_path: Path) 
         levels = [int(image.pixels[0, 0, 0]) for image in found]
         assert levels == [round(255 * number / (slices - 1)) for number in seen]
         assert about == slices
+    auto = SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu", engine="auto")
+    assert len(first_images(plan, [source], auto)[0]) == 4, "one volume is worth a choice, unlike a few pictures"
 
 
 def test_masks_are_compared_by_their_worst_class_unless_hardly_a_pixel_differs() -> None:

@@ -97,6 +97,18 @@ def test_all_outputs_of_all_images(run: Run, tmp_path: Path) -> None:
     assert [name for name in state(out) if Path(name).name.startswith(".")] == [".predict.lock"]
 
 
+def test_what_a_killed_run_left_half_written_goes(run: Run, tmp_path: Path) -> None:
+    """Of results and tables; what somebody else keeps there stays."""
+    run()
+    end = "-0123456789abcdef"
+    left = [tmp_path / "out" / name for name in (f".a.png{end}", f"deep/.c.png{end}", f".predictions.csv{end}")]
+    mine = tmp_path / "out" / f".mine.png{end}"
+    for path in (*left, mine):
+        path.write_bytes(b"half")
+    run(overwrite=True)
+    assert [path for path in (*left, mine) if path.exists()] == [mine]
+
+
 def test_batches_do_not_matter(run: Run, tmp_path: Path) -> None:
     run("probability", batch_size=1)
     (tmp_path / "out").rename(tmp_path / "one")

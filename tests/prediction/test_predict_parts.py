@@ -17,7 +17,7 @@ from PIL import Image
 
 from custom_networks.errors import UserError
 from custom_networks.files import lock_file
-from custom_networks.prediction.parts import WHOLE_LOCK, Part, parts_for
+from custom_networks.prediction.parts import WHOLE_LOCK, Part, division, parts_for
 from custom_networks.prediction.plan import make_plan
 from custom_networks.prediction.sharing import claimed
 
@@ -86,6 +86,17 @@ def test_parts_join_to_the_whole(predict: Predict, tmp_path: Path, order: tuple[
 @pytest.mark.parametrize(("images", "parts"), [(1, 2), (128, 2), (129, 3), (6400, 100), (10**6, 1024)])
 def test_a_cluster_s_parts_are_of_64_images_and_at_least_two(images: int, parts: int) -> None:
     assert parts_for(images) == parts
+
+
+def test_a_part_without_images_begins_its_journal(images: Path, tmp_path: Path) -> None:
+    """So that the folder knows into how many parts it is divided."""
+    (image,) = (path for path in images.iterdir() if path.name == min(each.name for each in images.iterdir()))
+    for number in (1, 2):
+        plan = make_plan([str(image)], tmp_path / "out", ("mask",), part=Part(number, 2), settings={})
+        with claimed(plan):
+            pass
+        assert (tmp_path / "out" / f"predict-{number}-of-2.jsonl").is_file()
+    assert division(tmp_path / "out") == 2
 
 
 def test_a_part_keeps_its_images_when_others_are_added() -> None:

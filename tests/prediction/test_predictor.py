@@ -9,6 +9,7 @@ import pytest
 import torch
 from export_fixtures import BUNDLE
 from monai.bundle import ConfigWorkflow
+from networks import toy_network
 from PIL import Image
 from prediction_fixtures import variant
 
@@ -17,6 +18,7 @@ from custom_networks.errors import UserError
 from custom_networks.prediction import Options, SGDNetPredictor
 from custom_networks.prediction.reading import read_file
 from custom_networks.prediction.result import confidence
+from custom_networks.weights.normalization import ISIC
 
 
 @pytest.fixture
@@ -29,6 +31,11 @@ def wide(pictures: Path, tmp_path: Path) -> Path:
     upright = Image.open(sorted(pictures.iterdir())[1]).resize((150, 90))
     upright.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
     return path
+
+
+def test_without_a_device_the_gpu_is_taken_where_there_is_one() -> None:
+    found = SGDNetPredictor(toy_network().eval(), ISIC)
+    assert found.maps.transfer.device.type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def test_equals_the_bundle(predictor: SGDNetPredictor, checkpoint: Path, wide: Path, tmp_path: Path) -> None:
