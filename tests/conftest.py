@@ -21,6 +21,7 @@ SMALL = {"image_size": 64, "batch_size": 4, "num_workers": 0}
 LONG = (
     *("test_wheel.py", "test_bad_inputs.py", "test_runs.py", "test_fused.py", "test_processes.py", "test_archive.py"),
     *("test_report_in_browser.py", "test_export_formats.py", "test_sgdnet_export.py", "test_configs.py"),
+    *("test_engines.py", "test_slides.py", "test_predict_kills.py", "test_experiment_runs.py"),
 )
 """Files of ten seconds and more: begun first, so that no process works on one while the other has no more to do."""
 

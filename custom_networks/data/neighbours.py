@@ -2,7 +2,8 @@
 
 The search takes about N log N steps. It runs in a process of its own, which this file is the program of: faiss and
 PyTorch each bring an OpenMP library, and on macOS and Windows the second one to be loaded ends the process. One thread
-builds the graph, so that the same hashes give the same neighbours.
+builds the graph, so that the same hashes give the same neighbours. Few hashes are compared each with each before such a
+process would have started.
 
 Symbols: N hashes of B bytes, Q queries for each of them.
 """
@@ -12,6 +13,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +22,11 @@ from numpy.typing import NDArray
 
 LINKS, CONSTRUCTION, SEARCH = 16, 64, 64  # of the graph: links a node, candidates kept while building and searching
 PER_QUERY = 16  # neighbours asked for with each query
+FEW = 32  # hashes that are compared each with each
 _ROWS = 4096  # hashes handled at once, so that memory stays small
 
 Bytes = NDArray[np.uint8]
+Search = Callable[[Bytes, int], tuple[NDArray[np.int32], NDArray[np.int64]]]
 
 
 def nearest_hashes(hashes: Bytes, queries: Bytes, distance: int, most: int) -> NDArray[np.int32]:
@@ -42,6 +47,8 @@ def nearest_hashes(hashes: Bytes, queries: Bytes, distance: int, most: int) -> N
     """
     if len(hashes) < 2:
         return np.zeros((0, 4), np.int32)
+    if len(hashes) <= FEW:
+        return _neighbours(partial(_nearest_of_few, hashes), queries, distance, most)
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder) / "hashes.npy", hashes)
         np.save(Path(folder) / "queries.npy", queries)
@@ -61,10 +68,23 @@ def _search(folder: Path, distance: int, most: int) -> None:
     index = faiss.IndexBinaryHNSW(8 * hashes.shape[1], LINKS)
     index.hnsw.efConstruction, index.hnsw.efSearch = CONSTRUCTION, SEARCH
     index.add(hashes)
-    count = min(PER_QUERY + 1, len(hashes))
+    np.save(folder / "found.npy", _neighbours(index.search, queries, distance, most))
+
+
+def _nearest_of_few(hashes: Bytes, queries: Bytes, count: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Compare each query with each hash; returns differing bits and indices, (queries, count) each, as faiss does."""
+    bits = np.unpackbits(queries[:, None] ^ hashes, axis=2).sum(axis=2, dtype=np.int32)
+    nearest = np.argsort(bits, axis=1, kind="stable")[:, :count]
+    return np.take_along_axis(bits, nearest, axis=1), nearest
+
+
+def _neighbours(search: Search, queries: Bytes, distance: int, most: int) -> NDArray[np.int32]:
+    """Search with all queries; see `nearest_hashes`."""
+    total = queries.shape[1]
+    count = min(PER_QUERY + 1, total)
     parts = []
-    for start in range(0, len(hashes), _ROWS):
-        found = [index.search(np.ascontiguousarray(rows), count) for rows in queries[:, start : start + _ROWS]]
+    for start in range(0, total, _ROWS):
+        found = [search(np.ascontiguousarray(rows), count) for rows in queries[:, start : start + _ROWS]]
         bits: NDArray[np.int32] = np.stack([each[0] for each in found])  # (Q, rows, count)
         others: NDArray[np.int64] = np.stack([each[1] for each in found])
         kept = (bits <= distance) & (others >= 0)
@@ -72,7 +92,7 @@ def _search(folder: Path, distance: int, most: int) -> None:
         table = np.stack([row + start, others[kept], query, bits[kept]], 1).astype(np.int32)
         table = table[table[:, 0] != table[:, 1]]
         parts.append(_best(table, most))
-    np.save(folder / "found.npy", np.concatenate(parts))
+    return np.concatenate(parts)
 
 
 def _best(table: NDArray[np.int32], most: int) -> NDArray[np.int32]:

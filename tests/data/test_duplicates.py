@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
+from custom_networks.data import neighbours
 from custom_networks.data.duplicates import (
     THUMBNAIL,
     find_near_duplicates,
@@ -156,6 +157,17 @@ def test_the_index_finds_what_comparing_every_pair_finds() -> None:
     assert len(expected) > 60
     assert {(i, j) for i, j, _ in found} == set(expected)
     assert all(value == pytest.approx(expected[i, j], abs=1e-5) for i, j, value in found)
+
+
+def test_few_pictures_have_the_neighbours_that_the_index_finds(
+    lesions: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = np.stack([thumbnail(picture) for picture in [*lesions[:6], *map(recoloured, lesions[:6])]])
+    assert len(stack) <= neighbours.FEW
+    found = near_duplicate_thumbnails(stack)
+    monkeypatch.setattr(neighbours, "FEW", 0)
+    assert found == near_duplicate_thumbnails(stack)
+    assert len(found) >= 6
 
 
 def test_the_same_files_give_the_same_pairs_in_the_same_order(lesions: list[Image.Image]) -> None:
