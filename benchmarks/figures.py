@@ -30,7 +30,7 @@ def rows_of(name: str, room: str, key: str = "rows") -> list[Row]:
     return load(name)[room][key]
 
 
-def table(name: str, room: str, key: str, titles: Sequence[str] | None = None, **wanted: Any) -> str:
+def table(name: str, room: str, key: str, titles: Sequence[str] | None = None, /, **wanted: Any) -> str:
     """Write a benchmark's table as Markdown.
 
     Args:
