@@ -28,4 +28,6 @@ def run(settings: Settings) -> Row:
         return {"error": f"not at their end after {seconds:.0f} s", "output": said[-2000:]}
     failed = re.findall(r"^(?:FAILED|ERROR) (.*)$", done.stdout, re.MULTILINE)
     counts = {what: int(number) for number, what in re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout)}
-    return {"code": done.returncode, "counts": counts, "failed": failed, "output": done.stdout[-2000:]}
+    rows = [{"result": what, "tests": str(number)} for what, number in counts.items()]
+    rows += [{"result": "failed test", "tests": name} for name in failed]
+    return {"code": done.returncode, "rows": rows, "output": done.stdout[-2000:]}

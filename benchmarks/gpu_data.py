@@ -16,10 +16,11 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from custom_networks.data.datalist import SPLITS, Datalist, ListedImage
+from custom_networks.data.datalist import SPLITS, Datalist
 from custom_networks.data.formats import read
 from custom_networks.data.prepare.cache import resize
 from custom_networks.errors import UserError
+from custom_networks.files import write_bytes
 from custom_networks.messages import readable_errors
 
 DATALIST = "datalist.json"
@@ -35,13 +36,12 @@ def _scaled(picture: Image.Image, part: str, side: int) -> Image.Image:
 
 
 def _image(path: Path, side: int) -> bytes:
-    """Return the file itself where it is a small JPEG, else its picture as JPEG."""
-    if path.suffix.lower() in (".jpg", ".jpeg"):
-        with Image.open(path) as stored:
-            if min(stored.size) <= side and stored.mode == "RGB":
-                return path.read_bytes()
+    """Return the file itself where it is a small JPEG, else its picture as JPEG; a damaged one is refused."""
+    opened = read(path, "image")
+    if path.suffix.lower() in (".jpg", ".jpeg") and min(opened.image.size) <= side:
+        return path.read_bytes()
     buffer = io.BytesIO()
-    _scaled(read(path, "image").image, "image", side).save(buffer, "JPEG", quality=QUALITY)
+    _scaled(opened.image, "image", side).save(buffer, "JPEG", quality=QUALITY)
     return buffer.getvalue()
 
 
@@ -50,10 +50,6 @@ def _mask(path: Path, side: int) -> bytes:
     mask = read(path, "mask").image.point([0, *[255] * 255])
     _scaled(mask, "label", side).convert("1").save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
-
-
-def _name(listed: ListedImage, path: Path) -> str:
-    return listed.id or path.stem
 
 
 def pack(archive: Path, datalists: dict[str, Path], side: int, most: float) -> float:
@@ -69,29 +65,28 @@ def pack(archive: Path, datalists: dict[str, Path], side: int, most: float) -> f
         Its MiB.
 
     Raises:
-        UserError: for a datalist that cannot be read, labels that are no masks, or an archive of more than `most`.
+        UserError: for a datalist or a picture that cannot be read, labels that are missing or no masks, or an archive
+            of more than `most`.
     """
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    new = archive.with_suffix(".part")
-    with zipfile.ZipFile(new, "w") as file:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
         for folder, path in datalists.items():
             datalist = Datalist.read(path)
             if datalist.label_kind != "mask":
                 raise UserError(f"{path}: labels are {datalist.label_kind}, but only masks can be packed here")
             content = datalist.as_dict()
             for split in SPLITS:
-                located = datalist.located(split)
-                for listed, item, entry in zip(datalist.listed(split), located, content.get(split) or (), strict=True):
-                    name = _name(listed, Path(item["image"]))
+                items = datalist.pairs(split, path.parent) if datalist.listed(split) else []
+                for listed, item, entry in zip(datalist.listed(split), items, content.get(split) or (), strict=True):
+                    name = listed.id or Path(item["image"]).stem
                     entry |= {"image": f"images/{name}.jpg", "label": f"masks/{name}.png", "sha256": None}
                     file.writestr(f"{folder}/{entry['image']}", _image(Path(item["image"]), side))
                     file.writestr(f"{folder}/{entry['label']}", _mask(Path(item["label"]), side))
             file.writestr(f"{folder}/{DATALIST}", json.dumps(content), zipfile.ZIP_DEFLATED)
-    size = new.stat().st_size / MIB
+    size = buffer.getbuffer().nbytes / MIB
     if size > most:
-        new.unlink()
         raise UserError(f"{archive}: would have {size:.0f} MiB, more than {most:.0f}; take a smaller --image_size")
-    new.replace(archive)
+    write_bytes(archive, buffer.getvalue())
     return size
 
 

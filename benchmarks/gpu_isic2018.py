@@ -63,7 +63,7 @@ FAST: dict[str, Any] = {
 """How it is trained, not what: the paper's 256 x 256, batch 16, 50 epochs, rate and loss are the defaults."""
 
 
-def steps() -> Iterator[tuple[ExperimentPlan, int]]:
+def steps() -> Iterator[ExperimentPlan]:
     """One row and fold after the other, the most informative first; a row that two tables have comes once."""
     plans = {name: read_plan(f"tables/{name}.yaml") for name in ("table2", *TABLES)}
     of_table2 = {row.name: row for row in plans["table2"].rows}
@@ -71,7 +71,7 @@ def steps() -> Iterator[tuple[ExperimentPlan, int]]:
     order += [(of_table2[FULL], fold) for fold in OTHER_FOLDS]
     order += [(row, 0) for name in TABLES for row in plans[name].rows if row.cited is None and row.name != FULL]
     for row, fold in order:
-        yield ExperimentPlan(title=f"{row.name}, fold {fold}", rows=[row], folds=[fold]), fold
+        yield ExperimentPlan(title=f"{row.name}, fold {fold}", rows=[row], folds=[fold])
 
 
 def task_of(plan: ExperimentPlan, work: Path, knobs: dict[str, Any], tests: dict[str, str]) -> Task:
@@ -128,7 +128,15 @@ def main(words: list[str] | None = None) -> int:
     unpack(given.archive, given.work / "data")
     data = given.work / "data" / "isic2018"
     knobs = {**FAST, "device": given.device, "datalist": str(data / DATALIST), "dataset_dir": str(data)}
-    knobs |= json.loads(given.knobs)
+    for name in ("isic2018", "ph2"):
+        if not (given.work / "data" / name / DATALIST).is_file():
+            raise UserError(
+                f"{given.archive}: has no {name}; pack it with benchmarks/gpu_pack.sh, with {name}=DATALIST"
+            )
+    try:
+        knobs |= json.loads(given.knobs)
+    except (ValueError, TypeError) as error:
+        raise UserError(f'--knobs {given.knobs}: no JSON object ({error}); write {{"max_epochs": 2}}') from None
     tests = f"ph2={given.work / 'data' / 'ph2' / DATALIST}"
     place, images_place = given.output / FIGURES, given.output / IMAGES
     results: Row = {
@@ -140,7 +148,7 @@ def main(words: list[str] | None = None) -> int:
     if place.is_file() and images_place.is_file():
         results["runs"], images = json.loads(place.read_text("utf-8"))["runs"], pd.read_csv(images_place)
     failed = made = 0
-    for plan, _ in steps():
+    for plan in steps():
         if made == given.most or time.monotonic() >= end:
             break
         try:

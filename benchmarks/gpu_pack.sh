@@ -30,8 +30,8 @@ get fire pydantic
 cat > "$folder/README.txt" <<END
 In the repository's folder, on the GPU machine:
 
-python3 -m pip install --no-index --no-deps --target /tmp/sgdnet_packages $folder/wheels/*.whl
-export PYTHONPATH=/tmp/sgdnet_packages:\$PWD
+python3 -m pip install --no-index --no-deps --target $folder/packages $folder/wheels/*.whl
+export PYTHONPATH=\$PWD/$folder/packages:\$PWD
 python3 -m benchmarks.gpu --output OUTPUT
 python3 -m benchmarks.gpu_isic2018 $folder/data.zip --output OUTPUT --minutes 60
 END

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from benchmarks.measure import Row
 
 NOTES = {
+    "check": """
+The tests marked `gpu`; the JSON has the end of their output.""",
     "operator": """
 Floor: map, logits and result, and their gradients, each moved once at the rate of a large copy. max difference: to the
 float32 unfold, over the result and (backward) both gradients. Call MiB: peak during the call beyond its inputs.""",
@@ -82,6 +84,7 @@ GROUP = [Column("pass", "pass"), Column("type", "dtype"), Column("batch", "batch
 RATE = Column("images/s", "images_per_s", digits(1))
 
 TABLES: dict[str, list[tuple[str, str, list[Column]]]] = {
+    "check": [("rows", "Tests", [Column("result", "result"), Column("tests", "tests")])],
     "operator": [
         (
             "summary",

@@ -6,7 +6,7 @@ loss scaling is needed. The loss is computed outside, in float32. Where bfloat16
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -48,8 +48,16 @@ class MixedPrecisionInferer(SimpleInferer):
         self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:  # MONAI annotates a Tensor, in train() it is a list
         """Return the network's output in float32."""
-        if isinstance(inputs, MetaTensor):  # a plain tensor: no bookkeeping in every operator
-            inputs = inputs.as_tensor()
         with torch.autocast(self.device_type, torch.bfloat16, enabled=self.amp):
-            outputs = super().__call__(inputs, network, *args, **kwargs)
-        return outputs.float() if isinstance(outputs, Tensor) else [output.float() for output in outputs]
+            outputs = super().__call__(plain(inputs), network, *args, **kwargs)
+        return in_float32(outputs)
+
+
+def plain(inputs: Tensor) -> Tensor:
+    """Return the tensor within MONAI's: no bookkeeping in every operator."""
+    return inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+
+
+def in_float32(outputs: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
+    """Return what a network gave in float32, one map or several."""
+    return outputs.float() if isinstance(outputs, Tensor) else [output.float() for output in outputs]

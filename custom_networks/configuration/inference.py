@@ -89,7 +89,7 @@ def load_source(bundle_root: str | Path, checkpoint: str | Path | None, image_si
         checkpoint=checkpoint,
         image_size=side,
         normalization=parser.get_parsed_content("normalization"),
-        threshold=float(parser.get_parsed_content("threshold")),
+        threshold=usual_threshold(root, checkpoint),
         about=read_config([config_file(root, "metadata.json")]),
         preprocessing=parser.get_parsed_content("preprocessing"),
         bit_depth=trained_depth(checkpoint),

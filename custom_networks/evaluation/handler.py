@@ -34,12 +34,7 @@ from custom_networks.evaluation.maps import (
 )
 from custom_networks.evaluation.measuring import Measurement, Sample
 from custom_networks.evaluation.pictures import ShownCase, choose_cases, resize_picture, small_size
-from custom_networks.evaluation.threshold import (
-    THRESHOLD_JSON,
-    best_threshold,
-    check_recordable,
-    record_threshold,
-)
+from custom_networks.evaluation.threshold import THRESHOLD_JSON, best_threshold, check_tunable, record_threshold
 from custom_networks.files import write_json
 from custom_networks.flags import flag
 from custom_networks.metrics.decision import class_probabilities, foreground
@@ -94,6 +89,12 @@ class Evaluation(Measurement):
         if isinstance(cases, bool) or not isinstance(cases, int) or cases < 0:
             raise UserError(f"--cases {cases}: must be a whole number from 0 up")
         edges = subgroup_edges(subgroups, evaluation_set.column_names())
+        self.tunes_threshold = flag(tune_threshold) is True
+        self.recorded_with: str | Path = options.get("weights") or ""
+        if self.tunes_threshold:
+            check_tunable(self.recorded_with, evaluation_set.label_kind)
+            # by which one that was killed is known again: the threshold of the weights may be its own already
+            options["settings"] = {**(options.get("settings") or {}), "threshold": None}
         super().__init__(evaluation_set, output_dir, resolution, edges, **options)
         self.network, self.inferer, self.dataset = network, inferer, dataset
         self.normalization, self.cases = normalization, cases
@@ -103,10 +104,6 @@ class Evaluation(Measurement):
         self.thresholds: dict[str, Any] = {}  # of the choice of a threshold
         if self.tune and not self.counts_instances:
             raise UserError(f"--tune_watershed: the labels are of kind {self.set.label_kind}; it needs instances")
-        self.tunes_threshold = flag(tune_threshold) is True
-        self.recorded_with: str | Path = options.get("weights") or ""
-        if self.tunes_threshold:
-            check_recordable(self.recorded_with)
         self.inferred: tuple[Map, Map | None] | None = None  # probability and edge map of the last sample
         self.labels = {item["image"]: item["label"] for item in evaluation_set.items}
 

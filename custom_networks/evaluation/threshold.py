@@ -57,8 +57,10 @@ def best_threshold(
     return best, {"version": 1, "threshold": best, "split": split, "tried": tried}
 
 
-def check_recordable(checkpoint: str | Path) -> None:
-    """Refuse weights without a record beside them, which could not keep a threshold."""
+def check_tunable(checkpoint: str | Path, label_kind: str) -> None:
+    """Refuse instances, which the watershed cuts out, and weights without a record to keep a threshold."""
+    if label_kind == "instances":
+        raise UserError("--tune_threshold: instances are cut out by the watershed; tune it with --tune_watershed true")
     if not Path(checkpoint).with_suffix(".json").is_file():
         raise UserError(
             f"--tune_threshold: {checkpoint} has no .json beside it to keep the threshold; give model.pt of a run"

@@ -9,13 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from monai.data import MetaTensor
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from custom_networks.errors import UserError
 from custom_networks.flags import flag
-from custom_networks.precision import MixedPrecisionInferer
+from custom_networks.precision import MixedPrecisionInferer, in_float32, plain
 
 
 class _Whole(nn.Module):
@@ -54,14 +53,13 @@ class TrainingInferer(MixedPrecisionInferer):
         """Return the network's output in float32; raises UserError where a network cannot be recorded."""
         if not self.records:
             return super().__call__(inputs, network, *args, **kwargs)
-        if isinstance(inputs, MetaTensor):
-            inputs = inputs.as_tensor()
+        inputs = plain(inputs)
         # what autocast keeps from one step to the next would be freed memory in the graph
         with torch.autocast(self.device_type, torch.bfloat16, enabled=self.amp, cache_enabled=False):
             if self.recorded is None:
                 self.recorded, self.shape = record_training(network, inputs), inputs.shape
             outputs = self.recorded(inputs) if inputs.shape == self.shape else network(inputs)
-        return outputs.float() if isinstance(outputs, Tensor) else [output.float() for output in outputs]
+        return in_float32(outputs)
 
 
 def record_training(network: Any, inputs: Tensor) -> Callable[[Tensor], Any]:

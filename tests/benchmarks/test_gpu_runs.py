@@ -71,6 +71,30 @@ def test_an_archive_that_is_too_large_leaves_the_old_one(listed: Path, tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["data.zip"]
 
 
+def test_what_cannot_be_packed_is_named(listed: Path, tmp_path: Path) -> None:
+    pairs = json.loads(listed.read_text())["training"]
+    (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff")
+    for changes, sentence in (
+        ({"image": "gone.png"}, "gone.png: listed in"),
+        ({"image": str(tmp_path / "cut.jpg")}, "cut.jpg: "),
+        ({"label": None}, r'"training\[0\]" has no "label"'),
+    ):
+        (tmp_path / "list.json").write_text(json.dumps({"training": [{**pairs[0], **changes}]}))
+        with pytest.raises(UserError, match=sentence):
+            gpu_data.pack(tmp_path / "data.zip", {"set": tmp_path / "list.json"}, 256, 50)
+        assert not (tmp_path / "data.zip").exists()
+
+
+def test_an_archive_without_the_data_sets_and_flags_that_are_no_json_are_refused(listed: Path, tmp_path: Path) -> None:
+    words = [str(tmp_path / "data.zip"), "--output", str(tmp_path / "out"), "--work", str(tmp_path / "work")]
+    gpu_data.pack(tmp_path / "data.zip", {"isic2018": listed}, 256, 50)
+    with pytest.raises(UserError, match="has no ph2; pack it with"):
+        gpu_isic2018.main([*words, "--device", "cpu"])
+    gpu_data.pack(tmp_path / "data.zip", {"isic2018": listed, "ph2": listed}, 256, 50)
+    with pytest.raises(UserError, match=r"--knobs \{bad: no JSON object"):
+        gpu_isic2018.main([*words, "--device", "cpu", "--knobs", "{bad"])
+
+
 def test_nothing_is_unpacked_outside_and_no_other_file_is_taken(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "data.zip", "w") as file:
         file.writestr("../outside", "x")
@@ -83,7 +107,7 @@ def test_nothing_is_unpacked_outside_and_no_other_file_is_taken(tmp_path: Path) 
 
 
 def test_the_most_informative_runs_come_first_and_each_once() -> None:
-    order = [(plan.rows[0].name, fold) for plan, fold in gpu_isic2018.steps()]
+    order = [(plan.rows[0].name, plan.folds[0]) for plan in gpu_isic2018.steps()]
     assert order[:7] == [("SGD-Net", 0), ("CTO", 0), ("U-Net", 0), *(("SGD-Net", fold) for fold in (1, 2, 3, 4))]
     assert len(set(order)) == len(order) == 20
 

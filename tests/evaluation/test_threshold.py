@@ -16,7 +16,8 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from custom_networks.errors import UserError
-from custom_networks.evaluation.threshold import CANDIDATES, best_threshold, dice_by_threshold
+from custom_networks.evaluation.begun import EvaluationFolder
+from custom_networks.evaluation.threshold import CANDIDATES, best_threshold, check_tunable, dice_by_threshold
 from custom_networks.metrics.overlap import confusion, dice
 from custom_networks.prediction import SGDNetPredictor
 from custom_networks.weights import trained_threshold
@@ -84,6 +85,30 @@ def test_a_chosen_threshold_is_recorded_and_taken_by_all(weights: Path, local: P
     assert trained_threshold(weights) == chosen
     predictor = SGDNetPredictor.from_bundle(checkpoint=weights, device="cpu")
     assert predictor.options.threshold == chosen
+
+
+def test_killed_after_it_was_recorded_the_same_command_goes_on(
+    weights: Path, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--datalist", local, "--checkpoint", weights, "--cases", 0, "--tune_threshold", "true")
+
+    def killed(*_: object) -> None:
+        raise SystemExit(137)
+
+    monkeypatch.setattr(EvaluationFolder, "end", killed)
+    with pytest.raises(SystemExit):
+        evaluate(*words, "--output_dir", tmp_path / "eval")
+    monkeypatch.undo()
+    chosen = trained_threshold(weights)
+    assert chosen != 0.5
+    assert not (tmp_path / "eval" / "summary.json").exists()
+    evaluate(*words, "--output_dir", tmp_path / "eval")
+    assert json.loads((tmp_path / "eval" / "summary.json").read_text())["threshold"] == chosen
+
+
+def test_instances_are_left_to_the_watershed() -> None:
+    with pytest.raises(UserError, match="--tune_threshold: instances are cut out by the watershed"):
+        check_tunable("model.pt", "instances")
 
 
 def test_weights_without_a_record_are_refused(
