@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from networks import TOY_OVERRIDES
@@ -18,12 +19,19 @@ FIXTURES = ("export_fixtures", "evaluation_fixtures", "prediction_fixtures")
 SMALL = {"image_size": 64, "batch_size": 4, "num_workers": 0}
 
 
-LONG = (
-    *("test_wheel.py", "test_bad_inputs.py", "test_runs.py", "test_fused.py", "test_processes.py", "test_archive.py"),
-    *("test_report_in_browser.py", "test_export_formats.py", "test_sgdnet_export.py", "test_configs.py"),
-    *("test_engines.py", "test_slides.py", "test_predict_kills.py", "test_experiment_runs.py"),
-)
-"""Files of ten seconds and more: begun first, so that no process works on one while the other has no more to do."""
+TOGETHER = {
+    "files": ("export", "weights", "test_engines.py", "test_classes.py"),
+    "processes": ("bundle", "campaign", "evaluation", "experiment", "run", "test_predict_kills.py"),
+}
+"""Folders and files of tests that one process works on: the one holds exported files, the other starts from one fork."""
+LONG = ("test_wheel.py", "test_fused.py", "test_benchmarks_limit.py", "test_report_in_browser.py", "test_slides.py")
+"""Other files of ten seconds and more: begun next, so that no process works on one while the others have no more to do."""
+
+
+def topic(file: str) -> str:
+    """Say which of `TOGETHER` a file of tests belongs to; a file alone is its own topic."""
+    parts = Path(file).parts
+    return next((name for name, members in TOGETHER.items() if {*members} & {*parts}), file)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,8 +52,30 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long files in front of the others, which pytest-randomly has shuffled."""
-    items.sort(key=lambda item: item.path.name not in LONG)
+    """Put what belongs together, then the long files, in front of the others, which pytest-randomly has shuffled."""
+    topics = list(TOGETHER)
+
+    def place(item: pytest.Item) -> int:
+        name = topic(item.nodeid.split("::")[0])
+        return topics.index(name) if name in topics else len(topics) + (item.path.name not in LONG)
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out tests by `topic`, where they would be handed out by file."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByTopic(LoadFileScheduling):
+        """Tests of a topic stay in one process."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return topic(super()._split_scope(nodeid))
+
+    return ByTopic(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
