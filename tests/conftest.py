@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +103,23 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_phantoms(tmp_path_factory.mktemp("phantoms") / "set", count=10, size=64)
 
 
+@cache
+def _empty_store() -> Path:
+    """File of an MLflow store without runs: its tables, which take MLflow a second, are made once in a process."""
+    from custom_networks.run.tracking import open_store
+
+    file = Path(tempfile.mkdtemp()) / "mlflow.db"
+    atexit.register(shutil.rmtree, file.parent, ignore_errors=True)
+    open_store(f"sqlite:///{file}")
+    return file
+
+
+def store_in(folder: Path) -> str:
+    """Put an MLflow store without runs into a folder; returns its address."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{shutil.copy(_empty_store(), folder / 'mlflow.db')}"
+
+
 def bundle_command(config: str, folder: Path, dataset: Path, **knobs: object) -> list[str]:
     """Words after `python` of a bundle run that writes into `folder` alone."""
     settings = {
@@ -107,7 +128,7 @@ def bundle_command(config: str, folder: Path, dataset: Path, **knobs: object) ->
         **SMALL,
         "output_dir": folder / "run",
         "model_path": folder / "models" / "model.pt",
-        "tracking_uri": f"sqlite:///{folder / 'mlflow.db'}",
+        "tracking_uri": store_in(folder),
         **knobs,
     }
     words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
