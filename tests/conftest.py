@@ -25,9 +25,12 @@ SMALL = {"image_size": 64, "batch_size": 4, "num_workers": 0}
 
 TOGETHER = {
     "files": ("export", "weights", "test_engines.py", "test_classes.py"),
-    "processes": ("bundle", "campaign", "evaluation", "experiment", "run", "test_predict_kills.py"),
+    "processes": (
+        *("bundle", "campaign", "evaluation", "experiment", "run", "test_predict_kills.py", "test_cli.py"),
+        *("test_parser.py", "test_report.py", "test_fetching.py", "test_check_memory.py", "test_interactive.py"),
+    ),
 }
-"""Folders and files of tests that one process works on: the one holds exported files, the other starts from one fork."""
+"""Folders and files of tests that one process works on: the one keeps exported files, the other a trained run and what forks."""
 LONG = ("test_wheel.py", "test_fused.py", "test_benchmarks_limit.py", "test_report_in_browser.py", "test_slides.py")
 """Other files of ten seconds and more: begun next, so that no process works on one while the others have no more to do."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import store_in
 from evaluation_fixtures import evaluate
 from mlflow.tracking import MlflowClient
 
