@@ -30,9 +30,9 @@ TOGETHER = {
         *("test_parser.py", "test_report.py", "test_fetching.py", "test_check_memory.py", "test_interactive.py"),
     ),
 }
-"""Folders and files of tests that one process works on: the one keeps exported files, the other a trained run and what forks."""
+"""Folders and files of tests that one process works on: it keeps exported files, or a trained run and what forks."""
 LONG = ("test_wheel.py", "test_fused.py", "test_benchmarks_limit.py", "test_report_in_browser.py", "test_slides.py")
-"""Other files of ten seconds and more: begun next, so that no process works on one while the others have no more to do."""
+"""Other files of ten seconds and more: begun next, so that no process is left with one while the others are done."""
 
 
 def topic(file: str) -> str:

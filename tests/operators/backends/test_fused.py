@@ -185,7 +185,7 @@ def interpreted_bfloat16_at_the_papers_kernel():
 
 
 class LikeMetaTensor(torch.Tensor):
-    """MONAI's, whose import takes longer than all tests of this file, has a `new_empty` of its own, with this signature."""
+    """MONAI's, whose import takes longer than all tests here, has a `new_empty` of its own, with this signature."""
 
     def new_empty(self, size, dtype=None, device=None, requires_grad=False):
         return torch.empty(size, dtype=dtype, device=device, requires_grad=requires_grad)
