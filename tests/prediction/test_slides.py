@@ -182,6 +182,9 @@ def test_slides_and_pictures_in_one_folder(
     for done in (2, 0):
         outcome = run(predictor, folder, tmp_path / "out", "overlay,geojson,measurements")
         assert (outcome.done, [one.path.name for one, _ in outcome.failures]) == (done, ["damaged.svs"])
+        with (tmp_path / "out" / "predictions.csv").open(newline="") as file:
+            windows = [int(row["windows"]) for row in csv.DictReader(file) if row["windows"]]
+        assert outcome.windows == (sum(windows) if done else 0)
     assert {one.name for one in (tmp_path / "out").glob("*.*") if not one.name.startswith(".")} == {
         "good.tif", "good.geojson", "picture.png", "picture.geojson", "picture_overlay.jpg",
         "measurements.csv", "predictions.csv", "predict.jsonl",
