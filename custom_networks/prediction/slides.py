@@ -151,7 +151,7 @@ def predict_rows(source: MapSource, grid: SlideGrid, batch_size: int, rows: Slid
         tqdm(total=len(tops), initial=first, unit="rows", disable=not sys.stderr.isatty()) as bar,
     ):
         for number, maps in found:
-            inner = maps[:, : grid.size[0], : max(0, grid.size[1] - tops[number])]
+            inner = maps[:, : grid.size[0], : grid.size[1] - tops[number]]
             classes, counted = _conclude(inner, source.channels, options.threshold)
             row = RowOfWindows(windows=across, glass=len(glass[tops[number]]), **counted)
             stored = [np.where(classes > 0, np.uint8(FOREGROUND), np.uint8(0)) if len(row.pixels) == 1 else classes]

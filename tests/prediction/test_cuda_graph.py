@@ -28,6 +28,13 @@ def test_without_a_gpu_it_warns_once_and_computes() -> None:
         assert doubled(torch.ones(3)).tolist() == [2, 2, 2]
 
 
+def test_on_a_cpu_nothing_is_recorded() -> None:
+    job = EngineJob(toy_network().eval(), torch.device("cpu"), edge=True)
+    engine = TorchEngine(job)
+    for asked in (False, True):
+        assert not isinstance(NetworkMaps(engine, job, ISIC, cuda_graphs=asked).maps, CudaGraph)
+
+
 def test_each_shape_is_recorded_once_and_only_so_many() -> None:
     shapes: list[tuple[int, ...]] = []
 

@@ -84,8 +84,13 @@ def test_the_frames_of_a_file(predictor: SGDNetPredictor, values: NDArray[np.uin
     found = segmentation.get_pixels_by_source_frame(
         dcmread(source).SOPInstanceUID, [1, 2, 3, 4, 5], assert_missing_frames_are_empty=True
     )
-    np.testing.assert_array_equal(found[..., 0].astype(bool), masks(low, values))
+    expected = masks(low, values)
+    np.testing.assert_array_equal(found[..., 0].astype(bool), expected)
     assert ("FrameOfReferenceUID" in segmentation) == (write is write_enhanced)
+    if write is write_frames:
+        contents = [group.FrameContentSequence[0] for group in segmentation.PerFrameFunctionalGroupsSequence]
+        assert [one.InStackPositionNumber for one in contents] == [i for i in range(1, 6) if expected[i - 1].any()]
+        assert [one.DimensionIndexValues[1] for one in contents] == list(range(1, len(contents) + 1))
     with Image.open(tmp_path / "out" / "cine_overlay.tif") as pages:
         assert pages.n_frames == 5
     assert [one.mask.shape for one in predictor.slices(source)] == [(52, 40)] * 5

@@ -294,9 +294,9 @@ def test_the_choice_sees_the_first_images_that_can_be_read(
     sources = [ImageSource(path, path.stem) for path in (tmp_path / "a.png", *sorted(pictures.iterdir())[:3])]
     plan = PredictionPlan(sources, tmp_path / "out", ("mask",), {})
     undecided = SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu", engine="onnx", **options)
-    found, about = first_images(plan, [*sources, sources[1]][: count + 1], undecided)
+    found, about = first_images(plan, [*sources, sources[1]], undecided)
     assert len(found) == count
-    assert about == (count + 1) * squares
+    assert about == 5 * squares
     assert first_images(plan, sources, SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu"))[0] == []
     short = SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu", engine="auto")
     assert first_images(plan, sources, short) == ([], 4), "nothing is read twice for a few images"
@@ -304,6 +304,7 @@ def test_the_choice_sees_the_first_images_that_can_be_read(
 
 def test_the_choice_sees_four_slices_of_a_volume(weights: Path, tmp_path: Path) -> None:
     undecided = SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu", engine="onnx")
+    volumes = []
     for slices, seen in ((3, [0, 1, 2]), (5, [0, 1, 3, 4]), (10, [0, 3, 6, 9])):
         values = np.broadcast_to(np.arange(slices, dtype=np.int16), (6, 8, slices))
         source = ImageSource(nifti(tmp_path / f"{slices}.nii.gz", np.ascontiguousarray(values)), "volume")
@@ -312,6 +313,8 @@ def test_the_choice_sees_four_slices_of_a_volume(weights: Path, tmp_path: Path) 
         levels = [int(image.pixels[0, 0, 0]) for image in found]
         assert levels == [round(255 * number / (slices - 1)) for number in seen]
         assert about == slices
+        volumes.append(source)
+    assert len(first_images(plan, volumes, undecided)[0]) == 4, "three of the first, one of the next"
     auto = SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu", engine="auto")
     assert len(first_images(plan, [source], auto)[0]) == 4, "one volume is worth a choice, unlike a few pictures"
 

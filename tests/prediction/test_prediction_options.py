@@ -45,6 +45,11 @@ def test_a_request_that_cannot_be(wrong: dict[str, float]) -> None:
     assert [Request(axis=axis).axis for axis in (0, 1, 2)] == [0, 1, 2]
 
 
+def test_by_default_a_picture_is_computed_alone() -> None:
+    """So that the result of a run that was killed, and resumed, is that of an uninterrupted one, byte for byte."""
+    assert Request().batch_size == 1
+
+
 def tuned(path: Path, **changes: float) -> Path:
     path.write_text(json.dumps({"parameters": {**WatershedParameters().as_dict(), **changes}, "split": "validation"}))
     return path

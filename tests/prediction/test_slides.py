@@ -182,6 +182,9 @@ def test_slides_and_pictures_in_one_folder(
     for done in (2, 0):
         outcome = run(predictor, folder, tmp_path / "out", "overlay,geojson,measurements")
         assert (outcome.done, [one.path.name for one, _ in outcome.failures]) == (done, ["damaged.svs"])
+        with (tmp_path / "out" / "predictions.csv").open(newline="") as file:
+            windows = [int(row["windows"]) for row in csv.DictReader(file) if row["windows"]]
+        assert outcome.windows == (sum(windows) if done else 0)
     assert {one.name for one in (tmp_path / "out").glob("*.*") if not one.name.startswith(".")} == {
         "good.tif", "good.geojson", "picture.png", "picture.geojson", "picture_overlay.jpg",
         "measurements.csv", "predictions.csv", "predict.jsonl",
@@ -422,6 +425,8 @@ def test_a_pyramid_holds_the_map(tmp_path: Path, size: tuple[int, int]) -> None:
     values = np.random.default_rng(1).integers(0, 3, (size[1], size[0])).astype(np.uint8)
     write_pyramid(tmp_path / "m.tif", np.array_split(values, min(len(values), 7)), size, (0.001, 0.0005))
     np.testing.assert_array_equal(level(tmp_path / "m.tif"), values)
+    with tifffile.TiffFile(tmp_path / "m.tif") as file:
+        assert [page.is_reduced for page in file.pages] == [number > 0 for number in range(len(file.pages))]
     opened = openslide.OpenSlide(tmp_path / "m.tif")  # as viewers do
     assert opened.dimensions == size
     assert float(opened.properties["openslide.mpp-y"]) == pytest.approx(1)

@@ -37,7 +37,7 @@ def complete_thickness(images: Sequence[Dataset]) -> None:
 
 
 def give_positions(image: Dataset) -> None:
-    """Add positions to the frames of a file, in memory."""
+    """Add positions to the frames of a file, in memory; against the normal, as highdicom begins with the highest."""
     measures, orientation, shared = Dataset(), Dataset(), Dataset()
     measures.PixelSpacing, measures.SliceThickness = image.get("PixelSpacing") or [1.0, 1.0], 1.0
     orientation.ImageOrientationPatient = _ACROSS_AND_DOWN
@@ -47,7 +47,7 @@ def give_positions(image: Dataset) -> None:
     image.PerFrameFunctionalGroupsSequence = []
     for number in range(int(image.NumberOfFrames)):
         position, group = Dataset(), Dataset()
-        position.ImagePositionPatient = [0.0, 0.0, float(number)]
+        position.ImagePositionPatient = [0.0, 0.0, -float(number)]
         group.PlanePositionSequence = [position]
         image.PerFrameFunctionalGroupsSequence.append(group)
 
@@ -67,9 +67,6 @@ def take_positions(segmentation: Dataset) -> None:
             index.FunctionalGroupPointer = Tag("FrameContentSequence")
             index.DimensionDescriptionLabel = "In-stack position number"
     for group in segmentation.PerFrameFunctionalGroupsSequence:
-        sources = [source for one in group.get("DerivationImageSequence", []) for source in one.SourceImageSequence]
+        source = group.DerivationImageSequence[0].SourceImageSequence[0]
         content = group.FrameContentSequence[0]
-        content.StackID, content.InStackPositionNumber = (
-            "1",
-            int(np.min(sources[0].ReferencedFrameNumber)) if sources else 1,
-        )
+        content.StackID, content.InStackPositionNumber = "1", int(source.ReferencedFrameNumber)
