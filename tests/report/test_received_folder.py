@@ -298,7 +298,7 @@ REPLACEMENTS = (None, [], {}, "text", -1, 1e999, float("nan"), [[]], True, 10**4
 
 @pytest.mark.parametrize("share", [3, pytest.param(1, marks=pytest.mark.slow)])
 def test_malformed_files_are_one_sentence_each(received: Path, share: int) -> None:
-    """One in `share` of hundreds: a key missing or of another type, infinity, deep brackets, a cut file: no traceback."""
+    """One in `share` of hundreds: a key missing or of another type, infinity, deep brackets, a file cut off."""
     (received / "training").mkdir()
     settings = {"max_epochs": 3, "image_size": 64, "fold": 0, "pretrained_encoder": None}
     (received / "training" / "settings.json").write_text(json.dumps(settings))
