@@ -114,6 +114,7 @@ def test_many_images_come_back_in_order_in_batches(
 def test_other_modes_keep_the_size(predictor: SGDNetPredictor, wide: Path, mode: str) -> None:
     result = variant(predictor, mode=mode)(wide)
     assert result.mask.shape == (90, 150)
+    assert np.abs(result.probability - predictor(wide).probability).max() > 0.01
     assert np.isfinite(result.probability).all()
     assert 0 <= result.confidence <= 1
 

@@ -43,6 +43,7 @@ def test_what_is_damaged_is_cut_off_and_made_anew(path: Path, damage: str) -> No
     row = RowOfWindows(rows=4, pixels=[9], inside=0.5, total=1.5, windows=3, glass=0)
     rows.add(row, list(MAPS[0]))
     assert rows.found[-1].pixels == [9]
+    np.testing.assert_array_equal(list(rows.bands(1))[-1], MAPS[0, 1])
     rows.close()
     again = opened(path)
     assert again.found[-1].pixels == [9]

@@ -103,6 +103,13 @@ def test_without_triton(monkeypatch):
     assert not usable(torch.device("cuda"), torch.float32)
 
 
+@NEEDS_TRITON
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_it_is_for_gpus_from_ampere_on(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert usable(torch.device("cuda"), torch.float32) == expected
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("dtype", ROUNDING)
@@ -158,7 +165,7 @@ def check(actual, x, logits, heads, k, grad=None):
     [
         (1, 1, 1, 1, 1, 1),
         (2, 1, 3, 9, 17, 1),
-        (2, 2, 5, 9, 7, 3),
+        (2, 2, 5, 9, 8, 3),  # as wide as a square
         (1, 1, 70, 3, 5, 3),  # more channels than a block
         (1, 2, 1, 6, 4, 5),
         (1, 1, 3, 5, 9, 7),
@@ -243,11 +250,12 @@ def interpreted_autocast():
     check(actual, x, logits, 1, 3)
 
 
-def interpreted_large_logits_select_one_tap_in_row_major_order():
+@pytest.mark.parametrize("others", [0.0, -2000.0])
+def interpreted_large_logits_select_one_tap_in_row_major_order(others):
     """Tap 5 of a 3 x 3 kernel lies one to the right: the map moves left, zero comes in."""
     x, logits = operands(1, 1, 2, 5, 6, 3)
-    logits = torch.zeros_like(logits)
-    logits[:, 5] = 1000.0
+    logits = torch.full_like(logits, others)
+    logits[:, 5] += 1000
     y, grad_x, grad_logits = values_and_gradients(fused, x, logits, 1, 3, torch.ones_like(x))
     assert y.equal(torch.nn.functional.pad(x, (0, 1))[..., 1:])
     assert grad_x.equal(torch.nn.functional.pad(torch.ones_like(x), (1, 0))[..., :-1])
@@ -305,17 +313,18 @@ def interpreted_passes_its_trial():
         assert choose_backend("auto", torch.device("cpu"), torch.float32, torch.bfloat16, 1, 3) == "fused"
 
 
-@pytest.mark.parametrize("far", [(1 << 31, 64, 8, 1), (64, 1 << 31, 8, 1), (64, 16, 1 << 30, 1), (64, 16, 1, 1 << 30)])
-@pytest.mark.parametrize("which", ["x", "logits", "grad"])
-def interpreted_offsets_beyond_32_bits(tmp_path, which, far):
-    """A sparse file lends the addresses: only the pages that are touched take memory."""
-    x, logits = operands(2, 1, 2, 3, 3, 1, torch.float16)
+@pytest.mark.parametrize("axis", range(4))
+@pytest.mark.parametrize(("which", "k"), [("x", 1), ("logits", 3), ("grad", 1)])
+def interpreted_offsets_beyond_32_bits(tmp_path, which, k, axis):
+    """Along one axis the last offset is 2**31; only the pages of the sparse file that are touched take memory."""
+    x, logits = operands(3, 1, 3, 3, 3, k, torch.float16)
     tensors = {"x": x, "logits": logits, "grad": torch.linspace(-1, 2, x.numel()).view(x.shape).half()}
-    tensor = tensors[which]
-    count = 1 + sum((n - 1) * stride for n, stride in zip(tensor.shape, far, strict=True))
+    tensor, strides = tensors[which], [256, 16, 4, 1]
+    strides[axis] = (1 << 31) // (tensor.shape[axis] - 1)
+    count = 1 + sum((n - 1) * stride for n, stride in zip(tensor.shape, strides, strict=True))
     base = torch.from_file(str(tmp_path / "sparse"), shared=True, size=count, dtype=torch.float16)
-    tensors[which] = base.as_strided(tensor.shape, far).copy_(tensor)
-    check(values_and_gradients(fused, tensors["x"], tensors["logits"], 1, 1, tensors["grad"]), x, logits, 1, 1)
+    tensors[which] = base.as_strided(tensor.shape, strides).copy_(tensor)
+    check(values_and_gradients(fused, tensors["x"], tensors["logits"], 1, k, tensors["grad"]), x, logits, 1, k)
 
 
 def interpreted_float64_is_not_for_it():
