@@ -2,10 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two processes of one thread each; tests of a file stay together, for they share what it made. Files begin in the
-# order of tests/conftest.py: the long ones, then the others in random order. A process that dies ends the tests, with
-# the name of its test: one started in its place can wait for ever for a second file.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
+# Three processes of one thread each: on two cores, one computes while another waits. Tests of a topic stay together, for
+# they share what it made; topics and files begin in the order of tests/conftest.py. A process that dies ends the tests,
+# with the name of its test: one started in its place can wait for ever for a second file.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 DATA := data/phantoms
 ANNOTATE := annotate/.venv
 

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from networks import TOY_OVERRIDES
@@ -18,12 +23,22 @@ FIXTURES = ("export_fixtures", "evaluation_fixtures", "prediction_fixtures")
 SMALL = {"image_size": 64, "batch_size": 4, "num_workers": 0}
 
 
-LONG = (
-    *("test_wheel.py", "test_bad_inputs.py", "test_runs.py", "test_fused.py", "test_processes.py", "test_archive.py"),
-    *("test_report_in_browser.py", "test_export_formats.py", "test_sgdnet_export.py", "test_configs.py"),
-    *("test_engines.py", "test_slides.py", "test_predict_kills.py", "test_experiment_runs.py"),
-)
-"""Files of ten seconds and more: begun first, so that no process works on one while the other has no more to do."""
+TOGETHER = {
+    "files": ("export", "weights", "test_engines.py", "test_classes.py"),
+    "processes": (
+        *("bundle", "campaign", "evaluation", "experiment", "run", "test_predict_kills.py", "test_cli.py"),
+        *("test_parser.py", "test_report.py", "test_fetching.py", "test_check_memory.py", "test_interactive.py"),
+    ),
+}
+"""Folders and files of tests that one process works on: it keeps exported files, or a trained run and what forks."""
+LONG = ("test_wheel.py", "test_fused.py", "test_benchmarks_limit.py", "test_report_in_browser.py", "test_slides.py")
+"""Other files of ten seconds and more: begun next, so that no process is left with one while the others are done."""
+
+
+def topic(file: str) -> str:
+    """Say which of `TOGETHER` a file of tests belongs to; a file alone is its own topic."""
+    parts = Path(file).parts
+    return next((name for name, members in TOGETHER.items() if {*members} & {*parts}), file)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,8 +59,30 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long files in front of the others, which pytest-randomly has shuffled."""
-    items.sort(key=lambda item: item.path.name not in LONG)
+    """Put what belongs together, then the long files, in front of the others, which pytest-randomly has shuffled."""
+    topics = list(TOGETHER)
+
+    def place(item: pytest.Item) -> int:
+        name = topic(item.nodeid.split("::")[0])
+        return topics.index(name) if name in topics else len(topics) + (item.path.name not in LONG)
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out tests by `topic`, where they would be handed out by file."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByTopic(LoadFileScheduling):
+        """Tests of a topic stay in one process."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return topic(super()._split_scope(nodeid))
+
+    return ByTopic(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -69,6 +106,23 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_phantoms(tmp_path_factory.mktemp("phantoms") / "set", count=10, size=64)
 
 
+@cache
+def _empty_store() -> Path:
+    """File of an MLflow store without runs: its tables, which take MLflow a second, are made once in a process."""
+    from custom_networks.run.tracking import open_store
+
+    file = Path(tempfile.mkdtemp()) / "mlflow.db"
+    atexit.register(shutil.rmtree, file.parent, ignore_errors=True)
+    open_store(f"sqlite:///{file}")
+    return file
+
+
+def store_in(folder: Path) -> str:
+    """Put an MLflow store without runs into a folder; returns its address."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{shutil.copy(_empty_store(), folder / 'mlflow.db')}"
+
+
 def bundle_command(config: str, folder: Path, dataset: Path, **knobs: object) -> list[str]:
     """Words after `python` of a bundle run that writes into `folder` alone."""
     settings = {
@@ -77,7 +131,7 @@ def bundle_command(config: str, folder: Path, dataset: Path, **knobs: object) ->
         **SMALL,
         "output_dir": folder / "run",
         "model_path": folder / "models" / "model.pt",
-        "tracking_uri": f"sqlite:///{folder / 'mlflow.db'}",
+        "tracking_uri": store_in(folder),
         **knobs,
     }
     words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,10 +14,11 @@ from toy_weights import write_record
 
 from custom_networks.configuration.inference import load_source
 from custom_networks.data.phantoms import write_phantoms
-from custom_networks.export import FORMATS, Exported, export_model, onnx_graph, openvino_ir
-from custom_networks.export.format import ExportJob
+from custom_networks.export import FORMATS, Exported, export_model, onnx_graph, openvino_ir, quantise
+from custom_networks.export.format import INPUT, ExportJob, Images
 from custom_networks.export.images import listed_images
 from custom_networks.export.onnx_graph import trace_onnx
+from custom_networks.export.quantise import measure_ranges
 
 BUNDLE = Path(__file__).resolve().parents[1] / "bundle"
 SIZE = 64
@@ -63,16 +65,30 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iter
 def exported(
     checkpoint: Path, pictures: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str, str], Exported]]:
-    """Export, each format and precision once in a session; the ONNX graph that most begin with is traced once."""
+    """Export, each format and precision once in a session.
+
+    The ONNX graph that most begin with is traced once, and the ranges of int8 are measured once.
+    """
     folder = tmp_path_factory.mktemp("exported")
     done: dict[tuple[str, str], Exported] = {}
     graph = folder / "graph.onnx"
 
     def trace_once(job: ExportJob, path: Path, dtype: torch.dtype) -> None:
-        assert (dtype, job.edge) == (torch.float32, False)
+        assert not job.edge
+        if dtype != torch.float32:
+            trace_onnx(job, path, dtype)
+            return
         if not graph.exists():
             trace_onnx(job, graph, dtype)
         shutil.copy(graph, path)
+
+    ranges: list[Any] = []
+
+    def measure_once(path: Path, images: Sequence[Images], name: str) -> Any:
+        assert (len(images), name) == (3, INPUT)
+        if not ranges:
+            ranges.append(measure_ranges(path, images, name))
+        return ranges[0]
 
     def export(name: str, precision: str) -> Exported:
         if (name, precision) not in done:
@@ -84,6 +100,7 @@ def exported(
             with pytest.MonkeyPatch.context() as patch:
                 for module in (onnx_graph, openvino_ir):
                     patch.setattr(module, "trace_onnx", trace_once)
+                patch.setattr(quantise, "measure_ranges", measure_once)
                 done[name, precision] = export_model(*words, validation=validation, **limits)
         return done[name, precision]
 

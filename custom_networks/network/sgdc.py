@@ -103,8 +103,14 @@ class NoBranch(nn.Module):
 
 
 def scaled_sum(x: Tensor, scale: Tensor | float, change: Tensor) -> Tensor:
-    """Return x + scale * change, with a scale per channel (C, 1, 1) in one pass over the maps."""
+    """Return x + scale * change, with a scale per channel (C, 1, 1) in one pass over the maps.
+
+    Not in an ONNX graph, where `addcmul` multiplies by a float32 constant, which the float16 around it does not take.
+    """
     if isinstance(scale, Tensor):
+        if not torch.jit.is_scripting():  # noqa: SIM102 (TorchScript compiles what stands beside this condition)
+            if torch.onnx.is_in_onnx_export():
+                return x + scale * change
         return torch.addcmul(x, scale, change)
     return x + scale * change
 

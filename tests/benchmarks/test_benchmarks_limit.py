@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,28 +30,39 @@ def base():
 
 
 @pytest.fixture(scope="module")
-def result(base):
+def counted(base):
+    """Counts by form, each counted once for one image of 64 x 64, which is what a quick run counts."""
+    count = limit_cases.count_stages
+    return cache(lambda form: count(form, base, 64, 1))
+
+
+@pytest.fixture(scope="module")
+def result(base, counted):
+    def recall(form, network, size, batch):
+        assert (network, size, batch) == (base, 64, 1)
+        return counted(form)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(limit_cases, "sgdnet", lambda: base)
+        patch.setattr(limit_cases, "count_stages", recall)
         return limit_cases.run(QUICK, forms=FLOAT32)
 
 
 @pytest.mark.parametrize("form", FLOAT32, ids=lambda form: f"{form.name}, {form.passes}")
-def test_stages_are_all_the_arithmetic_of_the_network(form, base):
-    counts = limit_cases.count_stages(form, base, 64, 2)
+def test_stages_are_all_the_arithmetic_of_the_network(form, counted):
+    counts = dict(counted(form))
     assert list(counts) == [*METHODS, NETWORK]
     assert counts.pop(NETWORK) == sum(counts.values()) > 0
     assert all(counts.values())
 
 
-def test_one_image_counts_as_elsewhere(base):
-    assert limit_cases.count_stages(FORMS[0], base, 64, 1)[NETWORK] == count_macs(base, 64)
+def test_one_image_counts_as_elsewhere(base, counted):
+    assert counted(FLOAT32[0])[NETWORK] == count_macs(base, 64)
 
 
-def test_gradients_cost_a_forward_pass_each(base):
+def test_gradients_cost_a_forward_pass_each(counted):
     """Except where training computes more: StitchViT everywhere, and all three heads; the image has no gradient."""
-    once = limit_cases.count_stages(FORMS[0], base, 64, 1)
-    both = limit_cases.count_stages(FLOAT32[-1], base, 64, 1)
+    once, both = counted(FLOAT32[0]), counted(FLOAT32[-1])
     assert FLOAT32[-1].passes == BOTH
     for stage in ("dual attention", "reduce", "SGDC /4", "SGDC /8", "SGDC /16", "decoder"):
         assert both[stage] == 3 * once[stage]

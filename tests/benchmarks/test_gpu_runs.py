@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import zipfile
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from networks import TOY_OVERRIDES
 from PIL import Image
 
-from benchmarks import gpu_data, gpu_isic2018
+from benchmarks import check_cases, gpu_data, gpu_isic2018
 from custom_networks.data.datalist import Datalist
 from custom_networks.data.formats import read
 from custom_networks.errors import UserError
@@ -138,3 +139,11 @@ def test_a_run_to_its_figures_and_not_again(listed: Path, tmp_path: Path) -> Non
         ]
         images = pd.read_csv(tmp_path / "out" / "per_image.csv")
         assert list(images[images["fold"] == 0]["test"]) == ["validation"] * 4 + ["ph2"] * 3
+
+
+def test_tests_of_a_gpu_are_found_and_need_nothing_that_its_host_lacks() -> None:
+    found = check_cases.files()
+    assert {"tests/operators/backends/test_fused.py", "tests/training/test_graphed.py"} <= {*found}
+    imported = {name: (check_cases.ROOT / name).read_text() for name in found}
+    lacking = re.compile(r"^(?:import|from) (?:highdicom|pydicom|mlflow|onnx)\b", re.MULTILINE)
+    assert not [name for name, text in imported.items() if lacking.search(text)]

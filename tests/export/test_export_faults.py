@@ -34,7 +34,7 @@ for words in WORDS:
     except SystemExit as exit_:
         print("code", exit_.code, flush=True)
 """
-PARTS = ("torchscript", "torch-export", "onnx", "openvino")
+PARTS = [("torchscript", "onnx"), pytest.param(("torch-export", "openvino"), marks=pytest.mark.slow)]
 DAMAGED = {
     "cut short": b'{"version": 2, "network": {',
     "binary": bytes(range(256)),
@@ -46,17 +46,18 @@ DAMAGED = {
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no limit of a file's size")
-def test_a_full_disk_is_one_sentence_in_every_format(pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("parts", PARTS)
+def test_a_full_disk_is_one_sentence_in_every_format(pictures: Path, tmp_path: Path, parts: tuple[str, ...]) -> None:
     """Of a network without dynamic convolution, whose graphs are made in half the time; the size is what counts."""
     checkpoint = tmp_path / "weights" / "model.pt"
     checkpoint.parent.mkdir()
     network = toy_network(refinement="add")
     torch.save(network.state_dict(), checkpoint)
     write_record(checkpoint, network, image_size=64)
-    outputs = [tmp_path / FORMATS[name].name for name in PARTS]
+    outputs = [tmp_path / FORMATS[name].name for name in parts]
     words = [
         ["export", "--format", name, "--checkpoint", str(checkpoint), "--validation", str(pictures), "-o", str(output)]
-        for name, output in zip(PARTS, outputs, strict=True)
+        for name, output in zip(parts, outputs, strict=True)
     ]
     outputs.append(tmp_path / "archive.zip")
     words.append(["package", "--checkpoint", str(checkpoint), "-o", str(outputs[-1])])
@@ -124,6 +125,7 @@ def test_a_pair_of_files_is_never_mixed_by_a_kill(
     assert not output.exists()  # which would belong to the weights of before
 
 
+@pytest.mark.slow
 def test_two_exports_to_one_file_at_once_end_with_the_parts_of_one(checkpoint: Path, tmp_path: Path) -> None:
     output, other = tmp_path / "out" / "made.xml", tmp_path / "other.pt"
     torch.save(toy_network().state_dict(), other)

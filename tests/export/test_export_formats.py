@@ -25,6 +25,7 @@ CASES = [
     ("torchscript", "float32"),
     ("torchscript", "bfloat16"),
     ("onnx", "float32"),
+    ("onnx", "float16"),
     ("onnx", "int8"),
     ("openvino", "float32"),
     ("openvino", "bfloat16"),

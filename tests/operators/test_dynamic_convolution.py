@@ -1,5 +1,7 @@
 """Tiled and streaming dynamic convolution against the literal unfold, in values and gradients."""
 
+import io
+
 import oracles
 import pytest
 import torch
@@ -239,6 +241,23 @@ def test_torch_export_sees_tiled_as_one_operator_and_the_module_as_plain_ones():
 
     assert custom(Tiled()) == ["sgdnet.tiled.default"]
     assert custom(DynamicConvolution(2, 3, "tiled")) == []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_tap_of_an_exported_graph_is_slices_a_product_and_a_sum():
+    onnx = pytest.importorskip("onnx")
+
+    def others(kernel_size):
+        file = io.BytesIO()
+        values = tuple(t.detach() for t in inputs(1, 2, 3, 9, 5, kernel_size, torch.float32))
+        axes = {name: {0: "batch", 2: "height", 3: "width"} for name in ("x", "logits")}
+        names = {"input_names": ["x", "logits"], "dynamic_axes": axes}
+        torch.onnx.export(DynamicConvolution(2, kernel_size), values, file, dynamo=False, **names)
+        nodes = [node.op_type for node in onnx.load_from_string(file.getvalue()).graph.node]
+        assert nodes.count("Mul") == kernel_size**2
+        return len([name for name in nodes if name not in ("Constant", "Slice", "Mul", "Add")])
+
+    assert others(3) == others(7)
 
 
 def test_no_second_derivative():

@@ -19,7 +19,7 @@ from prediction_process import request_of, results, start
 from custom_networks.prediction.command import Request
 
 ALL = "mask,probability,instances,overlay,geojson,coco,measurements"
-COUNT = 6
+COUNT = 4
 PARTS = 3
 
 

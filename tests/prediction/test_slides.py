@@ -229,7 +229,7 @@ class Growing(Dying):
         return super().__call__(images)
 
 
-@pytest.mark.parametrize("overlap", [0.25, 0.6])
+@pytest.mark.parametrize("overlap", [0.25, pytest.param(0.6, marks=pytest.mark.slow)])
 def test_interrupted_it_resumes_with_the_next_row(
     predictor: SGDNetPredictor, slide: Path, tmp_path: Path, overlap: float
 ) -> None:

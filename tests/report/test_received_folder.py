@@ -296,8 +296,9 @@ ODD = (b"", b"\0" * 50, b"\xff\xfe\x00", b"[" * 100_000, b'{"a":' * 100_000, b"n
 REPLACEMENTS = (None, [], {}, "text", -1, 1e999, float("nan"), [[]], True, 10**400)
 
 
-def test_hundreds_of_malformed_files_are_one_sentence_each(received: Path) -> None:
-    """A key that is missing or of another type, infinity, deep brackets, files that were cut off: no traceback."""
+@pytest.mark.parametrize("share", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_malformed_files_are_one_sentence_each(received: Path, share: int) -> None:
+    """One in `share` of hundreds: a key missing or of another type, infinity, deep brackets, a file cut off."""
     (received / "training").mkdir()
     settings = {"max_epochs": 3, "image_size": 64, "fold": 0, "pretrained_encoder": None}
     (received / "training" / "settings.json").write_text(json.dumps(settings))
@@ -325,10 +326,7 @@ def test_hundreds_of_malformed_files_are_one_sentence_each(received: Path) -> No
     for name in ("summary.json", "per_image.csv", "training/settings.json", "training/metrics.csv"):
         content = (received / name).read_bytes()
         texts += [(name, content[: int(len(content) * share)]) for share in generator.random(5)]
-        texts += [
-            (name, odd)
-            for odd in (b"", b"\0" * 50, b"\xff\xfe\x00", b"[" * 100_000, b'{"a":' * 100_000, b"null", b"[]", b"3")
-        ]
+        texts += [(name, odd) for odd in ODD]
         for _ in range(8):
             noisy = bytearray(content)
             for place in generator.integers(len(noisy), size=8):
@@ -341,8 +339,9 @@ def test_hundreds_of_malformed_files_are_one_sentence_each(received: Path) -> No
             texts.append(("per_image.csv", frame.assign(**{column: odd}).to_csv(index=False).encode()))
         texts.append(("per_image.csv", frame.drop(columns=column).to_csv(index=False).encode()))
     kept = {name: (received / name).read_bytes() for name in {name for name, _ in texts}}
+    chosen = [texts[index] for index in generator.permutation(len(texts))[::share]]
     refused = []
-    for name, content in texts:
+    for name, content in chosen:
         (received / name).write_bytes(content)
         try:
             render_report(collect(received))  # what `report` does before it writes
@@ -351,5 +350,5 @@ def test_hundreds_of_malformed_files_are_one_sentence_each(received: Path) -> No
         finally:
             (received / name).write_bytes(kept[name])
     assert len(texts) > 250
-    assert len(refused) > 120
+    assert len(refused) > 0.4 * len(chosen)
     assert not [each for each in refused if "\n" in each or not re.search(r"\.json|\.csv|\.npz|received", each)]

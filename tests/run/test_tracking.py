@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from conftest import store_in
 from mlflow.tracking import MlflowClient
 
 from custom_networks.configuration import Configuration
@@ -39,7 +40,7 @@ def steps(uri: str, tracking: MLflowTracking) -> list[int]:
 
 
 def test_a_failed_run_is_closed_as_failed_and_the_error_goes_on(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    uri = store_in(tmp_path)
     tracking = MLflowTracking(record(tmp_path), uri)
     tracking.start(engine())
     tracking.record.add({"epoch": 1, "loss": 2.5})
@@ -65,7 +66,7 @@ def test_a_failed_run_is_closed_as_failed_and_the_error_goes_on(tmp_path: Path) 
 def test_an_outage_is_told_once_and_what_was_missed_is_logged_later(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    uri = store_in(tmp_path)
     tracking = MLflowTracking(record(tmp_path), uri)
     tracking.start(engine())
     answering, silent = tracking.client, MlflowClient("http://127.0.0.1:9")
@@ -80,7 +81,7 @@ def test_an_outage_is_told_once_and_what_was_missed_is_logged_later(
 
 
 def test_an_outage_until_the_end_leaves_the_training_alone_and_the_next_start_fills_in(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    uri = store_in(tmp_path)
     tracking = MLflowTracking(record(tmp_path), uri)
     tracking.start(engine())
     tracking.client = MlflowClient("http://127.0.0.1:9")
@@ -95,7 +96,7 @@ def test_an_outage_until_the_end_leaves_the_training_alone_and_the_next_start_fi
 
 
 def test_a_killed_run_is_closed_by_the_next_start_and_opened_by_its_resumption(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    uri = store_in(tmp_path)
 
     def status() -> str:
         return MlflowClient(uri).get_run(killed.record.tracking_id).info.status
@@ -119,7 +120,7 @@ def test_a_killed_run_is_closed_by_the_next_start_and_opened_by_its_resumption(t
 
 @pytest.mark.parametrize(("error", "status"), [(SystemExit(143), "KILLED"), (KeyboardInterrupt(), "KILLED")])
 def test_a_signal_closes_the_run_as_killed(tmp_path: Path, error: BaseException, status: str) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    uri = store_in(tmp_path)
     tracking = MLflowTracking(record(tmp_path), uri)
     tracking.start(engine())
     with pytest.raises(type(error)):
@@ -128,7 +129,7 @@ def test_a_signal_closes_the_run_as_killed(tmp_path: Path, error: BaseException,
 
 
 def test_overrides_become_parameters(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    uri = store_in(tmp_path)
     tracking = MLflowTracking(record(tmp_path, **{"network_def#refinement": "add", "loss::edge_weight": 1.5}), uri)
     tracking.start(engine())
     parameters = MlflowClient(uri).get_run(tracking.record.tracking_id).data.params
@@ -167,7 +168,7 @@ def test_a_store_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
 
 def test_the_environment_names_a_remote_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert tracking_store(tmp_path) == f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert tracking_store(tmp_path) == store_in(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert tracking_store(tmp_path) == "http://127.0.0.1:5000"
 

@@ -38,14 +38,17 @@ def check_shapes(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Non
 
 
 def streaming(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:
-    """Sum tap by tap; see `dynamic_convolution` for arguments and result."""
-    radius = kernel_size // 2
-    height, width = x.shape[2], x.shape[3]
-    weights = torch.softmax(logits.unflatten(1, [heads, -1]), dim=2).to(x.dtype)  # (B, G, K, H, W)
-    padded = F.pad(x, [radius, radius, radius, radius]).unflatten(1, [heads, -1])
+    """Sum tap by tap; see `dynamic_convolution` for arguments and result.
+
+    Slices end at constants, counted from the far side, and weights are split once: exported graphs have fewer nodes.
+    """
+    radius, taps = kernel_size // 2, kernel_size * kernel_size
+    weights = torch.softmax(logits.unflatten(1, [heads, taps]), dim=2).to(x.dtype)  # (B, G, K, H, W)
+    by_tap = weights.split([1] * taps, dim=2)
+    padded = F.pad(x, [radius, radius + 1, radius, radius + 1]).unflatten(1, [heads, -1])  # (B, G, C/G, H + k, W + k)
     total = torch.zeros_like(x).unflatten(1, [heads, -1])
-    for tap in range(kernel_size * kernel_size):
-        top, left = tap // kernel_size, tap % kernel_size
-        shifted = padded[:, :, :, top : top + height, left : left + width]
-        total = total + shifted * weights[:, :, tap].unsqueeze(2)
+    for top in range(kernel_size):
+        rows = padded[:, :, :, top : top - kernel_size]
+        for left in range(kernel_size):
+            total = total + rows[..., left : left - kernel_size] * by_tap[top * kernel_size + left]
     return total.flatten(1, 2)
