@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from custom_networks.errors import UserError, nearest
-from custom_networks.messages import find_user_error, print_error
+from custom_networks.messages import TRACEBACK, find_user_error, print_error
 from custom_networks.parser import parse
 from custom_networks.usage import defaults, general_help, verb_help
 from custom_networks.verbs import VERBS
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(STOPPED)
     except Exception as error:
         found = find_user_error(error)
-        if found is None or os.environ.get("SGDNET_TRACEBACK"):
+        if found is None or os.environ.get(TRACEBACK):
             raise
         print_error(found)
         sys.exit(WRONG_INPUT)

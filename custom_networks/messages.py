@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import re
 import sys
 import warnings
@@ -11,6 +12,8 @@ from types import TracebackType
 
 from custom_networks.errors import UserError
 
+TRACEBACK = "SGDNET_TRACEBACK"
+"""Environment variable that, set, shows the traceback of a user's mistake, too."""
 _INSTANTIATING = re.compile(r"Failed to instantiate component '([^']+)'")
 """How MONAI begins the error of a component of a configuration."""
 _FIXES = {
@@ -66,7 +69,7 @@ def error_line(error: UserError) -> str:
 
 def _print_sentence(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     found = find_user_error(error)
-    if found is None:
+    if found is None or os.environ.get(TRACEBACK):
         sys.__excepthook__(kind, error, traceback)
     else:
         print_error(found)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from tqdm import tqdm
 
 from custom_networks import UserError
-from custom_networks.messages import error_line, find_user_error, print_error
+from custom_networks.cli import main
+from custom_networks.messages import TRACEBACK, error_line, find_user_error, print_error, readable_errors
 
 
 def test_what_the_disk_says_of_a_path_is_a_sentence(tmp_path: Path) -> None:
@@ -41,3 +43,23 @@ def test_a_sentence_stands_below_a_progress_bar(capsys: pytest.CaptureFixture[st
     bar.update()
     print_error(UserError("a.png: no image; give one"))
     assert capsys.readouterr().err.splitlines()[-1] == "Error: a.png: no image; give one"
+
+
+def test_the_traceback_of_a_mistake_is_shown_where_that_is_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also by a verb that has hooked into what the interpreter prints."""
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    readable_errors()
+    words = ["check", str(tmp_path / "nowhere")]
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "Traceback" not in capsys.readouterr().err
+    monkeypatch.setenv(TRACEBACK, "1")
+    with pytest.raises(UserError) as caught:
+        main(words)
+    sys.excepthook(caught.type, caught.value, caught.tb)
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+    monkeypatch.delenv(TRACEBACK)
+    sys.excepthook(caught.type, caught.value, caught.tb)
+    assert capsys.readouterr().err.startswith("Error: ")

@@ -14,7 +14,6 @@ from custom_networks.bundle_files import default_bundle
 from custom_networks.configuration.inference import usual_threshold
 from custom_networks.errors import UserError
 from custom_networks.files import sha256
-from custom_networks.messages import readable_errors
 from custom_networks.metrics.watershed import watershed_parameters
 from custom_networks.precision import MixedPrecisionInferer
 from custom_networks.prediction.execution import dry_run_lines, execute
@@ -43,7 +42,6 @@ def predict_images(request: Request) -> tuple[int, dict[str, Any]]:
     Raises:
         UserError: for a mistake that concerns all images.
     """
-    readable_errors()
     if request.cluster and not request.dry_run:
         return _by_cluster(request)
     part = Part.parse(request.part)

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from bad_inputs import ANY_FILE, PICTURES
-from stage import GOOD, POSITIONAL, run_good, words_with
+from stage import GOOD, OUT, POSITIONAL, run_good, words_with
 
 from custom_networks.cli import VERBS
 
@@ -253,7 +253,8 @@ def _outputs() -> Iterator[BadCommand]:
             continue  # they write beside their input, or nothing on the stage
         flag = output_flag(verb)
         name = _made(Path(), verb).name
-        yield BadCommand(verb, "output read-only", (), "made", read_only=True)
+        locked = verb in ("export", "package")  # the folder that holds the file, which is told of then
+        yield BadCommand(verb, "output read-only", (), f"{OUT}: cannot" if locked else "made", read_only=True)
         yield BadCommand(verb, "output below a file", (flag, f"set/masks/phantom_001.png/{name}"), "phantom_001.png")
         yield BadCommand(verb, "output of 300 letters", (flag, f"out/{'x' * 300}{Path(name).suffix}"), "xxx")
         yield BadCommand(verb, "output in a store", (flag, f"s3://bucket/{name}"), "bucket")

@@ -20,7 +20,7 @@ from custom_networks.files import lock_file
 from custom_networks.prediction.journal import INSTANCES, has_instances
 from custom_networks.prediction.parts import WHOLE_LOCK, Part, division, parts_for
 from custom_networks.prediction.plan import make_plan
-from custom_networks.prediction.sharing import claimed
+from custom_networks.prediction.sharing import claimed, join_tables
 
 Command = Callable[..., tuple[int, str, str]]
 Predict = Callable[..., tuple[int, str, str]]
@@ -107,6 +107,19 @@ def test_a_part_without_images_begins_its_journal(images: Path, tmp_path: Path) 
             pass
         assert (tmp_path / "out" / f"predict-{number}-of-2.jsonl").is_file()
     assert division(tmp_path / "out") == 2
+
+
+def test_what_a_killed_part_left_half_written_goes_with_the_last_part(images: Path, tmp_path: Path) -> None:
+    left = tmp_path / "out" / ".i0.png-0123456789abcdef"
+    for number in (1, 2):
+        plan = make_plan([str(images / "i0.png")], tmp_path / "out", ("mask",), part=Part(number, 2), settings={})
+        with claimed(plan) as journal:
+            left.write_bytes(b"half")
+            for source in plan.own:
+                journal.fail(source, "no picture")
+            waiting = join_tables(plan, journal)
+    assert waiting == 0
+    assert not left.exists()
 
 
 def test_a_part_keeps_its_images_when_others_are_added() -> None:
