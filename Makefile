@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Three processes of one thread each: on two cores, one computes while another waits. Tests of a topic stay together, for
 # they share what it made; topics and files begin in the order of tests/conftest.py. A process that dies ends the tests,
-# with the name of its test: one started in its place can wait for ever for a second file.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
+# with the name of its test: one started in its place can wait for ever for a second file. Compiled files are kept: without
+# them each process compiles every test again.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 DATA := data/phantoms
 ANNOTATE := annotate/.venv
 

@@ -6,6 +6,7 @@ the order of its two remaining axes. Nothing is turned to an anatomical orientat
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,6 +22,7 @@ from custom_networks.files import PathLike, check_regular, file_stamp
 EXTENSIONS = (".nii", ".nii.gz")
 _PERCENTILES = (0.5, 99.5)
 _MILLIMETRES = {"mm": 1.0, "micron": 1e-3, "meter": 1e3}
+nib.imageglobals.logger.setLevel(logging.CRITICAL + 1)  # it prints what its error says, without the file's name
 
 
 @dataclass(frozen=True)

@@ -221,6 +221,17 @@ def test_nifti_slices_share_one_scale(tmp_path: Path) -> None:
     assert np.unique(np.asarray(labels.image)).tolist() == [2]
 
 
+def test_an_unknown_type_of_nifti_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """nibabel would print it a second time, without the file's name."""
+    nib.save(nib.Nifti1Image(np.ones((4, 4), np.uint8), np.eye(4)), tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[70:72] = (999).to_bytes(2, "little")  # datatype
+    (tmp_path / "a.nii").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.nii: .*data code 999"):
+        read(tmp_path / "a.nii")
+    assert not caplog.records
+
+
 def test_nifti_that_cannot_be_read(tmp_path: Path) -> None:
     path = nifti(tmp_path / "v.nii.gz", np.random.default_rng(0).normal(size=(8, 8, 8)))
     with pytest.raises(UserError, match=r"v\.nii\.gz: a volume of 8 x 8 x 8; name the axis"):
