@@ -228,7 +228,7 @@ def test_an_unknown_type_of_nifti_is_told_once(tmp_path: Path, caplog: pytest.Lo
     content[70:72] = (999).to_bytes(2, "little")  # datatype
     (tmp_path / "a.nii").write_bytes(content)
     with pytest.raises(UserError, match=r"a\.nii: .*data code 999"):
-        read(tmp_path / "a.nii")
+        read(tmp_path / "a.nii", "image")
     assert not caplog.records
 
 
