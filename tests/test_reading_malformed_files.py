@@ -71,10 +71,10 @@ def with_value(content: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 def malformed(content: Any) -> Iterator[bytes]:
     """Texts that are nearly the JSON of a content: a key gone, another type, cut off, a byte changed."""
-    for path in places(content):
+    for number, path in enumerate(places(content)):
         if path:
             yield json.dumps(with_value(content, path, KeyError)).encode()
-        for value in WRONG:
+        for value in WRONG if number % 8 == 0 else WRONG[:-1]:  # the deep one takes as long as all others
             text = json.dumps(with_value(content, path, value))
             yield text.replace('"NAN"', "NaN").replace('"NEST"', "[" * 100_000 + "]" * 100_000).encode()
     whole = json.dumps(content).encode()

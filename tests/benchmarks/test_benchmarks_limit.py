@@ -20,6 +20,7 @@ from benchmarks.measure import Settings
 from benchmarks.stages import METHODS
 
 FLOAT32 = [dataclasses.replace(form, step="") for form in FORMS if form.dtype == torch.float32]
+TIMED = [FLOAT32[1], FLOAT32[-1]]
 QUICK = Settings(rounds=1, quick=True, memory=False)
 
 
@@ -45,10 +46,14 @@ def result(base, counted):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(limit_cases, "sgdnet", lambda: base)
         patch.setattr(limit_cases, "count_stages", recall)
-        return limit_cases.run(QUICK, forms=FLOAT32)
+        return limit_cases.run(QUICK, forms=TIMED)
 
 
-@pytest.mark.parametrize("form", FLOAT32, ids=lambda form: f"{form.name}, {form.passes}")
+@pytest.mark.parametrize(
+    "form",
+    [*FLOAT32[:2], *(pytest.param(form, marks=pytest.mark.slow) for form in FLOAT32[2:])],
+    ids=[f"{form.name}, {form.passes}" for form in FLOAT32],
+)
 def test_stages_are_all_the_arithmetic_of_the_network(form, counted):
     counts = dict(counted(form))
     assert list(counts) == [*METHODS, NETWORK]
@@ -60,6 +65,7 @@ def test_one_image_counts_as_elsewhere(base, counted):
     assert counted(FLOAT32[0])[NETWORK] == count_macs(base, 64)
 
 
+@pytest.mark.slow
 def test_gradients_cost_a_forward_pass_each(counted):
     """Except where training computes more: StitchViT everywhere, and all three heads; the image has no gradient."""
     once, both = counted(FLOAT32[0]), counted(FLOAT32[-1])
@@ -89,7 +95,7 @@ def test_gradients_of_grouped_convolutions(groups, kind):
 
 def test_rows(result):
     forms = {(row["pass"], row["form"]) for row in result["stages"]}
-    assert forms == {(form.passes, form.name) for form in FLOAT32}
+    assert forms == {(form.passes, form.name) for form in TIMED}
     assert not [row for row in result["stages"] if "error" in row and row["name"] != "OpenVINO"]
     for form in forms:
         rows = {row["name"]: row for row in result["stages"] if (row["pass"], row["form"]) == form}

@@ -59,6 +59,7 @@ def test_literal_network_equals_ours(sgdnet, literal_network, monkeypatch):
     assert ours.std() > 0.01
 
 
+@pytest.mark.slow
 def test_literal_network_has_dense_edges_and_counts_more(sgdnet, literal_network):
     kernels = [b for name, b in literal_network.named_buffers() if name.endswith(("horizontal", "vertical"))]
     assert [tuple(kernel.shape) for kernel in kernels] == [(256, 256, 3, 3)] * 4
@@ -84,11 +85,13 @@ def test_macs_count_the_taps():
     assert count_macs(Block(), 8) == pixels * (parameterize + taps + feed_forward)
 
 
+@pytest.mark.slow
 def test_cto_counts(cto):
     assert sum(p.numel() for p in cto.parameters() if p.requires_grad) == 59_773_653
     assert count_macs(cto, 256) / 1e9 == pytest.approx(22.72, rel=0.005)
 
 
+@pytest.mark.slow
 def test_cto_modes(cto):
     image = torch.randn(2, 3, 64, 70)
     maps = cto.train()(image)

@@ -59,6 +59,7 @@ def test_operator_command(tmp_path):
     assert all(word in text for word in ("unfold", "streaming", "tiled", environment["processor"], environment["date"]))
 
 
+@pytest.mark.slow
 def test_peak_memory_is_that_of_the_call():
     code = """
 from benchmarks.measure import Case, _weigh_here

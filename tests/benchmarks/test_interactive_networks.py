@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -15,6 +16,7 @@ from custom_networks.network.interactive import GUIDANCE_MAPS
 from custom_networks.weights.normalization import ISIC
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_early_fusion_starts_as_the_automatic_network(tmp_path: Path) -> None:
     automatic = sgdnet()

@@ -141,6 +141,7 @@ def test_registration_recovers_a_known_map(linear: tuple[float, ...], shift: tup
     assert np.allclose([c, f], shift, atol=0.4)
 
 
+@pytest.mark.slow
 def test_the_index_finds_what_comparing_every_pair_finds() -> None:
     """Hard copies among many pictures, some below the threshold, in a random order."""
     generator = np.random.default_rng(0)

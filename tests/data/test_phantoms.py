@@ -193,6 +193,7 @@ def test_some_borders_are_sharp_and_some_are_faint(bands) -> None:
     assert np.quantile(sharpness, 0.9) > 2 * np.quantile(sharpness, 0.1)
 
 
+@pytest.mark.slow
 def test_skin_runs_evenly_from_very_light_to_very_dark(bands) -> None:
     """Individual typology angle of the skin around the lesion: every one of the six classes has its share."""
     skin = np.array([np.median(lab[rim], axis=0) for lab, _, rim, _ in bands])

@@ -50,7 +50,10 @@ def folder(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("example", "name", "banned"),
     [
         ("segment_onnx.py", "onnx", ("torch", "monai", "custom_networks")),
-        ("segment_torchscript.py", "torchscript", ("monai", "custom_networks", "onnxruntime")),
+        pytest.param(
+            *("segment_torchscript.py", "torchscript", ("monai", "custom_networks", "onnxruntime")),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_example_gives_the_masks_of_predict(

@@ -28,7 +28,7 @@ CASES = [
     ("onnx", "float16"),
     ("onnx", "int8"),
     ("openvino", "float32"),
-    ("openvino", "bfloat16"),
+    pytest.param("openvino", "bfloat16", marks=pytest.mark.slow),
     ("openvino", "int8"),
     ("torch-export", "float32"),
     ("tensorrt", "float16"),

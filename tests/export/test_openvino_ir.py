@@ -37,11 +37,13 @@ os.kill(os.getpid(), signal.SIGUSR1)
 """
 
 
+@pytest.mark.slow
 def test_a_signal_is_survived_after_a_thread_has_let_go_of_the_file(tmp_path: Path) -> None:
     result = run_python(["-c", LET_GO_IN_A_THREAD, str(tmp_path / "model.xml")], tmp_path)
     assert (result.returncode, result.stdout) == (0, "told\n"), result.stderr
 
 
+@pytest.mark.slow
 def test_a_file_that_is_replaced_or_removed_stays_open_for_every_shape(tmp_path: Path) -> None:
     """Another prediction removes what older weights or versions left, while an earlier one may still use it."""
     folder = tmp_path / "engine"

@@ -67,7 +67,7 @@ def test_every_name_is_of_one_part(name: bytes, count: int) -> None:
     assert [part.has(os.fsdecode(name)) for part in Part(1, count).all].count(True) == 1
 
 
-@pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
+@pytest.mark.parametrize("order", [pytest.param((1, 2, 3), marks=pytest.mark.slow), (3, 1, 2)])
 def test_parts_join_to_the_whole(predict: Predict, tmp_path: Path, order: tuple[int, ...]) -> None:
     predict(tmp_path / "whole")
     out = tmp_path / "parts"

@@ -321,7 +321,7 @@ def test_rows_of_other_settings_are_not_taken(predictor: SGDNetPredictor, slide:
     assert (tmp_path / "out" / "s.tif").read_bytes() == (tmp_path / "whole" / "s.tif").read_bytes()
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("number", [errno.ENOSPC, pytest.param(errno.EROFS, marks=pytest.mark.slow)])
 def test_a_full_disk_ends_the_run_and_the_next_one_resumes(
     predictor: SGDNetPredictor, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:

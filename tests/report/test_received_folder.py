@@ -296,7 +296,7 @@ ODD = (b"", b"\0" * 50, b"\xff\xfe\x00", b"[" * 100_000, b'{"a":' * 100_000, b"n
 REPLACEMENTS = (None, [], {}, "text", -1, 1e999, float("nan"), [[]], True, 10**400)
 
 
-@pytest.mark.parametrize("share", [3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("share", [6, pytest.param(1, marks=pytest.mark.slow)])
 def test_malformed_files_are_one_sentence_each(received: Path, share: int) -> None:
     """One in `share` of hundreds: a key missing or of another type, infinity, deep brackets, a file cut off."""
     (received / "training").mkdir()

@@ -73,7 +73,7 @@ def open_page(browser: sync_api.Browser, report: Path) -> Iterator[Open]:
         context.close()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
 def test_axe_finds_no_violation(open_page: Open, theme: str) -> None:
     page = open_page(color_scheme=theme, bypass_csp=True)  # axe-core runs as an inline script
     response = axe.Axe().run(page).response

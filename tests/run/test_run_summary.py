@@ -12,6 +12,7 @@ import pytest
 from custom_networks.run.summary import places
 
 
+@pytest.mark.slow
 def test_mlflow_of_an_environment_that_is_not_activated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     line = places(tmp_path, "model.pt", "sqlite:///runs/mlflow.db")[-1]

@@ -279,11 +279,8 @@ def interpreted_shapes_that_do_not_fit(logits):
         fused(torch.zeros(1, 8, 4, 4), torch.zeros(logits), 2, 3)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "layout"), [(torch.float32, torch.channels_last), (torch.bfloat16, torch.contiguous_format)]
-)
-def interpreted_opcheck(dtype, layout):
-    x, logits = (t.to(memory_format=layout) for t in operands(1, 2, 2, 3, 2, 1, dtype))
+def interpreted_opcheck():
+    x, logits = (t.to(memory_format=torch.channels_last) for t in operands(1, 2, 2, 3, 2, 1, torch.bfloat16))
     leaves = (x.clone().requires_grad_(), logits.clone().requires_grad_())
     torch.library.opcheck(torch.ops.sgdnet.fused.default, (*leaves, 2, 1))
     log_sums = torch.ops.sgdnet.fused(x, logits, 2, 1)[1]
