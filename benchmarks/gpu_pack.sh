@@ -23,7 +23,7 @@ get() {
     "$bin/python" -m pip --disable-pip-version-check download --quiet --dest "$folder/wheels" --constraint constraints.txt \
         --only-binary :all: --implementation cp --python-version "$python" "${platforms[@]}" "$@"
 }
-get --no-deps monai pytorch-ignite nibabel einops  # torch and numpy are there; einops is for SwinUNETR, a rival
+get --no-deps monai pytorch-ignite nibabel einops  # torch and numpy are there; einops is for MONAI's SwinUNETR
 get fire pydantic
 
 "$bin/python" -m benchmarks.gpu_data "$folder/data.zip" "$@"

@@ -14,8 +14,11 @@ from custom_networks.export.format import INPUT, KEPT, METADATA, Compute, Export
 from custom_networks.export.onnx_graph import trace_onnx
 from custom_networks.export.quantise import quantise
 
-HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "int8": "bf16"}
-"""What OpenVINO computes in, asked for as the file is compiled; for int8, what the rest of the graph computes in."""
+HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "int8": "f32"}
+"""What OpenVINO computes in, asked for as the file is compiled.
+
+For int8 it is what the rest of the graph computes in: float32, as where the stages to leave alone are chosen.
+"""
 PLACE = ["sgdnet", METADATA]
 
 

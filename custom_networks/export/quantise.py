@@ -31,7 +31,7 @@ OPERATORS = ["Conv", "Relu"]
 HEADROOM = 1.5
 """How much wider ranges are than what calibration saw: clipping another camera's maps costs more than coarser steps."""
 SHARE = 0.5
-"""Part of what `DiceLimits` allow that may be used up here; the rest is for other images, and for bfloat16 around."""
+"""Part of what `DiceLimits` allow that may be used up here; the rest is for other images."""
 PROBES = 4
 """Images that rank the stages."""
 CONTROL = 4

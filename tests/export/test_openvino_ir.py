@@ -1,11 +1,16 @@
-"""What OpenVINO does to the process around it."""
+"""What OpenVINO does to the process around it, and in which type it computes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import run_python
+
+from custom_networks.export import Exported
+from custom_networks.export.openvino_ir import open_openvino, openvino_core
 
 pytest.importorskip("openvino")
 
@@ -50,3 +55,14 @@ def test_a_file_that_is_replaced_or_removed_stays_open_for_every_shape(tmp_path:
     folder.mkdir()
     result = run_python(["-c", REPLACED, str(folder / "model.xml"), str(folder)], tmp_path)
     assert result.returncode == 0, result.stderr
+
+
+def test_int8_has_float32_around_it(exported: Callable[[str, str], Exported]) -> None:
+    """As in the search for the stages that stay in floating point; on a processor without bfloat16 it cannot fail."""
+    path = exported("openvino", "int8").files[0]
+    core = openvino_core()
+    model = core.read_model(str(path))
+    model.reshape([1, 3, 64, 64])
+    exact = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
+    image = np.random.default_rng(0).normal(size=(1, 3, 64, 64)).astype(np.float32)
+    np.testing.assert_allclose(open_openvino(path, 1)(image), exact(image)[0], atol=1e-5)

@@ -168,7 +168,7 @@ def test_a_store_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
 
 def test_the_environment_names_a_remote_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert tracking_store(tmp_path) == store_in(tmp_path)
+    assert tracking_store(tmp_path) == f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert tracking_store(tmp_path) == "http://127.0.0.1:5000"
 

@@ -22,7 +22,14 @@ from custom_networks.files import PathLike, check_regular, file_stamp
 EXTENSIONS = (".nii", ".nii.gz")
 _PERCENTILES = (0.5, 99.5)
 _MILLIMETRES = {"mm": 1.0, "micron": 1e-3, "meter": 1e3}
-nib.imageglobals.logger.setLevel(logging.CRITICAL + 1)  # it prints what its error says, without the file's name
+
+
+def _warning(record: logging.LogRecord) -> bool:
+    """Whether nibabel goes on after a message; where it does not, its error says the same."""
+    return record.levelno < nib.imageglobals.error_level
+
+
+nib.imageglobals.logger.addFilter(_warning)
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,7 @@ def test_nifti_slices_share_one_scale(tmp_path: Path) -> None:
 
 
 def test_an_unknown_type_of_nifti_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """nibabel would print it a second time, without the file's name."""
+    """nibabel would print it a second time, without the file's name; what it only warns of is still printed."""
     nib.save(nib.Nifti1Image(np.ones((4, 4), np.uint8), np.eye(4)), tmp_path / "a.nii")
     content = bytearray((tmp_path / "a.nii").read_bytes())
     content[70:72] = (999).to_bytes(2, "little")  # datatype
@@ -230,6 +230,11 @@ def test_an_unknown_type_of_nifti_is_told_once(tmp_path: Path, caplog: pytest.Lo
     with pytest.raises(UserError, match=r"a\.nii: .*data code 999"):
         read(tmp_path / "a.nii", "image")
     assert not caplog.records
+    content[70:72] = (2).to_bytes(2, "little")
+    content[80:84] = np.float32(-1).tobytes()  # the size of a pixel
+    (tmp_path / "a.nii").write_bytes(content)
+    read(tmp_path / "a.nii", "image")
+    assert "pixdim" in caplog.text
 
 
 def test_nifti_that_cannot_be_read(tmp_path: Path) -> None:
