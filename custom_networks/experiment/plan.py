@@ -160,9 +160,14 @@ def is_experiment(place: str | Path) -> bool:
 
 
 def plan_file(name: str | Path) -> Path:
-    """The file of that name, or the bundle's own in `configs/` where there is none, such as `tables/table4.yaml`."""
-    own = config_file(default_bundle(), str(name))
-    return own if not Path(name).exists() and own.is_file() else Path(name)
+    """The file of that name, or the bundle's own in `configs/` where there is none, such as `tables/table4.yaml`.
+
+    A misspelt one is looked for in the bundle, too, where its folder is not here: the message names the nearest there.
+    """
+    path, own = Path(name), config_file(default_bundle(), str(name))
+    if path.exists():
+        return path
+    return own if own.is_file() or (own.parent.is_dir() and not path.parent.is_dir()) else path
 
 
 def read_plan(name: str | Path) -> ExperimentPlan:

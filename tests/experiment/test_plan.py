@@ -85,6 +85,18 @@ def test_shipped_plans_name_overlays_that_are_there(path: Path) -> None:
     assert len({identity(cell) for cell in plan.cells()}) == len(plan.cells())  # no two rows are the same run
 
 
+def test_a_misspelt_plan_of_the_bundle_is_told_with_the_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"studdy\.yaml: no such file; did you mean 'study\.yaml'"):
+        read_plan("tables/studdy.yaml")
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "mine.yaml").write_text("rows: []")
+    with pytest.raises(UserError, match=r"^tables/minne\.yaml: no such file; did you mean 'mine\.yaml'"):
+        read_plan("tables/minne.yaml")
+
+
 def test_every_ablation_stands_in_a_plan() -> None:
     named = {name for path in SHIPPED for row in read_plan(path).rows for name in row.overlays}
     folder = default_bundle() / "configs"
