@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import os
 import shutil
 import subprocess
@@ -48,13 +49,24 @@ def pytest_configure(config: pytest.Config) -> None:
     import; where that is not the present one, it closes it as soon as `logging.config` shuts the handlers down, as
     every run of the bundle does, and all later tests fail.
     """
+    if hasattr(config, "workerinput"):
+        atexit.register(
+            os._exit, 0
+        )  # the last thing done: to take down all that a process has loaded takes ten seconds
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        gc.disable()  # until all is imported: a million objects that stay, gone through again and again
         for name in FIXTURES:
             config.pluginmanager.import_plugin(name)
     with contextlib.suppress(ImportError):
         from absl import logging
 
         logging.get_absl_handler().python_handler.stream = sys.__stderr__
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage from here on, of the tests alone."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from toy_weights import write_record
 from custom_networks.configuration.inference import load_source
 from custom_networks.data.phantoms import write_phantoms
 from custom_networks.export import FORMATS, Exported, export_model, onnx_graph, openvino_ir, quantise
-from custom_networks.export.format import INPUT, ExportJob, Images
+from custom_networks.export.format import INPUT, Compute, ExportJob, Images
 from custom_networks.export.images import listed_images
 from custom_networks.export.onnx_graph import trace_onnx
 from custom_networks.export.quantise import measure_ranges
@@ -62,8 +63,18 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iter
 
 
 @pytest.fixture(scope="session")
+def opened() -> dict[tuple[str, str], Compute]:
+    """What `exported` has exported, as the export itself opened the file to verify it, which takes seconds."""
+    return {}
+
+
+@pytest.fixture(scope="session")
 def exported(
-    checkpoint: Path, pictures: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory
+    checkpoint: Path,
+    pictures: Path,
+    dataset: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    opened: dict[tuple[str, str], Compute],
 ) -> Iterator[Callable[[str, str], Exported]]:
     """Export, each format and precision once in a session.
 
@@ -97,7 +108,14 @@ def exported(
             validation = dataset / "images" if precision == "int8" else pictures
             limits = dict.fromkeys(("least_mean_dice", "least_dice"), LEAST.get(precision, 0.95))
             words = (BUNDLE, name, checkpoint, output, precision, calibration)
+            format_ = FORMATS[name]
+
+            def remember(path: Path, threads: int) -> Compute:
+                opened[name, precision] = format_.open(path, threads)
+                return opened[name, precision]
+
             with pytest.MonkeyPatch.context() as patch:
+                patch.setitem(FORMATS, name, replace(format_, open=remember))
                 for module in (onnx_graph, openvino_ir):
                     patch.setattr(module, "trace_onnx", trace_once)
                 patch.setattr(quantise, "measure_ranges", measure_once)

@@ -20,16 +20,11 @@ from typing import Any
 
 import pytest
 
-IMPORTED = ["monai.bundle", "mlflow.tracking", "scipy.stats", "skimage", "custom_networks.network.sgdnet"]
-IMPORTED += ["custom_networks.run.tracking", "custom_networks.training.trainer", "custom_networks.evaluation.handler"]
-IMPORTED += ["custom_networks.prediction.command", "custom_networks.evaluation.masks", "custom_networks.losses", "fire"]
-IMPORTED += ["mlflow.store.tracking.sqlalchemy_store", "alembic.autogenerate", "alembic.command"]
-
 
 def fork(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """Start a process that calls a function of a module of the tests; it ends with the tests at the latest."""
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(IMPORTED)
+    server.set_forkserver_preload(["warm_imports"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # so that it imports what is tested here
         patch.setenv("PYTHONHASHSEED", "12345")  # other hashes than here

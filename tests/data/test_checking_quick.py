@@ -255,6 +255,7 @@ def test_mask_notices(make_pair, mask, notices):
     assert check_pairs([make_pair(mask=mask)]) == [f"{notice}: 1, e.g. peau é 1_mask.png" for notice in notices]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_count(make_pair):
     item = make_pair(image=Image.new("RGB", (64, 64)), mask=good_mask((64, 64)))
 

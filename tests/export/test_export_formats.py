@@ -16,6 +16,7 @@ from networks import toy_network
 from custom_networks import UserError, load_checkpoint
 from custom_networks.configuration.inference import load_source
 from custom_networks.export import FORMATS, Exported, export_model
+from custom_networks.export.format import Compute
 from custom_networks.export.images import listed_images, spread
 from custom_networks.export.verify import MEAN, Agreement, check_agreement, compare_file, probabilities
 
@@ -27,7 +28,7 @@ CASES = [
     ("onnx", "float32"),
     ("onnx", "float16"),
     ("onnx", "int8"),
-    ("openvino", "float32"),
+    pytest.param("openvino", "float32", marks=pytest.mark.slow),  # the engines of predict are this
     pytest.param("openvino", "bfloat16", marks=pytest.mark.slow),
     ("openvino", "int8"),
     ("torch-export", "float32"),
@@ -38,7 +39,9 @@ PACKAGES = {"onnx": ("onnx", "onnxruntime"), "openvino": ("onnx", "onnxruntime",
 
 
 @pytest.mark.parametrize(("name", "precision"), CASES)
-def test_file_computes_and_describes(name: str, precision: str, exported: Export, checkpoint: Path) -> None:
+def test_file_computes_and_describes(
+    name: str, precision: str, exported: Export, opened: dict[tuple[str, str], Compute], checkpoint: Path
+) -> None:
     for package in PACKAGES.get(name, ()):
         pytest.importorskip(package)
     format_, result = FORMATS[name], exported(name, precision)
@@ -46,7 +49,7 @@ def test_file_computes_and_describes(name: str, precision: str, exported: Export
 
     network = toy_network()
     load_checkpoint(network, checkpoint)
-    run = format_.open(result.files[0], 1)
+    run = opened[name, precision]
     sizes = [(2, 128, 192)] if format_.any_size else [(5, 64, 64)]
     for batch, x, y in sizes:  # not seen by the export
         images = np.random.default_rng(x + y).normal(size=(batch, 3, x, y)).astype(np.float32)

@@ -57,6 +57,7 @@ def test_a_file_that_is_replaced_or_removed_stays_open_for_every_shape(tmp_path:
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_int8_has_float32_around_it(exported: Callable[[str, str], Exported]) -> None:
     """As in the search for the stages that stay in floating point; on a processor without bfloat16 it cannot fail."""
     path = exported("openvino", "int8").files[0]

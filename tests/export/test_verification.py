@@ -28,7 +28,9 @@ def source(checkpoint: Path) -> TrainedSource:
     return load_source(BUNDLE, checkpoint, None)
 
 
-@pytest.mark.parametrize("precision", ["float16", "bfloat16", "int8"])
+@pytest.mark.parametrize(
+    "precision", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("float16", "bfloat16")), "int8"]
+)
 def test_a_file_that_finds_nothing_of_a_small_lesion_is_refused(
     source: TrainedSource, pictures: Path, tmp_path: Path, precision: str
 ) -> None:

@@ -53,10 +53,10 @@ def test_script_of_a_training_network_gives_one_map(scripted, network):
 @pytest.mark.parametrize(
     "variant",
     [
-        {"refinement": "none"},
+        pytest.param({"refinement": "none"}, marks=pytest.mark.slow),
         {"refinement": "contmix", "edge_reading": "depthwise"},
-        {"stitch_placement": "blocks"},
-        {"refinement": "contmix_published"},
+        pytest.param({"stitch_placement": "blocks"}, marks=pytest.mark.slow),
+        pytest.param({"refinement": "contmix_published"}, marks=pytest.mark.slow),
     ],
 )
 def test_script_of_variants(variant):
@@ -65,14 +65,17 @@ def test_script_of_variants(variant):
     check(torch.jit.script(network), network)
 
 
+@pytest.mark.slow
 def test_trace(network):
     check(torch.jit.trace(network, torch.rand(1, 3, 64, 64)), network)
 
 
+@pytest.mark.slow
 def test_export(network):
     check(torch.export.export(network, (torch.rand(1, 3, 50, 64),)).module(), network, (50, 64))
 
 
+@pytest.mark.slow
 def test_onnx(network):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")

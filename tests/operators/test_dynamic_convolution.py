@@ -198,8 +198,8 @@ def test_scripted_module_refuses_the_same_shapes():
 # ---------------------------------------------------------------- as operators of PyTorch
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("size", [(9, 5), (8, 16)])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [(9, 5), pytest.param((8, 16), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_opcheck_of_tiled(dtype, size, layout):
     x, logits = inputs(2, 2, 3, *size, 3, dtype)

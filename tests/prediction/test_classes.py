@@ -157,7 +157,8 @@ def test_probabilities_of_classes_follow_the_foregrounds() -> None:
     assert chosen_outputs("mask", "none", NAMES) == ("mask",)
 
 
-@pytest.mark.parametrize("name", ["torchscript", pytest.param("onnx", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["torchscript", "onnx"])
 def test_export_and_examples(
     name: str, two_classes: Path, predictor: SGDNetPredictor, picture: Path, tmp_path: Path
 ) -> None:

@@ -74,24 +74,25 @@ def test_maps_are_those_of_pytorch(
             np.testing.assert_allclose(one, other, atol=2e-3)
 
 
-def test_several_classes_and_several_weights(
-    weights: Path, two_classes: Path, pictures: Path, tmp_path: Path, predictor: SGDNetPredictor
+@pytest.mark.parametrize("kind", ["classes", pytest.param("weights", marks=pytest.mark.slow)])
+def test_several_classes_or_weights(
+    kind: str, weights: Path, two_classes: Path, pictures: Path, tmp_path: Path
 ) -> None:
     other = Path(shutil.copytree(two_classes.parent, tmp_path / "two")) / two_classes.name
-    image = sorted(pictures.iterdir())[2]
-    for paths in ([other], [weights, weights]):
-        got, expected = (
-            SGDNetPredictor.from_bundle(BUNDLE, paths, device="cpu", edge=False, engine=name)(image)
-            for name in ("onnx", "torch")
-        )
-        assert got.edge is None
-        np.testing.assert_allclose(got.probability, expected.probability, atol=2e-3)
-        if paths == [other]:
-            assert got.classes is not None
-            assert {1, 2} <= set(np.unique(got.classes).tolist())
-            assert (got.classes == expected.classes).mean() > 0.999
+    paths = [other] if kind == "classes" else [weights, weights]
+    got, expected = (
+        SGDNetPredictor.from_bundle(BUNDLE, paths, device="cpu", edge=False, engine=name)(sorted(pictures.iterdir())[2])
+        for name in ("onnx", "torch")
+    )
+    assert got.edge is None
+    np.testing.assert_allclose(got.probability, expected.probability, atol=2e-3)
+    if kind == "classes":
+        assert got.classes is not None
+        assert {1, 2} <= set(np.unique(got.classes).tolist())
+        assert (got.classes == expected.classes).mean() > 0.999
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not bfloat16_pays(), reason="this processor has no bfloat16")
 def test_bfloat16_is_compared_with_float32(weights: Path, predictor: SGDNetPredictor, pictures: Path) -> None:
     rounded = SGDNetPredictor.from_bundle(BUNDLE, weights, device="cpu", engine="openvino", amp=True)

@@ -33,7 +33,7 @@ def weights(checkpoint: Path, tmp_path: Path) -> list[Path]:
     return paths
 
 
-@pytest.mark.parametrize("options", [{}, {"mode": "window", "tta": "flips"}])
+@pytest.mark.parametrize("options", [{}, pytest.param({"mode": "window", "tta": "flips"}, marks=pytest.mark.slow)])
 def test_probabilities_are_the_mean(weights: list[Path], pictures: Path, options: dict[str, str]) -> None:
     image = sorted(pictures.iterdir())[0]
     one, two, both = (

@@ -121,7 +121,9 @@ def test_a_folder_that_cannot_be_made_fails_one_image(predict: Predict, images: 
     assert len(err.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, *(pytest.param(number, marks=pytest.mark.slow) for number in (errno.EROFS, errno.EIO))]
+)
 def test_full_or_read_only_storage_ends_the_run_and_the_next_one_resumes(
     predict: Predict, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int
 ) -> None:

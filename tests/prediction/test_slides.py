@@ -406,6 +406,7 @@ def test_without_openslide_the_extra_is_named(slide: Path, monkeypatch: pytest.M
         Slide(slide)
 
 
+@pytest.mark.slow
 def test_classes_of_a_slide(two_classes: Path, slide: Path, tmp_path: Path) -> None:
     predictor = SGDNetPredictor.from_bundle(BUNDLE, two_classes, device="cpu", mode="window")
     expected = predictor(pixels_of(slide))

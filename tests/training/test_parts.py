@@ -33,7 +33,7 @@ def test_polynomial_decay_follows_its_formula() -> None:
     assert rates == pytest.approx([0.1 * (1 - epoch / 4) ** 0.9 for epoch in range(5)])
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("num_workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_epoch_depends_on_seed_and_number_alone(num_workers: int) -> None:
     keys = ["image"]
     transform = Compose([RandFlipd(keys, 0.5, 0), RandRotated(keys, 0.3, prob=0.9)])

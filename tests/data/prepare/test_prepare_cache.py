@@ -183,6 +183,7 @@ def test_names_of_255_bytes(tmp_path: Path) -> None:
     assert all((tmp_path / "out" / item["label"]).is_file() for item in items)
 
 
+@pytest.mark.slow
 def test_twenty_thousand_files_are_listed_fast(tmp_path: Path) -> None:
     for number in range(20_000):
         (tmp_path / f"ISIC_{number:07d}.jpg").touch()

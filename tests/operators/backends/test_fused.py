@@ -32,8 +32,9 @@ NEEDS_TRITON = pytest.mark.skipif(not fused_kernels.AVAILABLE, reason="needs tri
 
 
 @NEEDS_TRITON
-def test_in_the_interpreter():
-    options = ["-o", "python_functions=interpreted_*", "--noconftest", "-p", "no:cacheprovider"]
+@pytest.mark.parametrize("which", ["not slow", pytest.param("slow", marks=pytest.mark.slow)])
+def test_in_the_interpreter(which):
+    options = ["-o", "python_functions=interpreted_*", "-m", which, "--noconftest", "-p", "no:cacheprovider"]
     child = subprocess.run(
         [sys.executable, "-m", "pytest", __file__, *options, "-W", "error::RuntimeWarning"],
         cwd=Path(__file__).parents[3],
@@ -57,7 +58,7 @@ def copy_of_kernels():
     ("capability", "heads", "channels", "size", "k", "dtype", "layout", "candidates"),
     [
         (90, 4, 256, 64, 7, torch.float32, torch.channels_last, (6, 6, 4)),  # the network's largest map
-        (89, 1, 5, 1, 17, torch.bfloat16, torch.contiguous_format, (6, 6, 2)),
+        pytest.param(*(89, 1, 5, 1, 17, torch.bfloat16, torch.contiguous_format, (6, 6, 2)), marks=pytest.mark.slow),
     ],
 )
 def test_every_candidate_compiles(
@@ -164,12 +165,12 @@ def check(actual, x, logits, heads, k, grad=None):
     ("b", "heads", "per_head", "h", "w", "k"),
     [
         (1, 1, 1, 1, 1, 1),
-        (2, 1, 3, 9, 17, 1),
+        pytest.param(2, 1, 3, 9, 17, 1, marks=pytest.mark.slow),
         (2, 2, 5, 9, 8, 3),  # as wide as a square
         (1, 1, 70, 3, 5, 3),  # more channels than a block
         (1, 2, 1, 6, 4, 5),
         (1, 1, 3, 5, 9, 7),
-        (1, 1, 2, 3, 5, 9),  # smaller squares for the gradient at the logits
+        pytest.param(1, 1, 2, 3, 5, 9, marks=pytest.mark.slow),  # smaller squares for the gradient at the logits
     ],
 )
 def interpreted_equals_unfold(b, heads, per_head, h, w, k):
@@ -219,7 +220,10 @@ def embedded(tensor):
         (embedded, embedded, embedded),
         (lambda t: t.to(memory_format=torch.channels_last),) * 3,
         (lambda t: t.mT.contiguous().mT, lambda t: t.to(memory_format=torch.channels_last), embedded),
-        (lambda t: t[:, :1].expand_as(t), lambda t: t, lambda t: t[:, :, :1, :1].expand_as(t)),
+        pytest.param(
+            *(lambda t: t[:, :1].expand_as(t), lambda t: t, lambda t: t[:, :, :1, :1].expand_as(t)),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["parts", "channels last", "three", "expanded"],
 )
@@ -279,6 +283,7 @@ def interpreted_shapes_that_do_not_fit(logits):
         fused(torch.zeros(1, 8, 4, 4), torch.zeros(logits), 2, 3)
 
 
+@pytest.mark.slow
 def interpreted_opcheck():
     x, logits = (t.to(memory_format=torch.channels_last) for t in operands(1, 2, 2, 3, 2, 1, torch.bfloat16))
     leaves = (x.clone().requires_grad_(), logits.clone().requires_grad_())
@@ -311,7 +316,7 @@ def interpreted_passes_its_trial():
 
 
 @pytest.mark.parametrize("axis", range(4))
-@pytest.mark.parametrize(("which", "k"), [("x", 1), ("logits", 3), ("grad", 1)])
+@pytest.mark.parametrize(("which", "k"), [("x", 1), pytest.param("logits", 3, marks=pytest.mark.slow), ("grad", 1)])
 def interpreted_offsets_beyond_32_bits(tmp_path, which, k, axis):
     """Along one axis the last offset is 2**31; only the pages of the sparse file that are touched take memory."""
     x, logits = operands(3, 1, 3, 3, 3, k, torch.float16)
