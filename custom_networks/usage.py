@@ -92,11 +92,12 @@ def defaults(name: str) -> dict[str, Any]:
 
 
 def _knobs(name: str) -> list[Line]:
-    """Lines of a verb's knobs, as its configuration describes them."""
+    """Lines of a verb's knobs, as its configuration describes them; knobs below an empty heading are of other runs."""
     config = defaults(name)
     own = {each.name for each in VERBS[name].arguments}
     heading = {knob: group for group, knobs in config.get(GROUPS, {}).items() for knob in knobs}
     described = {knob: text for knob, text in knob_descriptions(config).items() if knob not in own} if config else {}
+    described = {knob: text for knob, text in described.items() if heading.get(knob) != ""}
     lines = []
     for knob in sorted(described, key=lambda knob: list(heading).index(knob) if knob in heading else len(heading)):
         names = ("-o", "--output", "--output_dir") if knob == "output_dir" else (f"--{knob}",)

@@ -153,8 +153,10 @@ def test_the_top_of_configurations_is_merged_as_monai_merges_it() -> None:
 def test_every_grouped_knob_is_described() -> None:
     for files in (["train.json"], ["train.json", "evaluate.json"]):
         config = top_level([CONFIGS / name for name in files])
+        hidden = config["_groups_"].pop("", [])
         grouped = [name for names in config["_groups_"].values() for name in names]
         assert sorted(grouped) == sorted(config["_knobs_"])
+        assert set(hidden) < set(grouped)
 
 
 def test_a_value_stays_text_where_its_default_is_text() -> None:

@@ -66,11 +66,12 @@ def resumed_config(
     merged = copy.deepcopy(dict(stored))
     for name in explicit:
         value, own = look_up(given, name), look_behind(stored, name)
+        meanings = (own, look_up(stored, name), settings.get(name, ABSENT))
         if _is_free(name):  # the checkpoint compares the images themselves
             _set(merged, name, value)
             if name == "max_epochs":
                 _set(merged, LENGTH, "@max_epochs")
-        elif not (same_setting(name, own, value) or same_setting(name, settings.get(name, ABSENT), value)):
+        elif not any(same_setting(name, meaning, value) for meaning in meanings):
             raise UserError(_refusal(name, settings.get(name, own), value))
     return merged
 

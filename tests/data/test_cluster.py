@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -34,7 +35,7 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 pairs, one of them damaged in the last test."""
+    """40 pairs."""
     return write_phantoms(tmp_path_factory.mktemp("phantoms") / "set", count=40, size=64)
 
 
@@ -78,8 +79,9 @@ def test_both_give_what_one_process_gives_and_a_killed_worker_loses_nothing(
 
 @pytest.mark.slow
 def test_a_damaged_file_is_told_as_by_one_process(cluster: Any, phantoms: Path, sgdnet: Run, tmp_path: Path) -> None:
-    next((phantoms / "images").iterdir()).write_bytes(b"nothing")
-    words = ("prepare", "folder", phantoms, "--near_duplicates", "false", "--num_workers", 1, "--image_size", 32)
+    folder = Path(shutil.copytree(phantoms, tmp_path / "set"))
+    next((folder / "images").iterdir()).write_bytes(b"nothing")
+    words = ("prepare", "folder", folder, "--near_duplicates", "false", "--num_workers", 1, "--image_size", 32)
     alone = sgdnet(*words, "--output", tmp_path / "alone")
     together = sgdnet(*words, "--output", tmp_path / "together", "--cluster", cluster.scheduler_address)
     assert alone[0] == together[0] == 1
@@ -87,7 +89,7 @@ def test_a_damaged_file_is_told_as_by_one_process(cluster: Any, phantoms: Path, 
     json_of = {}
     for name, more in (("alone", ()), ("together", ("--cluster", cluster.scheduler_address))):
         file = tmp_path / f"{name}.json"
-        assert sgdnet("check", phantoms, "--json", file, "--near_duplicates", "false", *more)[0] == 1
+        assert sgdnet("check", folder, "--json", file, "--near_duplicates", "false", *more)[0] == 1
         json_of[name] = json.loads(file.read_text())["findings"]
     assert json_of["alone"] == json_of["together"]
 

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from monai.bundle import ConfigParser
 
+from custom_networks.bundle_files import default_bundle
 from custom_networks.configuration import Configuration
+from custom_networks.configuration.merged import read_config
 from custom_networks.errors import UserError
 from custom_networks.run.resume import own_configuration, refuse_other_settings, resumed_config, same_setting
 
+CONFIGS = default_bundle() / "configs"
 STORED: dict[str, Any] = {
     "fold": 3,
     "batch_size": 8,
@@ -109,6 +112,22 @@ def test_anything_else_is_refused_by_name_with_both_values(name: str, value: Any
 )
 def test_the_same_value_may_be_given_again(name: str, value: Any) -> None:
     assert resumed_config(STORED, SETTINGS, set_in({}, name, value), [name]) == STORED
+
+
+OVERLAYS = sorted(
+    path.relative_to(CONFIGS).as_posix()
+    for path in (*CONFIGS.glob("*/*.json"), *CONFIGS.glob("m*.json"), CONFIGS / "train_interactive.json")
+    if path.name != "metadata.json"
+)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_a_run_with_an_overlay_is_resumed_with_it(name: str) -> None:
+    """What refers to another item (`"@train#sampler"`) is the same setting, too."""
+    overlay = ConfigParser.load_config_file(CONFIGS / name)
+    merged = read_config([CONFIGS / "train.json", CONFIGS / name])
+    explicit = [key.removeprefix("+") for key in overlay if not key.lstrip("+").startswith("_") and key != "imports"]
+    assert resumed_config(merged, {}, merged, explicit) == merged
 
 
 def test_settings_of_other_hosts_are_compared_too() -> None:
