@@ -1,9 +1,11 @@
-"""How much memory and how many cores this process may take."""
+"""How much memory and how many cores this process may take, and threads that take one each."""
 
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import psutil
 
@@ -69,3 +71,30 @@ def available_cores(most: int = 8) -> int:
     """Cores this process may use, `most` at most."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(most, cores)
+
+
+def threads_beside_the_network(count: int, name: str) -> ThreadPoolExecutor:
+    """Start threads that work while a network computes, each of them on one core.
+
+    A thread that computes with PyTorch gets OpenMP threads of its own. With more of those than cores, OpenMP's threads
+    fall asleep as soon as they wait, and the network takes a fifth longer, also while the others do nothing.
+
+    Args:
+        count: of the threads.
+        name: that theirs begin with.
+    """
+    import torch
+
+    cores, started = torch.get_num_threads(), Barrier(count + 1)
+
+    def begin() -> None:
+        torch.get_num_threads()  # the first call in a thread takes the number that all have
+        torch.set_num_threads(1)
+        started.wait()
+
+    pool = ThreadPoolExecutor(count, name, initializer=begin)
+    for _ in range(count):
+        pool.submit(int)
+    started.wait()
+    torch.set_num_threads(cores)  # the number is this thread's own, and that of threads to come
+    return pool

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
+from custom_networks.data.resources import threads_beside_the_network
 from custom_networks.files import StorageError
 
 Job = TypeVar("Job")
@@ -69,7 +70,7 @@ def run(
         StorageError: when no result can be written: the other jobs would fail too.
     """
     start = time.perf_counter()
-    readers, writers = ThreadPoolExecutor(num_workers, "read"), ThreadPoolExecutor(num_workers, "write")
+    readers, writers = (threads_beside_the_network(num_workers, name) for name in ("read", "write"))
     waiting: deque[tuple[Job, Future]] = deque()
     pending: deque[tuple[Job, Future]] = deque()
     remaining = iter(jobs)

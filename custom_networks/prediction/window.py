@@ -23,6 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from custom_networks.data.resizing import resized
+from custom_networks.data.resources import threads_beside_the_network
 from custom_networks.prediction.maps import MapSource
 
 MANY = 200  # windows, from which an image has a progress bar of its own
@@ -77,7 +78,7 @@ def blended_rows(
     weights = torch.zeros(width, side)
     sums: Tensor | None = None
     earlier = next(number for number, top in enumerate(tops) if top + side > tops[first])
-    with ThreadPoolExecutor(READERS, "cut") as readers:
+    with threads_beside_the_network(READERS, "cut") as readers:
         for number in range(earlier, len(tops)):
             top = tops[number]
             cuts = _ahead(readers, cut, lefts, top, batch_size + READERS)

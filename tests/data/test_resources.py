@@ -1,14 +1,16 @@
-"""Free memory, read from trees like those that Linux shows."""
+"""Free memory, read from trees like those that Linux shows; threads that work beside a network."""
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
+import torch
 
-from custom_networks.data.resources import free_memory
+from custom_networks.data.resources import free_memory, threads_beside_the_network
 
 KB, MB = 1024, 2**20
 
@@ -86,3 +88,24 @@ def test_the_least_of_machine_and_container(
 
 def test_this_machine_has_some() -> None:
     assert 0 < free_memory() < 2**50
+
+
+def test_threads_beside_the_network_get_no_threads_of_their_own() -> None:
+    """Two and more OpenMP teams on two cores slow each other down, also those that do nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        torch.randn(1_000_000).sin()  # has started the threads of this one
+        with threads_beside_the_network(3, "test") as pool:
+            count = psutil.Process().num_threads()
+            list(pool.map(lambda _: torch.randn(1_000_000).sin(), range(30)))
+            assert set(pool.map(lambda _: torch.get_num_threads(), range(30))) == {1}
+            assert psutil.Process().num_threads() == count
+            assert torch.get_num_threads() == 2
+            later = []
+            thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+            thread.start()
+            thread.join()
+            assert later == [2]
+    finally:
+        torch.set_num_threads(before)
