@@ -22,7 +22,13 @@ from custom_networks.usage import defaults, general_help, verb_help
 from custom_networks.verbs import VERBS
 from custom_networks.verbs.result import DONE, STOPPED, WRONG_INPUT
 
-GOES_ON = dict.fromkeys(("prepare", "predict", "weights", "experiment"), "run the same command again to resume.")
+GOES_ON = {
+    **dict.fromkeys(("prepare", "predict", "weights", "experiment"), "run the same command again to resume."),
+    "train": "`sgdnet train --resume true ...` resumes after the last complete epoch.",
+    "evaluate": "the same command starts it again.",
+    "annotate": "what was submitted is kept.",
+}
+"""What follows where a verb was stopped, for those that leave something to go on with."""
 HELP, QUIET = ("--help", "-h"), ("--quiet", "-q")
 
 
@@ -45,8 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
         elif (code := _run(_known(verb), words[1:])) != DONE:
             sys.exit(code)
     except KeyboardInterrupt:
-        hint = "`sgdnet train --resume true ...` resumes after the last complete epoch."
-        print(f"\nStopped; {GOES_ON.get(verb, hint)}", file=sys.stderr)
+        print(f"\nStopped; {GOES_ON[verb]}" if verb in GOES_ON else "\nStopped.", file=sys.stderr)
         sys.exit(STOPPED)
     except BrokenPipeError:  # `sgdnet ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

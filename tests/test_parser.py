@@ -219,14 +219,25 @@ def test_evaluation_and_comparison_as_json(sgdnet: Run, trained: Path, dataset: 
     assert json.loads(out)["comparison"] == json.loads((tmp_path / "c" / "comparison.json").read_text())
 
 
-def test_stopped_is_130(sgdnet: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("verb", "sentence"),
+    [
+        ("phantoms", "Stopped."),
+        ("train", "Stopped; `sgdnet train --resume true ...` resumes after the last complete epoch."),
+        ("predict", "Stopped; run the same command again to resume."),
+        ("annotate", "Stopped; what was submitted is kept."),
+    ],
+)
+def test_stopped_is_130(sgdnet: Run, monkeypatch: pytest.MonkeyPatch, verb: str, sentence: str) -> None:
+    """Ctrl-C is how a server is ended, and `train --resume` is no way to go on with one."""
+
     def stop(*arguments: Any, **named: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("custom_networks.data.phantoms.writing.draw_phantom", stop)
-    code, _, err = sgdnet("phantoms", "-o", tmp_path / "set")
+    monkeypatch.setattr("custom_networks.cli.parse", stop)
+    code, _, err = sgdnet(verb)
     assert code == 130
-    assert "Stopped" in err
+    assert err == f"\n{sentence}\n"
 
 
 def test_parse_refuses_a_flag_of_another_verb() -> None:
