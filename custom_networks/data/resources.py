@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Lock
 
 import psutil
 
+_STARTING = Lock()  # while threads start, the number that PyTorch gives to new ones is 1
 UNLIMITED = 2**60  # version 1 of the control groups writes "no limit" as a number near 2^63
 
 
@@ -85,7 +86,7 @@ def threads_beside_the_network(count: int, name: str) -> ThreadPoolExecutor:
     """
     import torch
 
-    cores, started = torch.get_num_threads(), Barrier(count + 1)
+    started = Barrier(count + 1)
 
     def begin() -> None:
         torch.get_num_threads()  # the first call in a thread takes the number that all have
@@ -93,8 +94,15 @@ def threads_beside_the_network(count: int, name: str) -> ThreadPoolExecutor:
         started.wait()
 
     pool = ThreadPoolExecutor(count, name, initializer=begin)
-    for _ in range(count):
-        pool.submit(int)
-    started.wait()
-    torch.set_num_threads(cores)  # the number is this thread's own, and that of threads to come
+    with _STARTING:
+        cores = torch.get_num_threads()
+        try:
+            for _ in range(count):
+                pool.submit(int)
+            started.wait()
+        except BaseException:  # Ctrl-C, or no more threads: those that wait would wait for ever
+            started.abort()
+            raise
+        finally:
+            torch.set_num_threads(cores)  # the number is this thread's own, and that of threads to come
     return pool

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -109,3 +112,44 @@ def test_threads_beside_the_network_get_no_threads_of_their_own() -> None:
             assert later == [2]
     finally:
         torch.set_num_threads(before)
+
+
+def test_pools_that_start_at_once_leave_the_number_as_it_is() -> None:
+    """A pool counted the cores while another one's threads were being limited to one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        found: list[int] = []
+
+        def start() -> None:
+            with threads_beside_the_network(2, "test"):
+                found.append(torch.get_num_threads())
+
+        threads = [threading.Thread(target=start) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == [3] * 20
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_thread_that_cannot_start_keeps_none_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    submit, calls = ThreadPoolExecutor.submit, []
+
+    def once(self: ThreadPoolExecutor, *arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) > 1:
+            raise RuntimeError("can't start new thread")
+        return submit(self, *arguments)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", once)
+    before, number = threading.active_count(), torch.get_num_threads()
+    with pytest.raises(RuntimeError, match="new thread"):
+        threads_beside_the_network(2, "test")
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == before
+    assert torch.get_num_threads() == number
