@@ -25,7 +25,7 @@ from custom_networks.verbs.result import DONE, STOPPED, WRONG_INPUT
 GOES_ON = {
     **dict.fromkeys(("prepare", "predict", "weights", "experiment"), "run the same command again to resume."),
     "train": "`sgdnet train --resume true ...` resumes after the last complete epoch.",
-    "evaluate": "the same command starts it again.",
+    "evaluate": "run the same command again; it begins anew.",
     "annotate": "what was submitted is kept.",
 }
 """What follows where a verb was stopped, for those that leave something to go on with."""
