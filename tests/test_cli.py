@@ -237,7 +237,8 @@ def test_a_run_killed_before_its_sheet_was_drawn_is_brought_to_its_end(
 def test_weights_of_another_architecture_name_the_keys(sgdnet: Run, dataset: Path, tmp_path: Path) -> None:
     path = tmp_path / "other.pt"
     torch.save(toy_network(refinement="add").state_dict(), path)
-    code, _, err = sgdnet("evaluate", "--dataset_dir", dataset, "--image_size", 64, "--checkpoint", path)
+    words = ("--dataset_dir", dataset, "--image_size", 64, "--output_dir", tmp_path / "eval")
+    code, _, err = sgdnet("evaluate", *words, "--checkpoint", path)
     assert code == 1
     assert f"{path}: these weights are not those of this SGDNet" in err
     assert "refine.0" in err
@@ -256,7 +257,8 @@ def test_evaluate_writes_a_row_per_image(sgdnet: Run, trained: Path, dataset: Pa
 def test_evaluate_without_weights(sgdnet: Run, dataset: Path, tmp_path: Path, checkpoint: str) -> None:
     (tmp_path / "text.pt").write_text("no weights")
     path = tmp_path / checkpoint
-    code, _, err = sgdnet("evaluate", "--dataset_dir", dataset, "--image_size", 64, "--checkpoint", path)
+    words = ("--dataset_dir", dataset, "--image_size", 64, "--output_dir", tmp_path / "eval")
+    code, _, err = sgdnet("evaluate", *words, "--checkpoint", path)
     assert code == 1
     assert str(path) in err.splitlines()[-1]
 

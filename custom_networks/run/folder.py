@@ -7,10 +7,12 @@ so that code which needs the address alone does not import MLflow, which takes s
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import itertools
 import logging
 import os
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -34,6 +36,8 @@ PATIENCE = 10.0
 def claim_folder(parent: str | Path) -> Path:
     """Make a new folder, named by the time; a number is appended where another process was faster.
 
+    It is removed at the end of the process if nothing was written into it, as where the weights cannot be read.
+
     Args:
         parent: folder that gets it.
 
@@ -52,8 +56,15 @@ def claim_folder(parent: str | Path) -> Path:
             continue
         except OSError as error:
             raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another --output_dir") from error
+        atexit.register(_remove_if_empty, folder, os.getpid())
         return folder
     raise AssertionError("unreachable")
+
+
+def _remove_if_empty(folder: Path, process: int) -> None:
+    if os.getpid() == process:  # not at the end of a fork
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def folder_to_resume(runs_dir: str | Path, resume: bool | str | Path, output_dir: str | Path | None = None) -> Path:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier, Event
@@ -51,6 +53,18 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="--output_dir"):
         claim_folder(tmp_path / "file" / "runs")
+
+
+def test_a_process_that_wrote_nothing_leaves_no_folder(tmp_path: Path) -> None:
+    code = f"""
+from custom_networks.run.folder import claim_folder
+empty, filled = claim_folder({str(tmp_path)!r}), claim_folder({str(tmp_path)!r})
+(filled / "summary.json").touch()
+assert empty.is_dir()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert [path.name for path in tmp_path.rglob("*.json")] == ["summary.json"]
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_the_run_to_resume(tmp_path: Path) -> None:
