@@ -104,17 +104,18 @@ def with_interval(name: str, metric: str, digits: int = 4) -> str:
     return f"{mean(name, metric, digits)} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def threshold_table(name: str) -> str:
-    """Figures by threshold, the best Dice of each set in bold."""
-    found = load(name)["threshold"]
+def threshold_table(name: str, network: str) -> str:
+    """Figures of a network by threshold, the best Dice of each set in bold."""
+    shown = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    found = [row for row in load(name)["runs"][network]["threshold"] if row["threshold"] in shown]
     tests = list(dict.fromkeys(row["test"] for row in found))
     best = {test: max(row["dice"] for row in found if row["test"] == test) for test in tests}
     lines = ["| threshold | " + " | ".join(f"{test}: Dice | sensitivity | precision" for test in tests) + " |"]
     lines.append("|---" * (1 + 3 * len(tests)) + "|")
-    for threshold in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+    for threshold in shown:
         cells = [f"{threshold}"]
         for test in tests:
-            row = next(row for row in found if row["test"] == test and abs(row["threshold"] - threshold) < 1e-9)
+            row = next(row for row in found if row["test"] == test and row["threshold"] == threshold)
             dice = f"{row['dice']:.4f}"
             cells += [f"**{dice}**" if row["dice"] == best[test] else dice]
             cells += [f"{row[figure]:.3f}" for figure in ("sensitivity", "precision")]

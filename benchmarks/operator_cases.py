@@ -12,6 +12,7 @@ from benchmarks.ceilings import copy_rate
 from benchmarks.literal import unfold
 from benchmarks.measure import Call, Case, Row, Settings, Unavailable, max_difference, run_cases
 from custom_networks.operators.backends.registry import BACKENDS, Operator
+from custom_networks.prediction.cuda_graph import capture
 
 Scale = tuple[int, int, int]
 
@@ -21,12 +22,18 @@ BATCHES = {"cpu": (1, 8), "cuda": (1, 16)}
 HEADS = 4
 KERNEL_SIZE = 7
 REFERENCE = "unfold"
+GRAPH = ", CUDA graph"
+"""Ends the name of a case that is recorded once and replayed: what the GPU needs, without the launches from Python."""
 
 
 def backends(device: str) -> list[str]:
-    """Names of the reference and of the backends that work on a device in float32, the preferred one last."""
+    """Names of the reference and of the backends that work on a device in float32, the preferred one last.
+
+    On a GPU each comes a second time, as a CUDA graph.
+    """
     usable = [name for name, backend in BACKENDS.items() if backend.usable(torch.device(device), torch.float32)]
-    return [REFERENCE, *reversed(usable)]
+    names = [REFERENCE, *reversed(usable)]
+    return [*names, *(name + GRAPH for name in names)] if device.startswith("cuda") else names
 
 
 def find_backend(name: str, x: Tensor) -> Operator:
@@ -76,7 +83,8 @@ def call_of(operator: Operator, tensors: tuple[Tensor, Tensor, Tensor], backward
 def build(name: str, scale: Scale, batch: int, dtype: torch.dtype, device: str, backward: bool) -> Call:
     """Make the call of one case."""
     tensors = inputs(scale, batch, dtype, device)
-    return call_of(find_backend(name, tensors[0]), tensors, backward)
+    call = call_of(find_backend(name.removesuffix(GRAPH), tensors[0]), tensors, backward)
+    return capture(call, tensors[0].device).replay if name.endswith(GRAPH) else call
 
 
 def exact(scale: Scale, batch: int, dtype: torch.dtype, device: str, backward: bool) -> tuple[Tensor, ...]:
@@ -109,7 +117,8 @@ def summarize(rows: list[Row]) -> list[Row]:
                 continue
             sums[name] = sum(row["median_ms"] for row in chosen)
             line: Row = dict(zip(keys, group, strict=True)) | {"name": name, "sum_ms": sums[name]}
-            line["times_unfold_speed"] = sums[REFERENCE] / sums[name] if REFERENCE in sums else None
+            reference = REFERENCE + GRAPH if name.endswith(GRAPH) else REFERENCE
+            line["times_unfold_speed"] = sums[reference] / sums[name] if reference in sums else None
             line["times_floor"] = sums[name] / sum(row["floor_ms"] for row in chosen)
             line["largest_call_mib"] = max((row["call_mib"] for row in chosen if "call_mib" in row), default=None)
             line["max_difference"] = max(row["max_difference"] for row in chosen)

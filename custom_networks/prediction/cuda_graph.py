@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +20,47 @@ TOLERANCE = 1e-2
 """Largest difference between a replay and the function that passes: of a probability, in bfloat16 too."""
 
 Function = Callable[[Tensor], Tensor]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Recording(Generic[Result]):
+    """A call as a CUDA graph.
+
+    Attributes:
+        call: what was recorded; it keeps the memory alive that the graph reads.
+        graph: the recording.
+        result: what the call returned; each replay overwrites it.
+    """
+
+    call: Callable[[], Result]
+    graph: torch.cuda.CUDAGraph
+    result: Result
+
+    def replay(self) -> Result:
+        """Compute once more."""
+        self.graph.replay()
+        return self.result
+
+
+def capture(call: Callable[[], Result], device: torch.device) -> Recording[Result]:
+    """Record a call as a CUDA graph.
+
+    Args:
+        call: that does the same work on the same memory every time.
+        device: of CUDA, which need not be the current one.
+    """
+    with torch.cuda.device(device):  # streams and graphs are made on the current device
+        stream = torch.cuda.Stream(device)
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):  # warmed up on a stream of its own, as PyTorch asks for
+            for _ in range(WARM_UP):
+                call()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=stream):  # without it, a stream of the device that was current first
+            result = call()
+    return Recording(call, graph, result)
 
 
 def record(function: Function, given: Tensor) -> Function:
@@ -30,23 +73,13 @@ def record(function: Function, given: Tensor) -> Function:
     Returns:
         A function that replays the graph; its result is in memory of its own.
     """
-    with torch.cuda.device(given.device):  # streams and graphs are made on the current device
-        place = torch.empty_like(given).copy_(given)
-        stream = torch.cuda.Stream(given.device)
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):  # warmed up on a stream of its own, as PyTorch asks for
-            for _ in range(WARM_UP):
-                function(place)
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=stream):  # without it, a stream of the device that was current first
-            result = function(place)
+    place = torch.empty_like(given).copy_(given)
+    recording = capture(lambda: function(place), given.device)
 
     def replay(given: Tensor) -> Tensor:
         with torch.cuda.device(given.device):
             place.copy_(given)
-            graph.replay()
-            return result.clone()
+            return recording.replay().clone()
 
     return replay
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 from networks import toy_network
 from torch import Tensor
 
-from custom_networks.prediction.cuda_graph import MOST, CudaGraph
+from custom_networks.prediction.cuda_graph import MOST, CudaGraph, record
 from custom_networks.prediction.engine import EngineJob, TorchEngine
 from custom_networks.prediction.maps import NetworkMaps
 from custom_networks.weights.normalization import ISIC
@@ -89,3 +91,18 @@ def test_batches_under_way_do_not_mix() -> None:
     started = [maps.start(batch) for batch in batches]
     for one, expected in zip(started, alone, strict=True):
         assert torch.allclose(one.get(), expected, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_recording_keeps_what_it_reads() -> None:
+    network = torch.nn.Linear(3, 1000, device="cuda").eval()
+    given = torch.randn(2, 3, device="cuda")
+    with torch.no_grad():
+        expected = network(given)
+        replay = record(network, torch.zeros(2, 3, device="cuda"))
+    kept = weakref.ref(network)
+    del network
+    gc.collect()
+    assert kept() is not None
+    assert torch.allclose(replay(given), expected)

@@ -69,10 +69,11 @@ def test_a_recorded_training_is_the_same(amp: bool) -> None:
 def test_recording_changes_neither_statistics_nor_random_state() -> None:
     network = toy_network().cuda().train()
     before = [buffer.clone() for buffer in network.buffers()]
+    batch = torch.randn(2, 3, 64, 64, device="cuda")
     torch.cuda.manual_seed(3)
     expected = torch.rand(2, device="cuda")
     torch.cuda.manual_seed(3)
-    record_training(network, torch.randn(2, 3, 64, 64, device="cuda"))
+    record_training(network, batch)
     assert torch.equal(torch.rand(2, device="cuda"), expected)
     for buffer, value in zip(network.buffers(), before, strict=True):
         assert torch.equal(buffer, value)
