@@ -82,6 +82,7 @@ class RefinementOptions:
     """Arguments of `SGDNet` that refinements read, each what it needs; `SGDNet` and `SGDC` describe them."""
 
     guidance_channels: int
+    kernel_size: int
     local_branch: bool
     dynamic_branch: bool
     local_input: str
@@ -93,6 +94,7 @@ def _sgdc(channels: int, options: RefinementOptions) -> nn.Module:
     return SGDC(
         channels,
         options.guidance_channels,
+        kernel_size=options.kernel_size,
         local_branch=options.local_branch,
         dynamic_branch=options.dynamic_branch,
         local_input=options.local_input,
@@ -102,7 +104,9 @@ def _sgdc(channels: int, options: RefinementOptions) -> nn.Module:
 
 
 def _contmix(channels: int, options: RefinementOptions) -> nn.Module:
-    return PooledDynamicConvolution(channels, options.guidance_channels, backend=options.backend)
+    return PooledDynamicConvolution(
+        channels, options.guidance_channels, kernel_size=options.kernel_size, backend=options.backend
+    )
 
 
 def _contmix_published(channels: int, options: RefinementOptions) -> nn.Module:

@@ -55,6 +55,7 @@ class SGDNet(Segmenter):
         refinement: "sgdc", or what Table 4 puts in its place: "contmix", "add" or "none" (then no SGE and no edge
             map either); or "contmix_published".
         guidance: "sge", or "self" for self-guidance (Table 5).
+        kernel_size: side of the dynamic kernels of "sgdc" and "contmix", odd.
         local_branch: whether SGDC has its local branch (Table 5).
         dynamic_branch: whether SGDC has its dynamic branch (Table 5).
         local_input: "normalized" (the paper) or "raw" (the authors' code).
@@ -86,6 +87,7 @@ class SGDNet(Segmenter):
         edge_reading: str = "summed",
         refinement: str = "sgdc",
         guidance: str = "sge",
+        kernel_size: int = 7,
         local_branch: bool = True,
         dynamic_branch: bool = True,
         local_input: str = "normalized",
@@ -109,6 +111,8 @@ class SGDNet(Segmenter):
             raise ValueError(f"in_channels and out_channels must be 1 or more, got {in_channels} and {out_channels}")
         if guidance == "self" and refinement != "sgdc":
             raise ValueError(f"guidance 'self' is a variant of refinement 'sgdc', got refinement {refinement!r}")
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd and 1 or more, got {kernel_size}")
         if encoder_width < 4 or encoder_width % 4:
             raise ValueError(f"encoder_width must be a multiple of 4 above 0, got {encoder_width}")
 
@@ -123,7 +127,7 @@ class SGDNet(Segmenter):
             self.sge = StructureGuidanceExtractor(x4, x1, x1, guidance_channels, edge_operator, edge_reading)
 
         options = RefinementOptions(
-            guidance_channels, local_branch, dynamic_branch, local_input, layer_scale_init, backend
+            guidance_channels, kernel_size, local_branch, dynamic_branch, local_input, layer_scale_init, backend
         )
         self.refine = nn.ModuleList(REFINEMENTS[refinement](channels, options) for channels in (x1, x2, x3))
         self.decoder = ReverseAttentionDecoder((x1, x2, x3), encoder_width)

@@ -78,8 +78,9 @@ def test_a_chosen_threshold_is_recorded_and_taken_by_all(weights: Path, local: P
     before, after = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("before", "eval"))
     assert (before["threshold"], after["threshold"]) == (0.5, chosen)
     means = {row["threshold"]: row["dice"] for row in tried["tried"]}
-    assert before["metrics"]["dice"]["mean"] == pytest.approx(means[0.5])
-    assert after["metrics"]["dice"]["mean"] == pytest.approx(max(means.values()))
+    # batches of another size round otherwise, and one of the pixels is half likely
+    assert before["metrics"]["dice"]["mean"] == pytest.approx(means[0.5], abs=1e-4)
+    assert after["metrics"]["dice"]["mean"] == pytest.approx(max(means.values()), abs=1e-4)
     assert chosen != 0.5
     assert "was chosen on these images" in printed
     assert trained_threshold(weights) == chosen

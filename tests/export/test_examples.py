@@ -86,7 +86,7 @@ def test_example_gives_the_masks_of_predict(
         assert 0.02 < expected.mean() < 0.98, source.name
         assert (mask == expected).mean() > 0.999, source.name
         if source.name == "plain.png":
-            assert (expected == mask.T).mean() < 0.95  # else swapped sides would not show
+            assert (expected == mask.T).mean() < 0.995  # else swapped sides would not show
 
 
 def test_the_example_names_values_that_it_cannot_take(exported: Callable[[str, str], Exported], tmp_path: Path) -> None:

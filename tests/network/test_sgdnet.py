@@ -80,8 +80,8 @@ def equal(maps, others):
     [
         pytest.param({}, id="paper", marks=pytest.mark.slow),
         pytest.param({"encoder_width": TOY["encoder_width"]}, id="paper's depths"),
-        pytest.param(TOY, id="toy"),
-        pytest.param({**TOY, "stitch_placement": "blocks"}, id="blocks"),
+        pytest.param({**TOY, "kernel_size": 7}, id="toy"),
+        pytest.param({**TOY, "kernel_size": 7, "stitch_placement": "blocks"}, id="blocks"),
     ],
 )
 def test_whole_network_equals_its_literal_recomputation(arguments):
@@ -250,6 +250,8 @@ def test_every_parameter_receives_a_gradient(variant):
         ({"stitch_placement": "blok"}, "must be one of interleaved, blocks, got 'blok'; did you mean 'blocks'"),
         ({"encoder_depths": (3, 4, 6)}, "must be four numbers of 1 or more, got [3, 4, 6]"),
         ({"encoder_depths": (3, 0, 6, 3)}, "must be four numbers of 1 or more, got [3, 0, 6, 3]"),
+        ({"kernel_size": 4}, "kernel_size must be odd and 1 or more, got 4"),
+        ({"kernel_size": -1}, "kernel_size must be odd and 1 or more, got -1"),
         ({"encoder_width": 0}, "encoder_width must be a multiple of 4 above 0, got 0"),
         ({"encoder_width": 30}, "encoder_width must be a multiple of 4 above 0, got 30"),
     ],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks import toy_network
+from networks import TOY, toy_network
 from release_fixtures import ABOUT, write_trained
 
 from custom_networks import load_checkpoint
@@ -80,7 +80,7 @@ def test_numbers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     state["decoder.steps.0.agree.0.weight"][0, 0, 0, 0] = 1e6
     model.with_suffix(".json").unlink()
     torch.save(state, model)
-    record = {"network": {"encoder_depths": [1, 2, 1, 1], "encoder_width": 8}, "normalization": None}
+    record = {"network": TOY, "normalization": None}
     model.with_suffix(".json").write_text(json.dumps(record))
     with pytest.raises(UserError, match=r"agree\.0\.weight holds numbers too large for float16"):
         pack_weights(model, tmp_path / "out", ABOUT)
