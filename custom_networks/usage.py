@@ -10,7 +10,7 @@ from typing import Any
 
 from custom_networks.arguments import COMMON
 from custom_networks.bundle_files import config_file, default_bundle
-from custom_networks.configuration.knobs import GROUPS, is_computed, knob_descriptions, top_level
+from custom_networks.configuration.knobs import GROUPS, UNREAD, is_computed, knob_descriptions, top_level
 from custom_networks.parser import usage
 from custom_networks.verbs import VERBS
 
@@ -97,7 +97,7 @@ def _knobs(name: str) -> list[Line]:
     own = {each.name for each in VERBS[name].arguments}
     heading = {knob: group for group, knobs in config.get(GROUPS, {}).items() for knob in knobs}
     described = {knob: text for knob, text in knob_descriptions(config).items() if knob not in own} if config else {}
-    described = {knob: text for knob, text in described.items() if heading.get(knob) != ""}
+    described = {knob: text for knob, text in described.items() if heading.get(knob) != UNREAD}
     lines = []
     for knob in sorted(described, key=lambda knob: list(heading).index(knob) if knob in heading else len(heading)):
         names = ("-o", "--output", "--output_dir") if knob == "output_dir" else (f"--{knob}",)

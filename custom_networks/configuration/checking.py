@@ -7,7 +7,7 @@ import pydoc
 from collections.abc import Mapping
 from typing import Any
 
-from custom_networks.configuration.knobs import knob_descriptions, knob_items
+from custom_networks.configuration.knobs import GROUPS, UNREAD, knob_descriptions, knob_items
 from custom_networks.configuration.merged import Configuration, item_path, look_behind
 from custom_networks.data.depth import checked_depth
 from custom_networks.errors import UserError, nearest
@@ -34,8 +34,11 @@ def check_overrides(configuration: Configuration | None) -> None:
     """
     if configuration is None:
         return
+    unread = configuration.files.get(GROUPS, {}).get(UNREAD, [])
     for name in configuration.overrides:
         path = item_path(name).split("#")
+        if name in unread:
+            raise UserError(f"--{name}: is a setting of the training and has no effect here; leave it out")
         if path[0] not in configuration.files:
             known = list(knob_descriptions(configuration.files)) or list(configuration.files)
             raise UserError(f"--{name}: no such setting{nearest(path[0], known) or '; see `sgdnet train --help`'}")

@@ -15,6 +15,8 @@ from custom_networks.flags import flag
 
 KNOBS = "_knobs_"
 GROUPS = "_groups_"
+UNREAD = ""
+"""Heading in `_groups_` of the knobs that a configuration inherits and does not read; not shown by `--help`."""
 PATHS = (
     *("bundle_root", "dataset_dir", "datalist", "output_dir", "pretrained_encoder", "device", "checkpoint"),
     *("cache_dir", "reader", "model_path", "runs_dir", "tracking_uri", "label_kind"),
