@@ -16,6 +16,7 @@ from networks import TOY, toy_network
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from server_process import Server
+from support import BUNDLE
 from torch import nn
 from toy_weights import write_record
 
@@ -57,6 +58,22 @@ def server(tmp_path_factory: pytest.TempPathFactory, two_classes: Path) -> Itera
     running = Server(studies, two_classes).start()
     yield running
     running.kill()
+
+
+@pytest.fixture
+def without_weights(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start a server with two phantoms of 64 x 64 and no weights; arguments are further settings."""
+    running: list[Server] = []
+
+    def start(**knobs: Any) -> Server:
+        shutil.copytree(BUNDLE / "configs", tmp_path / "bundle" / "configs")
+        phantoms = write_phantoms(tmp_path / "phantoms", count=2, size=64)
+        running.append(Server(phantoms, None, bundle_root=str(tmp_path / "bundle"), **knobs))
+        return running[0].start()
+
+    yield start
+    for server in running:
+        server.kill()
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
-from server_process import Server
-
-from custom_networks.data.phantoms import write_phantoms
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
@@ -160,21 +157,17 @@ def test_repairs_of_24_megapixels_leave_the_page_answering(visit, clicking):
 
 
 @pytest.mark.slow
-def test_a_token_is_taken_from_the_address_and_asked_for_without(browser, visit, tmp_path):
+def test_a_token_is_taken_from_the_address_and_asked_for_without(browser, visit, without_weights):
     token = "a secret of many letters"
-    phantoms = write_phantoms(tmp_path / "phantoms", count=2, size=64)
-    own = Server(phantoms, None, token=token, bundle_root=str(tmp_path)).start()
-    try:
-        at = visit(at=own, path=f"?token={token.replace(' ', '%20')}")
-        expect(at.page.locator(".item img").first).to_be_visible()
-        assert "token" not in at.page.url
-        at.page.reload()
-        expect(at.page.locator(".item").first).to_be_visible()
-        context = browser.new_context(storage_state={"cookies": [], "origins": []})
-        stranger = context.new_page()
-        stranger.add_init_script('localStorage.setItem("annotation-annotator", "Mallory")')
-        stranger.goto(f"{own.url}/ui/")
-        expect(stranger.get_by_text("The server asks for its token")).to_be_visible()
-        context.close()
-    finally:
-        own.kill()
+    own = without_weights(token=token)
+    at = visit(at=own, path=f"?token={token.replace(' ', '%20')}")
+    expect(at.page.locator(".item img").first).to_be_visible()
+    assert "token" not in at.page.url
+    at.page.reload()
+    expect(at.page.locator(".item").first).to_be_visible()
+    context = browser.new_context(storage_state={"cookies": [], "origins": []})
+    stranger = context.new_page()
+    stranger.add_init_script('localStorage.setItem("annotation-annotator", "Mallory")')
+    stranger.goto(f"{own.url}/ui/")
+    expect(stranger.get_by_text("The server asks for its token")).to_be_visible()
+    context.close()

@@ -46,6 +46,19 @@ def test_maps_are_asked_for_and_shown_without_touching_the_label(visit, server):
     expect(at.page.locator(".legend")).to_be_hidden()
 
 
+@pytest.mark.slow
+def test_without_weights_the_models_buttons_are_off_and_its_keys_say_why(visit, without_weights):
+    own = without_weights()
+    at = visit("phantom_000.png", at=own, tool="box", map="probability")
+    expect(at.page.locator(".legend")).to_be_hidden()
+    for name in ("Probability", "Uncertainty", "Edges", "Ask again", "Start over"):
+        expect(at.page.get_by_role("button", name=name)).to_be_disabled()
+    at.drag([(10, 10), (40, 40)])
+    at.press("Shift+A")
+    expect(at.page.get_by_text("The server has no weights yet: draw by hand")).to_be_visible()
+    assert own.label("phantom_000.png", at.submit()).any(), "what was drawn by hand is still there"
+
+
 def test_fine_tuning_is_started_followed_and_cancelled(visit, server):
     at = visit("phantom_013.png", tool="box")
     at.drag([(30, 30), (90, 90)])

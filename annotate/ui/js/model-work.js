@@ -74,10 +74,17 @@ export class ModelWork {
     }
   }
 
+  /** Whether the server has a model; where it has none, say what to do. */
+  isThere() {
+    if (this.workspace.session?.model) return true;
+    this.workspace.say("The server has no weights yet: draw by hand, or start it with --checkpoint.", "bad");
+    return false;
+  }
+
   /** Ask afresh: without guidance, and with the corrections by hand given up. */
   async askAfresh() {
     const { annotation } = this.workspace;
-    if (!annotation) return;
+    if (!annotation || !this.isThere()) return;
     annotation.perform("Ask the model afresh", releaseHand, {
       clicks: [],
       scribbles: [],
@@ -147,6 +154,7 @@ export class ModelWork {
   /** @param {import("./settings.js").MapName} map shown, or hidden where it was shown */
   toggleMap(map) {
     const { settings, annotation } = this.workspace;
+    if (!this.isThere()) return;
     const next = settings.values.map === map ? "none" : map;
     settings.set({ map: next });
     if (next !== "none" && annotation && !this.workspace.plane(next)) this.ask({ apply: false });

@@ -174,8 +174,7 @@ export class Workspace extends EventTarget {
 
   /** Ask the model again with what it was told. */
   askModel() {
-    if (this.session?.model) this.model.ask();
-    else this.say("The server has no weights yet: draw by hand, or start it with --checkpoint.", "bad");
+    if (this.model.isThere()) this.model.ask();
   }
 
   /**

@@ -24,7 +24,7 @@ and contiguous maps are read in whole sectors. Offsets are 64 bits wide: 708 cha
 
 The side of the square and the number of warps are chosen by `triton.autotune`, which times the candidates below for
 each kernel size, width of a head and size class of the map. The candidates are chosen on paper and by the registers
-that the compiler reports for Ada and Hopper. On an H100 the forward pass takes 5 times its floor in bytes, both 8 times.
+that the compiler reports for Ada and Hopper. An H100 takes 5 times the floor in bytes (forward), 8 (with backward).
 """
 
 from __future__ import annotations

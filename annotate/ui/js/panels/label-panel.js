@@ -87,6 +87,8 @@ function model(workspace) {
       { class: "small" },
     ),
   );
+  const again = commandButton(workspace, "ask", h("span", { class: "row" }, icon("model"), "Ask again"));
+  const afresh = commandButton(workspace, "afresh", h("span", { class: "row" }, icon("release"), "Start over"));
   const automatic = h("input", {
     type: "checkbox",
     checked: settings.values.automatic,
@@ -94,12 +96,15 @@ function model(workspace) {
   });
   const draw = () => {
     const { annotation } = workspace;
+    const without = !workspace.session?.model;
     if (!annotation?.open) threshold.set(annotation?.guidance.threshold ?? 50, !annotation?.guidance.answer);
     maps.forEach((button) => {
       button.setAttribute("aria-pressed", String(button.dataset.command === settings.values.map));
-      button.disabled = !annotation;
+      button.disabled = !annotation || without;
     });
+    [again, afresh].forEach((button) => (button.disabled = without));
   };
+  workspace.addEventListener("session", draw);
   workspace.addEventListener("change", draw);
   workspace.addEventListener("annotation", draw);
   settings.addEventListener("change", draw);
@@ -110,12 +115,7 @@ function model(workspace) {
     h("h3", {}, "Model"),
     threshold.element,
     h("div", { class: "thirds", role: "group", "aria-label": "Maps of the model" }, ...maps),
-    h(
-      "div",
-      { class: "two" },
-      commandButton(workspace, "ask", h("span", { class: "row" }, icon("model"), "Ask again")),
-      commandButton(workspace, "afresh", h("span", { class: "row" }, icon("release"), "Start over")),
-    ),
+    h("div", { class: "two" }, again, afresh),
     h("label", { class: "check small" }, automatic, "Outline a new image at once"),
   );
 }

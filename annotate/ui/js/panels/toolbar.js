@@ -200,7 +200,7 @@ export function mountStageControls(workspace) {
     empty.hidden = annotation !== null;
     zoom.hidden = annotation === null;
     const { map } = settings.values;
-    legend.hidden = map === "none" || !annotation;
+    legend.hidden = map === "none" || !annotation || !workspace.session?.model;
     if (legend.hidden) return;
     const names = { probability: "Probability", uncertainty: "Uncertainty", edge: "Edges" };
     const bar = h("i", { style: { background: GRADIENT } });
