@@ -111,7 +111,7 @@ class SGDNet(Segmenter):
             raise ValueError(f"in_channels and out_channels must be 1 or more, got {in_channels} and {out_channels}")
         if guidance == "self" and refinement != "sgdc":
             raise ValueError(f"guidance 'self' is a variant of refinement 'sgdc', got refinement {refinement!r}")
-        if kernel_size < 1 or kernel_size % 2 == 0:
+        if not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd and 1 or more, got {kernel_size}")
         if encoder_width < 4 or encoder_width % 4:
             raise ValueError(f"encoder_width must be a multiple of 4 above 0, got {encoder_width}")

@@ -251,6 +251,7 @@ def test_every_parameter_receives_a_gradient(variant):
         ({"encoder_depths": (3, 4, 6)}, "must be four numbers of 1 or more, got [3, 4, 6]"),
         ({"encoder_depths": (3, 0, 6, 3)}, "must be four numbers of 1 or more, got [3, 0, 6, 3]"),
         ({"kernel_size": 4}, "kernel_size must be odd and 1 or more, got 4"),
+        ({"kernel_size": 3.0}, "kernel_size must be odd and 1 or more, got 3.0"),
         ({"kernel_size": -1}, "kernel_size must be odd and 1 or more, got -1"),
         ({"encoder_width": 0}, "encoder_width must be a multiple of 4 above 0, got 0"),
         ({"encoder_width": 30}, "encoder_width must be a multiple of 4 above 0, got 30"),
