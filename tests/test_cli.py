@@ -67,6 +67,7 @@ def test_help_of_a_verb_describes_every_knob(sgdnet: Run) -> None:
         (("train", "--epchs", "5"), "--epchs: no such setting; did you mean 'max_epochs'?"),
         (("evaluate", "--max_epochs", "5"), "--max_epochs: is a setting of the training and has no effect here"),
         (("evaluate", "--resume", "true"), "--resume: is a setting of the training and has no effect here"),
+        (("evaluate", "--cuda_graph", "true"), "--cuda_graph: is a setting of the training and has no effect here"),
         (("train", "--loss#edge_wieght", "1"), "loss has no such argument; did you mean 'edge_weight'?"),
         (("train", "--bacth_size", "5"), "did you mean 'batch_size'?"),
         (("phantoms", "--cuont", "5"), "did you mean 'count'?"),

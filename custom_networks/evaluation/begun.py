@@ -20,7 +20,7 @@ from custom_networks.weights.record import kept_by_json
 
 SUMMARY_JSON = "summary.json"
 BEGUN, LOCK = "begun.json", ".evaluate.lock"
-FREE = {"output_dir", "overwrite", "device", "num_workers", "cache", "cache_dir", "data_on_device", "bundle_root"}
+FREE = {"output_dir", "overwrite", "device", "num_workers", "cache_dir", "tracking_uri", "bundle_root"}
 FREE |= {"model_path", "runs_dir", "tracking_uri", "max_epochs"}
 """Settings in which a command may differ from the one that was stopped: where files lie, and the machine."""
 FIX = "choose another --output_dir, or add --overwrite true"

@@ -36,7 +36,8 @@ PATIENCE = 10.0
 def claim_folder(parent: str | Path) -> Path:
     """Make a new folder, named by the time; a number is appended where another process was faster.
 
-    It is removed at the end of the process if nothing was written into it, as where the weights cannot be read.
+    It is removed at the end of the process if nothing was written into it, as where the weights cannot be read, and so
+    is a parent that was made for it.
 
     Args:
         parent: folder that gets it.
@@ -47,6 +48,7 @@ def claim_folder(parent: str | Path) -> Path:
     Raises:
         UserError: where it cannot be made.
     """
+    new = [] if Path(parent).exists() else [Path(parent)]
     name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     for number in itertools.count(1):
         folder = Path(parent) / (name if number == 1 else f"{name}_{number}")
@@ -56,15 +58,16 @@ def claim_folder(parent: str | Path) -> Path:
             continue
         except OSError as error:
             raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another --output_dir") from error
-        atexit.register(_remove_if_empty, folder, os.getpid())
+        atexit.register(_remove_if_empty, [folder, *new], os.getpid())
         return folder
     raise AssertionError("unreachable")
 
 
-def _remove_if_empty(folder: Path, process: int) -> None:
+def _remove_if_empty(folders: list[Path], process: int) -> None:
     if os.getpid() == process:  # not at the end of a fork
         with suppress(OSError):
-            folder.rmdir()
+            for folder in folders:
+                folder.rmdir()
 
 
 def folder_to_resume(runs_dir: str | Path, resume: bool | str | Path, output_dir: str | Path | None = None) -> Path:

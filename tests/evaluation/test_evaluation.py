@@ -162,7 +162,8 @@ def test_one_that_was_stopped_is_made_again_by_the_same_command_alone(
     other.with_suffix(".json").write_bytes(scaled_weights.with_suffix(".json").read_bytes())
     code, _, error = sgdnet(*words, "--checkpoint", other)
     assert (code, "stopped before its end, with checkpoint" in error) == (1, True)
-    code, _, error = sgdnet(*words, "--cache", "none")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db")  # is not read here
+    code, _, error = sgdnet(*words)
     assert code == 0, error
     assert (folder / "per_image.csv").read_bytes() == rows
     assert not (folder / "begun.json").exists()
