@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import json
+import pydoc
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -39,6 +41,7 @@ FREE = frozenset(
     }
 )
 """Settings that a resumed run may be given anew: length, machine, tracking, and where files lie."""
+CODE = re.compile(r"\bcustom_networks(?:\.\w+)+")
 LENGTH = "train#trainer#max_epochs"
 """Another name of `max_epochs`, which federated learning sets. The one given last counts."""
 DATA = frozenset({"dataset_dir", "datalist"})
@@ -132,9 +135,26 @@ def own_configuration(configuration: Configuration) -> Configuration | None:
         name for name in (*configuration.overlaid, *overrides) if not name.startswith("_") and name != "imports"
     ]
     stored = read_config([folder / CONFIG])
+    for name in code_named_in(stored):
+        if pydoc.locate(name) is None:
+            raise UserError(
+                f"{folder / CONFIG}: names {name}, which this version does not have; resume the run with the version "
+                f"that began it, or train anew"
+            )
     merged = resumed_config(stored, settings, configuration.merged, explicit)
     places = {"resume": str(folder), "output_dir": str(folder)}
     return Configuration({**merged, **places}, places, arguments=configuration.arguments, resumed=folder)
+
+
+def code_named_in(item: Any) -> list[str]:
+    """Find the names of this package's code in the expressions and targets of a configuration."""
+    if isinstance(item, Mapping):
+        target = item.get("_target_")
+        found = CODE.findall(target) if isinstance(target, str) else []
+        return sorted({*found, *(name for value in item.values() for name in code_named_in(value))})
+    if isinstance(item, list):
+        return sorted({name for value in item for name in code_named_in(value)})
+    return CODE.findall(item) if isinstance(item, str) and item.startswith("$") else []
 
 
 def continue_run(configuration: Configuration | None) -> None:

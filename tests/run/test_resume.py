@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import pydoc
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,13 @@ from custom_networks.bundle_files import default_bundle
 from custom_networks.configuration import Configuration
 from custom_networks.configuration.merged import read_config
 from custom_networks.errors import UserError
-from custom_networks.run.resume import own_configuration, refuse_other_settings, resumed_config, same_setting
+from custom_networks.run.resume import (
+    code_named_in,
+    own_configuration,
+    refuse_other_settings,
+    resumed_config,
+    same_setting,
+)
 
 CONFIGS = default_bundle() / "configs"
 STORED: dict[str, Any] = {
@@ -126,6 +134,7 @@ def test_a_run_with_an_overlay_is_resumed_with_it(name: str) -> None:
     """What refers to another item (`"@train#sampler"`) is the same setting, too."""
     overlay = ConfigParser.load_config_file(CONFIGS / name)
     merged = read_config([CONFIGS / "train.json", CONFIGS / name])
+    assert all(pydoc.locate(code) for code in code_named_in(merged))
     explicit = [key.removeprefix("+") for key in overlay if not key.lstrip("+").startswith("_") and key != "imports"]
     assert resumed_config(merged, {}, merged, explicit) == merged
 
@@ -150,4 +159,24 @@ def test_a_damaged_file_of_the_run_is_one_sentence(damaged: str, tmp_path: Path)
         (run / name).write_text("{" if name == damaged else "{}")
     files = {"_knobs_": {"resume": ["@resume", "the run to resume"]}, "runs_dir": str(tmp_path)}
     with pytest.raises(UserError, match=f"{damaged}: not valid JSON"):
+        own_configuration(Configuration(files, {"resume": str(run)}))
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"initialize": ["$custom_networks.processes.no_longer(@device)"]},
+        {"optimizer": {"_target_": "custom_networks.processes.no_longer"}},
+    ],
+)
+def test_code_that_is_no_longer_there_is_one_sentence(item: dict[str, Any], tmp_path: Path) -> None:
+    """As in a run of an earlier version."""
+    run = tmp_path / "custom_networks.old"  # a path is no name of code
+    run.mkdir()
+    (run / "last.pt").touch()
+    (run / "config.json").write_text(json.dumps({"output_dir": str(run), **STORED, **item}))
+    files = {"_knobs_": {"resume": ["@resume", "the run to resume"]}, "runs_dir": str(tmp_path)}
+    with pytest.raises(
+        UserError, match=r"config\.json: names custom_networks\.processes\.no_longer, which this version"
+    ):
         own_configuration(Configuration(files, {"resume": str(run)}))
