@@ -161,7 +161,7 @@ def test_training_and_inference_see_the_same_image_and_network() -> None:
 
 
 @pytest.mark.parametrize("kind", ["train", "evaluate", "inference"])
-def test_check_properties_finds_nothing_missing(kind: str, dataset: Path, trained: Path) -> None:
+def test_check_properties_finds_nothing_missing(kind: str, dataset: Path, trained: Path, tmp_path: Path) -> None:
     files = [str(CONFIGS / name) for name in COMBINATIONS[kind]]
     workflow = ConfigWorkflow(
         files,
@@ -170,6 +170,7 @@ def test_check_properties_finds_nothing_missing(kind: str, dataset: Path, traine
         workflow_type="infer" if kind == "inference" else "train",
         bundle_root=str(BUNDLE),
         dataset_dir=str(dataset),
+        output_dir=str(tmp_path / "out"),
         image_size=64,
     )
     workflow.initialize()
