@@ -105,7 +105,8 @@ def test_evaluation_is_of_that_network(
         assert code == 0, error
         figures.append(read_per_image(tmp_path / str(number))["brier"].to_numpy())
     assert np.abs(figures[0] - figures[1]).max() > 1e-4
-    code, _, error = sgdnet(*words[:5], "--checkpoint", variant, "--network_def#edge_operator", "sobel")
+    words = (*words[:5], "--checkpoint", variant, "--output_dir", tmp_path / "other")
+    code, _, error = sgdnet(*words, "--network_def#edge_operator", "sobel")
     assert code == 1
     assert "trained with edge_operator 'laplacian', and the network is to have edge_operator 'sobel'" in error
 
