@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import json
 import pydoc
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from custom_networks.configuration.knobs import GROUPS, UNREAD, knob_descriptions, knob_items
-from custom_networks.configuration.merged import Configuration, item_path, look_behind
+from custom_networks.configuration.merged import ABSENT, Configuration, item_path, look_behind, look_up, read_json
 from custom_networks.data.depth import checked_depth
 from custom_networks.errors import UserError, nearest
 from custom_networks.files import printable
@@ -42,14 +45,49 @@ def check_overrides(configuration: Configuration | None) -> None:
         if path[0] not in configuration.files:
             known = list(knob_descriptions(configuration.files)) or list(configuration.files)
             raise UserError(f"--{name}: no such setting{nearest(path[0], known) or '; see `sgdnet train --help`'}")
+        _check_place(f"--{name}", path, configuration.files)
         value = configuration.overrides[name]
         if isinstance(value, str) and printable(value) != value:  # records and tables are in UTF-8
             raise UserError(f"--{name} {printable(value)}: is not UTF-8; rename the folder or file")
         _check_argument(name, path, value, configuration.files)
+    _check_overlays(configuration)
     for name, item in knob_items(configuration.files).items():
         value, taken = configuration.overrides.get(name), look_behind(configuration.merged, item)
         if name in configuration.overrides and taken != value:
             raise UserError(f"--{name} {value}: {item} is given, too, and is {taken}; both are one setting, give one")
+
+
+def _check_place(name: str, path: Sequence[str], config: Mapping[str, Any]) -> None:
+    """Refuse an item below one that is not there, or that nothing reads: in `train` each item is named by others."""
+    for depth in range(1, len(path)):
+        parent = look_up(config, "#".join(path[:depth]))
+        if isinstance(parent, str):  # an expression or a reference, which MONAI replaces
+            return
+        last = depth == len(path) - 1
+        reads_any = isinstance(parent, Mapping) and last and (depth > 1 or "_target_" in parent)
+        if reads_any or look_up(config, "#".join(path[: depth + 1])) is not ABSENT:
+            continue
+        among = nearest(path[depth], parent) if isinstance(parent, Mapping) else ""
+        if isinstance(parent, list):
+            among = f"; it has {len(parent)} items, the first is 0"
+        raise UserError(f"{name}: {'#'.join(path[:depth])} has no {path[depth]}{among}")
+
+
+def _check_overlays(configuration: Configuration) -> None:
+    """Refuse what an overlay misspells: the first file does not have it but a similar one, and nothing refers to it."""
+    if not configuration.overlaid:
+        return
+    first = read_json(Path(configuration.paths[0]))
+    knobs = list(knob_descriptions(first)) or list(first)
+    text = json.dumps(configuration.files)
+    for name in configuration.overlaid:
+        path = item_path(name).split("#")
+        if re.search(rf"[@%]{re.escape('#'.join(path))}\b", text):
+            continue
+        if path[0] in first:
+            _check_place(f"overlay: {name}", path, first)
+        elif similar := nearest(path[0], knobs):
+            raise UserError(f"overlay: {name}: no such setting, and nothing refers to it{similar}")
 
 
 def _check_argument(name: str, path: list[str], value: Any, config: Mapping[str, Any]) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from custom_networks.data.datalist import Datalist, Split
+from custom_networks.data.datalist import SPLITS, Datalist, Split
 from custom_networks.data.dealing import deal
 from custom_networks.data.pairing import Item, and_more, existing_folder, find_pairs
 from custom_networks.errors import UserError
 from custom_networks.files import PathLike
 
 FOLDS = 5
+logger = logging.getLogger(__name__)
 Lists = tuple[list[Item], list[Item]]
 
 
@@ -46,7 +48,10 @@ def load_datalist(
             pairs, [Path(pair["image"]).name for pair in pairs], fold, folds, seed, existing_folder(dataset_dir)
         )
     content = Datalist.read(datalist)
-    return split_datalist(content, lambda split: content.pairs(split, dataset_dir), fold, folds, seed)
+    training, validation = split_datalist(content, lambda split: content.pairs(split, dataset_dir), fold, folds, seed)
+    group_of = _groups(content, dataset_dir)
+    _tell_torn(training, validation, group_of, f"{content.source}: training and validation")
+    return training, validation
 
 
 def split_datalist(
@@ -92,9 +97,27 @@ def load_test_list(dataset_dir: PathLike, datalist: PathLike) -> list[Item]:
     """
     content = Datalist.read(datalist)
     test = content.pairs("test", dataset_dir)
+    group_of = _groups(content, dataset_dir)
     for split in ("training", "validation"):
-        _refuse_overlap(content.located(split, dataset_dir), test, content.source, "testing")
+        trained = content.located(split, dataset_dir)
+        _refuse_overlap(trained, test, content.source, "testing")
+        _tell_torn(trained, test, group_of, f"{content.source}: {split} and test")
     return test
+
+
+def _groups(datalist: Datalist, dataset_dir: PathLike) -> dict[str, str]:
+    """Group of each image that has one, by the image's path."""
+    both = ((datalist.listed(split), datalist.located(split, dataset_dir)) for split in SPLITS)
+    pairs = (pair for listed, located in both for pair in zip(listed, located, strict=True))
+    return {item["image"]: image.group for image, item in pairs if image.group is not None}
+
+
+def _tell_torn(one: list[Item], other: list[Item], group_of: dict[str, str], lists: str) -> None:
+    """Warn of groups with images in both lists, which the datalist itself puts there."""
+    groups = [{group_of[item["image"]] for item in items if item["image"] in group_of} for items in (one, other)]
+    if torn := sorted(groups[0] & groups[1]):
+        text = "%s share %d groups, such as %s, so that figures come out too good; keep each group in one of them"
+        logger.warning(text, lists, len(torn), torn[0])
 
 
 def _dealt(items: list[Item], groups: Sequence[str], fold: int, folds: int, seed: int, source: Path) -> Lists:

@@ -92,7 +92,7 @@ class Evaluation(Measurement):
         self.tunes_threshold = flag(tune_threshold) is True
         self.recorded_with: str | Path = options.get("weights") or ""
         if self.tunes_threshold:
-            check_tunable(self.recorded_with, evaluation_set.label_kind)
+            check_tunable(self.recorded_with, evaluation_set.label_kind, options.get("threshold"))
             # by which one that was killed is known again: the threshold of the weights may be its own already
             options["settings"] = {**(options.get("settings") or {}), "threshold": None}
         super().__init__(evaluation_set, output_dir, resolution, edges, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +139,12 @@ def _samples(
         found = np.asarray(opened.image)
         check_size(predictions[path], found.shape, truth.shape)
         prediction: NDArray = found > 0
-        if scale == 65535 and opened.mode in WIDE_MODES:
-            prediction = np.asarray(read(predictions[path], "instances").image).astype(np.float32) / np.float32(scale)
+        if listed.label_kind == "classes":
+            for name, numbers in ((labels[path], truth), (predictions[path], found)):
+                _refuse_undeclared(name, numbers, listed.classes)
+        if scale and opened.mode in ("L", *WIDE_MODES):  # as stored: the largest level of a faint map may be 1
+            white = np.float32(scale if opened.mode in WIDE_MODES else 255)
+            prediction = np.asarray(read(predictions[path], "instances").image).astype(np.float32) / white
         elif scale and opened.levels is not None:
             prediction = np.asarray(opened.levels).astype(np.float32) / 255
         size = (int(truth.shape[0]), int(truth.shape[1]))
@@ -157,6 +161,16 @@ def _samples(
             class_map=found.astype(np.int64) if kind == "classes" else None,
             types=truth if kind == "classes" else None,
             picture=picture,
+        )
+
+
+def _refuse_undeclared(path: str, numbers: NDArray, classes: Mapping[int, str]) -> None:
+    """Raise UserError for a class map with a number that no class has."""
+    undeclared = sorted(set(np.unique(numbers).tolist()) - {0, *classes})
+    if undeclared:
+        raise UserError(
+            f"{path}: holds class {undeclared[0]}, but the classes are 0 to {max(classes, default=0)}; correct it, or "
+            f"give --classes, which counts the background"
         )
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from custom_networks.errors import UserError
 from custom_networks.files import write_json
-from custom_networks.weights.reading import record_of
+from custom_networks.weights.reading import record_of, trained_threshold
 from custom_networks.weights.record import THRESHOLD
 
 CANDIDATES = np.round(np.arange(0.05, 1, 0.05), 2)
@@ -57,14 +57,16 @@ def best_threshold(
     return best, {"version": 1, "threshold": best, "split": split, "tried": tried}
 
 
-def check_tunable(checkpoint: str | Path, label_kind: str) -> None:
-    """Refuse instances, which the watershed cuts out, and weights without a record to keep a threshold."""
+def check_tunable(checkpoint: str | Path, label_kind: str, threshold: float | None = None) -> None:
+    """Refuse instances, which the watershed cuts out, weights without a record, and a threshold that is given, too."""
     if label_kind == "instances":
         raise UserError("--tune_threshold: instances are cut out by the watershed; tune it with --tune_watershed true")
     if not Path(checkpoint).with_suffix(".json").is_file():
         raise UserError(
             f"--tune_threshold: {checkpoint} has no .json beside it to keep the threshold; give model.pt of a run"
         )
+    if threshold not in (None, trained_threshold(checkpoint)):
+        raise UserError(f"--threshold {threshold} with --tune_threshold true: it is given or chosen; leave one out")
 
 
 def record_threshold(checkpoint: str | Path, threshold: float) -> None:

@@ -21,6 +21,7 @@ from custom_networks.releases.index import FIX, INDEX, LIMIT, Index, PublishedFi
 from custom_networks.releases.source import InterruptedTransfer, Source, open_source
 from custom_networks.run.publishing import keep_stranger, publish, publishing
 from custom_networks.weights.network import load_checkpoint, trained_network
+from custom_networks.weights.reading import record_of
 
 ATTEMPTS = 4
 """That bring no further byte, before a connection counts as lost."""
@@ -78,6 +79,8 @@ def fetch_weights(name: str, place: str, target: Path, digest: str = "") -> str:
         present = _installed(entry, target)
         if not present:
             download(source, entry.record, record)
+            present = _but_for_threshold(entry, target, weights)
+        if not present:
             download(source, entry.weights, weights)
             load_checkpoint(trained_network(weights), weights)
             with publishing(target):
@@ -95,6 +98,14 @@ def fetch_weights(name: str, place: str, target: Path, digest: str = "") -> str:
 def _installed(entry: PublishedWeights, target: Path) -> bool:
     pairs = ((entry.weights, target), (entry.record, target.with_suffix(".json")))
     return all(_is(file, path) for file, path in pairs)
+
+
+def _but_for_threshold(entry: PublishedWeights, target: Path, fetched: Path) -> bool:
+    """Tell whether the weights are installed, with a threshold that was chosen since; it stays."""
+    if not (_is(entry.weights, target) and target.with_suffix(".json").is_file()):
+        return False
+    published = record_of(fetched)
+    return record_of(target).model_copy(update={"threshold": published.threshold}) == published
 
 
 def _is(file: PublishedFile, path: Path) -> bool:

@@ -237,8 +237,16 @@ class Checkpoints:
             content: SHA-256 of their file.
             new: whether they have just been published; else the published record is left to the run that it names.
         """
-        record = self.weights_record(content).as_dict()
-        write_json(self.best.with_suffix(".json"), record)
+        record = self.weights_record(content)
+        _describe(self.best, record, new)
         target = Path(self.record.model_path)
         if new or (target.is_file() and record_of(target).run_id == self.record.run_id):
-            write_json(target.with_suffix(".json"), record)
+            _describe(target, record, new)
+
+
+def _describe(weights: Path, record: WeightsRecord, new: bool) -> None:
+    """Write the record of weights; a threshold that was chosen for them stays unless they are new."""
+    before = None if new else record_of(weights)
+    if before is not None and before.sha256 == record.sha256:
+        record = record.model_copy(update={"threshold": before.threshold})
+    write_json(weights.with_suffix(".json"), record.as_dict())

@@ -90,6 +90,9 @@ def test_the_files_stay_as_they_are() -> None:
         ("epchs", "--epchs: no such setting; did you mean 'max_epochs'?"),
         ("loss#edge_wieght", "loss has no such argument; did you mean 'edge_weight'?"),
         ("loss::edge_wieght", "loss has no such argument; did you mean 'edge_weight'?"),
+        ("train#agument", "train has no agument; did you mean 'augment'?"),
+        ("validate#dataloder#batch_size", "validate has no dataloder; did you mean 'dataloader'?"),
+        ("train#augment#99#prob", "train#augment has no 99; it has "),
         ("qqqqqq", "no such setting; see `sgdnet train --help`"),
     ],
 )
@@ -100,7 +103,10 @@ def test_unknown_overrides_are_refused(name: str, sentence: str) -> None:
     assert sentence in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["max_epochs", "optimizer#lr", "train#augment#2#prob", "network_def#edge_operator"])
+@pytest.mark.parametrize(
+    "name",
+    ["max_epochs", "optimizer#lr", "train#augment#2#prob", "network_def#edge_operator", "validate#key_metric#val_more"],
+)
 def test_known_overrides_are_not(name: str) -> None:
     check_overrides(parse_command(["run", "training", "--config_file", TRAIN, f"--{name}", "5"]))
 
@@ -120,6 +126,27 @@ def test_a_knob_that_an_overlay_sets_by_its_path_is_refused(tmp_path: Path) -> N
     check_overrides(parse_command(["run", "training", "--config_file", files]))
     with pytest.raises(UserError, match="--max_epochs 5: train#trainer#max_epochs is given, too, and is 3"):
         check_overrides(parse_command(["run", "training", "--config_file", files, "--max_epochs", "5"]))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ({"learning_rat": 1}, "learning_rat: no such setting, and nothing refers to it; did you mean 'learning_rate'?"),
+        ({"train#agument": 1}, "train has no agument; did you mean 'augment'?"),
+        ({"mine": 0.5, "optimizer#lr": "$2 * @mine"}, ""),
+        ({"_comment": "why", "+train#augment": []}, ""),
+    ],
+)
+def test_what_an_overlay_sets_must_be_there_or_be_read(tmp_path: Path, content: dict[str, Any], sentence: str) -> None:
+    overlay = tmp_path / "mine.json"
+    overlay.write_text(json.dumps(content))
+    configuration = parse_command(["run", "training", "--config_file", f"['{TRAIN}','{overlay}']"])
+    if not sentence:
+        check_overrides(configuration)
+        return
+    with pytest.raises(UserError) as error:
+        check_overrides(configuration)
+    assert sentence in str(error.value)
 
 
 RUN_TWICE = """

@@ -16,7 +16,7 @@ from scipy import ndimage
 from custom_networks.data.checking.findings import FindingKind
 from custom_networks.data.checking.read import read_data_set
 from custom_networks.data.checking.run import Report, run_check
-from custom_networks.data.splitting import load_datalist
+from custom_networks.data.splitting import load_datalist, load_test_list
 from custom_networks.errors import UserError
 
 Run = Callable[..., tuple[int, str, str]]
@@ -211,6 +211,16 @@ def test_the_same_pixels_twice(folder: Folder, split: str, columns: dict[str, in
     finding = only_finding(folder)
     assert finding.kind is kind
     assert {Path(finding.path).name, Path(finding.other).name} == {"copy.png", "good one.png"}
+
+
+@pytest.mark.parametrize(("split", "kind"), [("test", FindingKind.TORN_SPLITS), ("training", FindingKind.TORN_FOLDS)])
+def test_a_torn_group(folder: Folder, split: str, kind: FindingKind, caplog: pytest.LogCaptureFixture) -> None:
+    folder.content["training"][0]["group"] = "patient"
+    folder.add("third", split=split, fold=1, group="patient")
+    assert only_finding(folder).kind is kind
+    read_as_training = load_test_list if split == "test" else load_datalist
+    read_as_training(folder.path, folder.write())
+    assert "share 1 groups, such as patient" in caplog.text
 
 
 @pytest.mark.parametrize(

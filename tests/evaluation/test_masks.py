@@ -78,6 +78,15 @@ def test_a_wide_map_on_which_nothing_is_likely_finds_nothing(sgdnet: Run, tmp_pa
     assert frame["dice"].tolist() == [0] + [1] * 11
 
 
+def test_a_map_whose_largest_level_is_one_is_no_mask(sgdnet: Run, tmp_path: Path, truths) -> None:
+    labels, maps = write(tmp_path / "labels", truths), tmp_path / "maps"
+    maps.mkdir()
+    for number, (name, mask) in enumerate(truths.items()):
+        Image.fromarray(np.where(mask, 204 if number else 1, 0).astype(np.uint8)).save(maps / f"{name}.png")
+    frame, _, _ = evaluated(sgdnet, tmp_path / "eval", "--predictions", maps, "--labels", labels)
+    assert frame["dice"].tolist() == [0] + [1] * 11
+
+
 def test_instances_and_classes(sgdnet: Run, tmp_path: Path) -> None:
     truth = np.zeros((12, 40, 48), int)
     truth[:, 4:14, 4:14], truth[:, 20:30, 20:30] = 1, 2
@@ -93,6 +102,11 @@ def test_instances_and_classes(sgdnet: Run, tmp_path: Path) -> None:
     frame, about, _ = evaluated(sgdnet, tmp_path / "b", *words, "--label_kind", "classes", "--classes", 3)
     assert frame["dice_2"].tolist() == [0] * 6 + [1] * 6
     assert {row["class"] for row in about["per_class"]} == {"1", "2"}
+    code, _, error = sgdnet(
+        "evaluate", *words, "--label_kind", "classes", "--classes", 2, "--output_dir", tmp_path / "d"
+    )
+    assert code == 1
+    assert "00.png: holds class 2, but the classes are 0 to 1" in error
     code, _, error = sgdnet("evaluate", *words, "--output_dir", tmp_path / "c")
     assert code == 1
     assert "none above 2; if these are classes or instances" in error

@@ -107,6 +107,14 @@ def test_killed_after_it_was_recorded_the_same_command_goes_on(
     assert json.loads((tmp_path / "eval" / "summary.json").read_text())["threshold"] == chosen
 
 
+def test_it_is_given_or_chosen(weights: Path, local: Path, tmp_path: Path, sgdnet: Callable[..., tuple[int, str, str]]):
+    words = ("evaluate", "--datalist", local, "--checkpoint", weights, "--tune_threshold", "true", "--device", "cpu")
+    code, _, error = sgdnet(*words, "--threshold", 0.3, "--image_size", 64, "--output_dir", tmp_path / "eval")
+    assert code == 1
+    assert "--threshold 0.3 with --tune_threshold true: it is given or chosen; leave one out" in error
+    assert trained_threshold(weights) == 0.5
+
+
 def test_instances_are_left_to_the_watershed() -> None:
     with pytest.raises(UserError, match="--tune_threshold: instances are cut out by the watershed"):
         check_tunable("model.pt", "instances")

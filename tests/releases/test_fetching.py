@@ -20,12 +20,14 @@ from web_server import Behaviour, publish
 
 from custom_networks import load_checkpoint
 from custom_networks.errors import UserError
+from custom_networks.evaluation.threshold import record_threshold
 from custom_networks.files import sha256
 from custom_networks.releases import fetching
 from custom_networks.releases.fetching import fetch_weights
 from custom_networks.releases.packing import pack_weights
 from custom_networks.releases.source import _session
 from custom_networks.weights import trained_network
+from custom_networks.weights.reading import trained_threshold
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -98,6 +100,10 @@ def test_listed_and_fetched_from_a_folder_and_from_the_web(
         assert installed(root / "models" / "model.pt", release)
     _, out, _ = sgdnet("weights", "fetch", "toy", "--source", release, "--bundle_root", root)
     assert "holds toy already" in out
+    record_threshold(root / "models" / "model.pt", 0.3)
+    _, out, _ = sgdnet("weights", "fetch", "toy", "--source", release, "--bundle_root", root)
+    assert "holds toy already" in out
+    assert trained_threshold(root / "models" / "model.pt") == 0.3
 
 
 def test_fetched_from_a_store(release: Path, tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from custom_networks.errors import UserError
+from custom_networks.evaluation.threshold import record_threshold
 from custom_networks.files import sha256, write_atomically
 from custom_networks.run import Checkpoints, RunRecord
 from custom_networks.run.publishing import publish
 from custom_networks.training import AveragedWeights, PolynomialDecay
+from custom_networks.weights.reading import trained_threshold
 
 
 class Training:
@@ -105,6 +107,19 @@ def test_resumed_worse_epoch_keeps_the_better_weights(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "models" / "model.json").read_text())["metrics"]["val_mean_dice"] == 0.9
     second.epoch(0.95)
     assert (tmp_path / "models" / "model.pt").read_bytes() != best
+
+
+def test_a_threshold_stays_with_the_weights_that_it_was_chosen_for(tmp_path: Path) -> None:
+    first = Training(tmp_path)
+    first.epoch(0.9)
+    first.stop()
+    published = tmp_path / "models" / "model.pt"
+    record_threshold(published, 0.3)
+    second = Training(tmp_path, resume=True)
+    second.epoch(0.4)
+    assert trained_threshold(published) == 0.3
+    second.epoch(0.95)
+    assert trained_threshold(published) == 0.5
 
 
 def test_best_weights_that_were_damaged_are_replaced_by_the_next_epoch(

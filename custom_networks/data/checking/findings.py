@@ -53,6 +53,8 @@ class FindingKind(Enum):
     HASH = (False, "images that changed since the datalist was written (sha256)", "prepare the data set again")
     SAME_PICTURE = (False, "the same picture twice within a split", "keep one, or keep both in one fold")
     SAME_FOLDS = (False, "the same picture in two folds", "keep both in one fold")
+    TORN_FOLDS = (False, "groups with images in two folds", "give all images of a group one fold")
+    TORN_SPLITS = (False, "groups with images in two splits", "keep each group in one split")
     NEAR = (False, "near-duplicates within a split", "keep both in one fold, or remove one")
     NEAR_FOLDS = (False, "near-duplicates in two folds", "keep both in one fold")
     NEAR_SPLITS = (False, "near-duplicates in two splits", "keep both in one split")

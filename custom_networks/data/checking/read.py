@@ -72,7 +72,27 @@ def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> Data
     except UserError as error:
         data_set.findings.append(Finding(FindingKind.LIST, str(path), str(error)))
     data_set.findings += _repeated_ids(data_set, path)
+    data_set.findings += _torn_groups(data_set)
     return data_set
+
+
+def _torn_groups(data_set: DataSet) -> list[Finding]:
+    """Say once of each group in which two splits or folds it lies; folds mean nothing beside a validation list."""
+    first: dict[str, tuple[str, Any, str]] = {}
+    torn: dict[str, Finding] = {}
+    for split, items in data_set.splits.items():
+        for item in items:
+            group, fold = item.get("group"), None if data_set.splits["validation"] else item.get("fold")
+            if group is None:
+                continue
+            split_before, fold_before, path = first.setdefault(group, (split, fold, item["image"]))
+            if split != split_before:
+                detail = f"group {group} is in {split_before} and {split}"
+                torn.setdefault(group, Finding(FindingKind.TORN_SPLITS, item["image"], detail, path))
+            elif fold != fold_before:
+                detail = f"group {group} is in folds {fold_before} and {fold}"
+                torn.setdefault(group, Finding(FindingKind.TORN_FOLDS, item["image"], detail, path))
+    return list(torn.values())
 
 
 def _try_to_train(datalist: Datalist, dataset_dir: PathLike | None) -> None:

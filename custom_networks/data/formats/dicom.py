@@ -14,6 +14,7 @@ import lazy_loader
 import numpy as np
 from PIL import Image
 
+from custom_networks.data.images import needed_depth
 from custom_networks.errors import UserError
 from custom_networks.files import PathLike, check_regular
 
@@ -121,7 +122,10 @@ def shown(values: np.ndarray, dataset: Dataset, extremes: tuple[float, float] | 
         bits = 8 * values.itemsize if dataset.PhotometricInterpretation == "PALETTE COLOR" else dataset.BitsStored
         values = values if bits == 8 else np.rint(values / (2**bits - 1) * 255)
         return Image.fromarray(values.astype(np.uint8))
-    if _is_plain(dataset) and dataset.BitsStored == 16 and dataset.PhotometricInterpretation == "MONOCHROME2":
+    if _is_plain(dataset) and dataset.BitsStored == 16:
+        if dataset.PhotometricInterpretation == "MONOCHROME1":
+            largest = extremes[1] if extremes else float(values.max())
+            values = 2 ** needed_depth(largest) - 1 - values.astype(np.int64)
         return Image.fromarray(values.astype(np.uint16))
     levels = _window(values, dataset, extremes)
     if dataset.PhotometricInterpretation == "MONOCHROME1":

@@ -20,7 +20,7 @@ from custom_networks.data.depth import decided_depth
 from custom_networks.data.prepare.cache import CaseJob, Facts, copies, needs_copy, read_all, stamps
 from custom_networks.data.prepare.card import write_card
 from custom_networks.data.prepare.cases import Case, DataSetKind
-from custom_networks.data.prepare.folders import user_table
+from custom_networks.data.prepare.folders import GROUP, check_columns, user_table
 from custom_networks.data.prepare.journal import PreparationJournal
 from custom_networks.data.prepare.lists import Method, external_test, make_lists, relative
 from custom_networks.data.prepare.settings import Settings, kind_of
@@ -126,9 +126,14 @@ def _find(kind: DataSetKind, settings: Settings) -> list[Case]:
         seen[case.id] = case
     if settings.table:
         cases = _with_table(cases, settings)
-    if not settings.group_by and kind.group_by:
+    if kind.group_by and _grouping(settings, kind, cases) == kind.group_by != settings.group_by:
         _need_groups(kind, cases)
     return cases
+
+
+def _grouping(settings: Settings, kind: DataSetKind, cases: Sequence[Case]) -> str:
+    """What names the groups: `--group_by`, else the column "group" of a user's table, else the kind's own."""
+    return settings.group_by or (GROUP if any(GROUP in case.columns for case in cases) else kind.group_by)
 
 
 def _need_groups(kind: DataSetKind, cases: Sequence[Case]) -> None:
@@ -148,6 +153,7 @@ def _with_table(cases: Sequence[Case], settings: Settings) -> list[Case]:
     rows = user_table(Path(settings.table))
     column = next(iter(rows[0])) if rows else "which is missing"
     facts = {row.pop(column).strip(): row for row in rows}
+    check_columns(Path(settings.table), next(iter(facts.values()), {}))
     lacking = next((case.id for case in cases if case.id not in facts), None)
     if lacking is not None:
         raise UserError(f"{settings.table}: no row for {lacking} in its first column, {column}; add it")
@@ -199,7 +205,7 @@ def _split(
     """Make the datalist, and notices about it."""
     kind = kind_of(settings.kind)
     columns = [case.columns for case in cases]
-    groups = group_names([case.id for case in cases], columns, settings.group_by or kind.group_by, duplicates)
+    groups = group_names([case.id for case in cases], columns, _grouping(settings, kind, cases), duplicates)
     how = Method(settings.split, settings.folds, tuple(map(float, settings.fractions)), settings.seed)
     lists, notices = make_lists(cases, groups, [facts[case.id]["share"] for case in cases], how)
     by_id = {case.id: (case, group) for case, group in zip(cases, groups, strict=True)}

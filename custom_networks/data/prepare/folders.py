@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from custom_networks.data.datalist import SPLITS
+from custom_networks.data.datalist import SPLITS, ListedImage
 from custom_networks.data.formats import stem
 from custom_networks.data.pairing import EXTENSIONS, IMAGE_FOLDER, MASK_FOLDERS, find_pairs
 from custom_networks.data.prepare.cases import Case, DataSetKind, Stored
@@ -17,6 +18,8 @@ from custom_networks.typed_files import read_table
 
 IMAGE_COLUMNS = ("image", "image_path", "input", "path", "file")
 LABEL_COLUMNS = ("label", "mask", "label_path", "mask_path", "segmentation")
+GROUP = "group"
+"""Column of a user's table that says what is not torn apart."""
 _SPLIT_NAMES: dict[str, str] = {
     "train": "training",
     "val": "validation",
@@ -46,12 +49,20 @@ def user_table(path: Path) -> list[dict[str, str]]:
     return read_table(path, separators=",;\t", fix="save it as CSV in UTF-8, with the names of the columns first")
 
 
+def check_columns(source: Path, names: Iterable[str]) -> None:
+    """Raise UserError for a further column that the datalist would lose, since it writes another value by that name."""
+    for name in names:
+        if name in ListedImage.model_fields and name != GROUP:
+            hint = "; a column split names the official lists" if name == "fold" else ""
+            raise UserError(f"{source}: column {name!r} has a name that the datalist fills itself; rename it{hint}")
+
+
 def find_listed(source: Path, axis: int = 2) -> list[Case]:
     """List the pairs that a CSV file names.
 
     Its columns "image" and "label" (or "mask"), else the first two, hold paths that start at the file's own folder. A
-    column "id" names the cases (else the image's file name does), "split" gives the official list, and all others are
-    passed on.
+    column "id" names the cases (else the image's file name does), "split" gives the official list, "group" says what
+    is not torn apart, and all others are passed on.
 
     Args:
         source: the CSV file.
@@ -61,7 +72,8 @@ def find_listed(source: Path, axis: int = 2) -> list[Case]:
         The cases in the order of the rows.
 
     Raises:
-        UserError: for a table without two columns or rows, a missing file, or an unknown split.
+        UserError: for a table without two columns or rows, a column whose name the datalist fills itself, a missing
+            file, or an unknown split.
     """
     table = user_table(source)
     header = list(table[0]) if table else []
@@ -81,6 +93,7 @@ def find_listed(source: Path, axis: int = 2) -> list[Case]:
     image_column = next((names[name] for name in IMAGE_COLUMNS if name in names), header[0])
     label_column = next((names[name] for name in LABEL_COLUMNS if name in names), header[1])
     special = {names.get("id", ""), names.get("split", ""), image_column, label_column}
+    check_columns(source, (name for name in header if name not in special))
     cases = []
     for line, row in enumerate(table, start=2):
         paths = [os.path.normpath(source.parent / row[column].strip()) for column in (image_column, label_column)]

@@ -34,6 +34,9 @@ def grey(path: Path) -> list[list[int]]:
         pytest.param(np.array([[0, 7, 255]], np.uint8), {}, [0, 7, 255], id="8-bit"),
         pytest.param(np.array([[0, 7, 255]], np.uint8), {"photometric": "MONOCHROME1"}, [255, 248, 0], id="inverted"),
         pytest.param(np.array([[0, 819, 4095]], np.uint16), {}, [0, 51, 255], id="12 bits, though 16 are declared"),
+        pytest.param(
+            np.array([[0, 819, 4095]], np.uint16), {"photometric": "MONOCHROME1"}, [255, 204, 0], id="12 bits, inverted"
+        ),
         # window of PS3.3 C.11.2.1.2.1: ((x - (c - 0.5)) / (w - 1) + 0.5) * 255, here 0 at 50 and 255 at 150
         pytest.param(
             np.array([[0, 50, 70, 150, 900]], np.uint16),

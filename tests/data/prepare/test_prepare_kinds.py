@@ -164,6 +164,24 @@ def test_a_csv_file_keeps_its_columns(tmp_path: Path, prepared: Any) -> None:
     assert "7" not in ids(content["training"])
 
 
+def test_the_group_column_of_a_csv_file_is_not_torn_and_no_column_is_lost(
+    tmp_path: Path, prepared: Any, sgdnet: Run
+) -> None:
+    for number in range(8):
+        trees.save(trees.picture(number), tmp_path / f"{number}.png")
+        trees.save(trees.square(number), tmp_path / f"{number}-m.png")
+    lines = ["image,label,group,fold", *(f"{number}.png,{number}-m.png,p{number // 2},1" for number in range(8))]
+    (tmp_path / "folds.csv").write_text("\n".join(lines))
+    (tmp_path / "list.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))
+    content = prepared("csv", tmp_path / "list.csv", "--folds", 2)["training"]
+    assert [item["group"] for item in content] == [f"p{number // 2}" for number in range(8)]
+    assert len({(item["group"], item["fold"]) for item in content}) == 4
+    code, _, err = sgdnet("prepare", "csv", tmp_path / "folds.csv", "--output", tmp_path / "two")
+    assert code == 1
+    assert "folds.csv: column 'fold' has a name that the datalist fills itself; rename it" in err
+    assert not (tmp_path / "two").exists()
+
+
 def test_a_table_adds_columns(tmp_path: Path, prepared: Any, sgdnet: Run) -> None:
     source = trees.isic2018(tmp_path / "isic", {"Training": 6})
     rows = ["isic_id,lesion_id,age", *(f"ISIC_{number:07d},L{number // 2},{40 + number}" for number in range(6))]
