@@ -82,10 +82,11 @@ def make_plan(inputs: Sequence[str], output: Path, outputs: tuple[str, ...], **m
         The plan.
 
     Raises:
-        UserError: as `find_sources`, where two images would write the same file, and where a file would be written
-            over an image.
+        UserError: as `find_sources`, where two images have one name or would write the same file, and where a file
+            would be written over an image.
     """
     plan = PredictionPlan(find_sources(inputs, output), output, outputs, **more)
+    refuse_same_names((source, f"{source.name}.*") for source in plan.sources)  # by which the journal knows an image
     refuse_same_names((source, file) for source in plan.sources for file in plan.files(source).values())
     tables = [TABLE, *plan.tables.values()]
     for source in plan.sources:

@@ -12,6 +12,7 @@ from PIL import Image
 from custom_networks.data.pairing import MASK_SUFFIXES
 from custom_networks.errors import UserError
 from custom_networks.prediction.inputs import ImageSource, find_sources, inside, refuse_same_names
+from custom_networks.prediction.plan import make_plan
 
 
 def picture(path: Path) -> Path:
@@ -85,6 +86,15 @@ def test_two_images_with_one_result_are_refused() -> None:
     with pytest.raises(UserError, match=r"A\.jpg: a\.png would be written as A\.png too"):
         refuse_same_names([(first, "a.png"), (second, "A.png")])
     refuse_same_names([(first, "a.png"), (first, "a.png"), (second, "b.png")])
+
+
+@pytest.mark.parametrize("other", ["x.dcm", "x.nii.gz", "X.svs"])
+def test_images_of_one_name_are_refused_though_their_results_end_differently(tmp_path: Path, other: str) -> None:
+    """The journal knows an image by its name: they would remove each other's masks."""
+    picture(tmp_path / "x.png")
+    (tmp_path / other).write_bytes(b"another kind of image")
+    with pytest.raises(UserError, match=r"would be written as [xX]\.\* too; rename one"):
+        make_plan([str(tmp_path / "x.png"), str(tmp_path / other)], tmp_path / "out", ("mask",), settings={})
 
 
 def test_results_cannot_leave_the_output_folder(tmp_path: Path) -> None:
