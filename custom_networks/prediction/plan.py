@@ -86,8 +86,8 @@ def make_plan(inputs: Sequence[str], output: Path, outputs: tuple[str, ...], **m
             would be written over an image.
     """
     plan = PredictionPlan(find_sources(inputs, output), output, outputs, **more)
-    refuse_same_names((source, f"{source.name}.*") for source in plan.sources)  # by which the journal knows an image
     refuse_same_names((source, file) for source in plan.sources for file in plan.files(source).values())
+    refuse_same_names((source, f"{source.name}.*") for source in plan.sources)  # by which the journal knows an image
     tables = [TABLE, *plan.tables.values()]
     for source in plan.sources:
         clash = next((file for file in plan.files(source).values() if file in tables), None)
