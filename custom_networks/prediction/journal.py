@@ -137,8 +137,8 @@ def changes(earlier: JobSettings | None, now: JobSettings) -> list[str]:
 
 
 def has_instances(folder: Path, part: Part) -> bool:
-    """Tell whether a folder, or a part of it, was predicted with instances."""
-    return bool((Content.read(folder / part.journal).settings or {}).get(INSTANCES))
+    """Tell whether a folder, or any part of the same division, was predicted with instances."""
+    return any((Content.read(folder / one.journal).settings or {}).get(INSTANCES) for one in part.all)
 
 
 class PredictionJournal:
@@ -206,10 +206,12 @@ class PredictionJournal:
             return False
 
     def missing(self, name: str, outputs: Sequence[str]) -> list[str]:
-        """Outputs that an image lacks: not made, gone, or, of those that it has, made of other objects than now."""
+        """Outputs that an image lacks, all where it has no record; see `lacking`."""
         record = self.content.records.get(name)
-        if record is None:
-            return list(outputs)
+        return list(outputs) if record is None else self.lacking(record, outputs)
+
+    def lacking(self, record: Record, outputs: Sequence[str]) -> list[str]:
+        """Outputs that a record lacks: not made, gone, or, of those that it has, made of other objects than now."""
         files = record["files"]
         made = [*record["tables"], *(kind for kind in files if (self.folder / files[kind]).is_file())]
         if record["objects"] == self.objects:
