@@ -75,7 +75,7 @@ def join_tables(plan: PredictionPlan, journal: PredictionJournal) -> int:
             content = Content.read(plan.output / other.journal)
             if content.settings is not None and not changes(content.settings, journal.settings):
                 contents.append(content)
-        records = {name: record for content in contents for name, record in content.records.items()}
+        records = _records(contents)
         failures = {name: told for content in contents for name, told in content.failures.items()}
         rows = [record["row"] for _, record in sorted(records.items())]
         rows += [{"image": image, "error": error} for image, error in sorted(failures.values())]
@@ -89,6 +89,11 @@ def join_tables(plan: PredictionPlan, journal: PredictionJournal) -> int:
         if plan.part.count > 1 and not waiting:
             _remove_unfinished_of_parts(plan, journal, contents)
     return waiting
+
+
+def _records(contents: list[Content]) -> dict[str, Record]:
+    """Records of all journals, by the image's name."""
+    return {name: record for content in contents for name, record in content.records.items()}
 
 
 def _tables(plan: PredictionPlan, rows: list[dict[str, Any]], measured: list[Record]) -> dict[str, bytes]:
@@ -121,8 +126,10 @@ def _remove_unfinished(plan: PredictionPlan, journal: PredictionJournal, content
     """Remove what killed runs left half written; no other process may write the folder meanwhile."""
     names: dict[str, set[str]] = {".": {*plan.tables.values(), TABLE, *(one.journal for one in plan.part.all)}}
     if any(plan.output.glob(".slide-*.rows")):
-        for name in (name for content in contents for name in content.records):
-            rows_file(plan.output, name).unlink(missing_ok=True)
+        records = _records(contents)
+        for source in (one for one in plan.sources if one.name in records):
+            if not journal.lacking(records[source.name], plan.outputs_of(source)):  # else an output was being added
+                rows_file(plan.output, source.name).unlink(missing_ok=True)
     planned = (file for source in plan.sources for file in plan.files(source).values())
     written = (file for content in contents for files in content.writes.values() for file in files)
     for file in (*planned, *written):
