@@ -8,8 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from networks import toy_network
 from PIL import Image
+from toy_weights import write_record
 
+from custom_networks.baselines.baseline import Baseline
 from custom_networks.errors import UserError
 from custom_networks.metrics import WatershedParameters
 from custom_networks.prediction.options import Options, Request
@@ -65,6 +69,24 @@ def test_instances_follow_the_tuned_parameters(sgdnet: Run, checkpoint: Path, pi
         assert code == 0, err
         counts.append(int(np.asarray(Image.open(tmp_path / name / f"{image.stem}_instances.png")).max()))
     assert counts[0] > counts[1] == 0
+
+
+@pytest.mark.parametrize("kind", ["baseline", "refinement"])
+def test_weights_without_an_edge_map_give_all_the_others(sgdnet: Run, pictures: Path, tmp_path: Path, kind: str) -> None:
+    network = (
+        Baseline("monai.networks.nets.UNet", options={"spatial_dims": 2, "channels": [4, 8], "strides": [2]})
+        if kind == "baseline"
+        else toy_network(refinement="none")
+    )
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    write_record(tmp_path / "model.pt", network, image_size=64)
+    words = (sorted(pictures.iterdir())[0], "--checkpoint", tmp_path / "model.pt", "--output", tmp_path / "out")
+    code, _, err = sgdnet("predict", *words, "--device", "cpu", "--outputs", "mask,edge")
+    assert (code, len(err.strip().splitlines()), "leave edge out" in err) == (1, 1, True)
+    assert not (tmp_path / "out").exists()
+    code, _, err = sgdnet("predict", *words, "--device", "cpu", "--outputs", "all")
+    assert code == 0, err
+    assert (tmp_path / "out" / "measurements.csv").is_file()
 
 
 def test_another_file_is_one_sentence(sgdnet: Run, checkpoint: Path, pictures: Path, tmp_path: Path) -> None:
