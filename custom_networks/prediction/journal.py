@@ -27,6 +27,7 @@ from custom_networks.weights.record import Software
 Record = dict[str, Any]
 JobSettings = dict[str, Any]
 ENGINES = "engines"  # setting: what computed results of the folder, the last one last; they differ as devices do
+NORMALIZATION, CLASSES = "normalization", "classes"  # settings of the weights' record; earlier versions wrote none
 INSTANCES = "instances"  # setting: how instances are cut out, None where objects are connected regions
 
 
@@ -128,11 +129,11 @@ class Content:
 
 
 def changes(earlier: JobSettings | None, now: JobSettings) -> list[str]:
-    """Name the settings that differ; instances may be added to an earlier run."""
+    """Name the settings that differ; instances may be added to an earlier run, and what an earlier version lacked."""
     if earlier is None:
         return []
     added = INSTANCES in earlier and earlier[INSTANCES] is None
-    allowed = {ENGINES, *([INSTANCES] if added else [])}
+    allowed = {ENGINES, *([INSTANCES] if added else []), *({NORMALIZATION, CLASSES} - earlier.keys())}
     return [name for name in now if earlier.get(name) != now[name] and name not in allowed]
 
 

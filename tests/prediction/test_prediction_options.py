@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,3 +106,31 @@ def test_the_record_says_what_was_used_not_asked_for(sgdnet, checkpoint, picture
     code, _, err = sgdnet("predict", pictures, *words)
     assert code == 0, err
     assert json.loads((tmp_path / "out" / "predict.jsonl").read_text().splitlines()[0])["settings"]["amp"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("normalization", {"name": "other", "mean": [0, 0, 0], "std": [1, 1, 1]}),
+        ("classes", {"1": "round", "2": "other"}),
+    ],
+)
+def test_what_the_record_of_the_weights_says_is_a_setting(
+    sgdnet: Run, two_classes: Path, pictures: Path, tmp_path: Path, name: str, other: dict[str, object]
+) -> None:
+    """Also of weights whose file is the same; the journal of an earlier version, which lacks it, goes on."""
+    for suffix in (".pt", ".json"):
+        shutil.copy(two_classes.with_suffix(suffix), tmp_path / f"model{suffix}")
+    words = ("predict", pictures, "--checkpoint", tmp_path / "model.pt", "--output", tmp_path / "out", "--device", "cpu")
+    assert sgdnet(*words)[0] == 0
+    record = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps({**record, name: other}))
+    code, _, err = sgdnet(*words)
+    assert (code, f"was predicted with {name} " in err) == (1, True)
+    journal = tmp_path / "out" / "predict.jsonl"
+    first, *lines = journal.read_text().splitlines()
+    earlier = json.loads(first)
+    del earlier["settings"]["normalization"], earlier["settings"]["classes"]
+    journal.write_text("\n".join([json.dumps(earlier), *lines, ""]))
+    code, out, err = sgdnet(*words)
+    assert (code, "4 done before" in out) == (0, True), err
