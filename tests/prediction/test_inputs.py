@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicoms import write_dicom, write_segmentation
+from dicoms import write_dicom, write_segmentation, write_series
 from PIL import Image
 
 from custom_networks.data.pairing import MASK_SUFFIXES
@@ -66,6 +66,31 @@ def test_patterns_files_and_folders_together_count_each_image_once(
     monkeypatch.chdir(tmp_path)
     assert names("*/1.*", "a", "b/1.jpg", output=tmp_path / "out") == ["a/1", "b/1", "2"]
     assert names("../" + tmp_path.name + "/a/1.png", output=tmp_path / "out") == ["1"]
+
+
+def test_each_link_to_a_picture_is_an_image(tmp_path: Path) -> None:
+    picture(tmp_path / "in" / "a.png")
+    for name in ("b.png", "c.png"):
+        (tmp_path / "in" / name).symlink_to(tmp_path / "in" / "a.png")
+    assert names(tmp_path / "in", output=tmp_path / "out") == ["a", "b", "c"]
+    (tmp_path / "other" / "a.png").parent.mkdir()
+    (tmp_path / "other" / "a.png").symlink_to(tmp_path / "in" / "a.png")
+    found = names(tmp_path / "in" / "a.png", tmp_path / "other" / "a.png", tmp_path / "in", output=tmp_path / "out")
+    assert found == ["a", "b", "c"], "one image whose results have one name counts once"
+
+
+def test_a_series_is_found_though_one_of_its_files_was_given_before(tmp_path: Path) -> None:
+    files = write_series(tmp_path / "scan", np.zeros((3, 8, 8), np.uint8))
+    for file in files:
+        assert names(file, tmp_path / "scan", output=tmp_path / "out") == [file.stem, "scan"]
+    assert names(tmp_path / "scan", tmp_path / "scan", output=tmp_path / "out") == ["scan"]
+
+
+def test_a_pattern_may_lie_below_the_output_but_not_search_it(tmp_path: Path) -> None:
+    picture(tmp_path / "set" / "images" / "a.jpg")
+    assert names(tmp_path / "set" / "images" / "*.jpg", output=tmp_path / "set") == ["a"]
+    with pytest.raises(UserError, match="lies in the output folder"):
+        names(tmp_path / "set" / "**" / "*.jpg", output=tmp_path / "set")
 
 
 @pytest.mark.parametrize(
