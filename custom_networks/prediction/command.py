@@ -25,7 +25,13 @@ from custom_networks.prediction.parts import Part, absolute, predict_shared
 from custom_networks.prediction.plan import make_plan, settings_of
 from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.weights.network import trained_edge
-from custom_networks.weights.reading import trained_classes, trained_codes, trained_depth, trained_normalization, trained_size
+from custom_networks.weights.reading import (
+    trained_classes,
+    trained_codes,
+    trained_depth,
+    trained_normalization,
+    trained_size,
+)
 from custom_networks.weights.record import Software
 
 SOME_FAILED = 2

@@ -43,10 +43,11 @@ def find_sources(inputs: Sequence[str], output: Path) -> list[ImageSource]:
         output: folder of the results, which is not searched.
 
     Returns:
-        Each image once, in the order of the inputs, those of a folder sorted; each link to a file is one. Results keep the folders below what was
-        given. In folders hidden files are passed over, and masks: `masks/` and `labels/` beside `images/`, `a_mask.png`
-        beside `a.jpg`, DICOM SEG objects. DICOM files of a folder that are slices of one series are one image, named
-        after the folder, or by the UID of the series where the folder holds other images too.
+        Each image once, in the order of the inputs, those of a folder sorted; each link to a file is one. Results keep
+        the folders below what was given. In folders hidden files are passed over, and masks: `masks/` and `labels/`
+        beside `images/`, `a_mask.png` beside `a.jpg`, DICOM SEG objects. DICOM files of a folder that are slices of one
+        series are one image, named after the folder, or by the UID of the series where the folder holds other images
+        too.
 
     Raises:
         UserError: for an input that does not exist or holds no image, and for two images with the same results.

@@ -73,7 +73,7 @@ def test_instances_follow_the_tuned_parameters(sgdnet: Run, checkpoint: Path, pi
 
 
 @pytest.mark.parametrize("kind", ["baseline", "refinement"])
-def test_weights_without_an_edge_map_give_all_the_others(sgdnet: Run, pictures: Path, tmp_path: Path, kind: str) -> None:
+def test_weights_without_an_edge_map_give_all_others(sgdnet: Run, pictures: Path, tmp_path: Path, kind: str) -> None:
     network = (
         Baseline("monai.networks.nets.UNet", options={"spatial_dims": 2, "channels": [4, 8], "strides": [2]})
         if kind == "baseline"
@@ -121,7 +121,7 @@ def test_what_the_record_of_the_weights_says_is_a_setting(
     """Also of weights whose file is the same; the journal of an earlier version, which lacks it, goes on."""
     for suffix in (".pt", ".json"):
         shutil.copy(two_classes.with_suffix(suffix), tmp_path / f"model{suffix}")
-    words = ("predict", pictures, "--checkpoint", tmp_path / "model.pt", "--output", tmp_path / "out", "--device", "cpu")
+    words = ("predict", pictures, "--checkpoint", tmp_path / "model.pt", "--output", tmp_path / "out")
     assert sgdnet(*words)[0] == 0
     record = json.loads((tmp_path / "model.json").read_text())
     (tmp_path / "model.json").write_text(json.dumps({**record, name: other}))
