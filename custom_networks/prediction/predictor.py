@@ -79,6 +79,8 @@ class SGDNetPredictor:
             for (member, normalization_), weights_ in zip_longest(members, weights)
         ]
         self._cuda_graphs = cuda_graphs
+        if cuda_graphs and chosen.type != "cuda":
+            logger.warning("--cuda_graphs: %s has none; the network is computed without them", chosen)
         self._maps: MapSource | None = None
         if self.engine == TorchEngine.name:
             self.choose_engine(())
