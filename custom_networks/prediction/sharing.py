@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from custom_networks.errors import UserError
 from custom_networks.files import lock_file, remove_unfinished, write_bytes
-from custom_networks.prediction.journal import Content, PredictionJournal, Record, changes
+from custom_networks.prediction.journal import Content, JobSettings, PredictionJournal, Record, changes
 from custom_networks.prediction.outputs import TABLE_OUTPUTS
 from custom_networks.prediction.outputs.tables import csv_file
 from custom_networks.prediction.parts import WHOLE_LOCK
@@ -73,7 +73,7 @@ def join_tables(plan: PredictionPlan, journal: PredictionJournal) -> int:
         contents = [journal.content]
         for other in (one for one in plan.part.all if one != plan.part):
             content = Content.read(plan.output / other.journal)
-            if content.settings is not None and not changes(content.settings, journal.settings):
+            if _goes_together(content.settings, journal.settings):
                 contents.append(content)
         records = _records(contents)
         failures = {name: told for content in contents for name, told in content.failures.items()}
@@ -89,6 +89,11 @@ def join_tables(plan: PredictionPlan, journal: PredictionJournal) -> int:
         if plan.part.count > 1 and not waiting:
             _remove_unfinished_of_parts(plan, journal, contents)
     return waiting
+
+
+def _goes_together(one: JobSettings | None, other: JobSettings) -> bool:
+    """Tell whether results of two parts belong into one table; either may have added instances."""
+    return one is not None and not (changes(one, other) and changes(other, one))
 
 
 def _records(contents: list[Content]) -> dict[str, Record]:

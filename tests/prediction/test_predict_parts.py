@@ -114,6 +114,22 @@ def test_instances_that_one_part_adds_come_to_all(predict: Predict, tmp_path: Pa
     assert files(out) == files(tmp_path / "whole")
 
 
+def test_a_part_that_began_before_instances_were_added_keeps_their_rows(images: Path, tmp_path: Path) -> None:
+    first, second = (
+        make_plan([str(images)], tmp_path / "out", ("mask",), part=Part(number, 2), settings={INSTANCES: instances})
+        for number, instances in ((1, None), (2, {"threshold": 0.5}))
+    )
+    with claimed(first) as journal, claimed(second) as other:
+        name = second.own[0].name
+        row = {"image": f"{name}.png", "confidence": 0.9}
+        record = {"name": name, "source": "", "stamp": [], "files": {}, "tables": {}, "row": row}
+        other.add({**record, "objects": "instances"})
+        join_tables(second, other)
+        assert rows(tmp_path / "out") == 1
+        join_tables(first, journal)
+        assert rows(tmp_path / "out") == 1
+
+
 @pytest.mark.parametrize(("images", "parts"), [(1, 2), (128, 2), (129, 3), (6400, 100), (10**6, 1024)])
 def test_a_cluster_s_parts_are_of_64_images_and_at_least_two(images: int, parts: int) -> None:
     assert parts_for(images) == parts
