@@ -19,9 +19,9 @@ import custom_networks
 from custom_networks.bundle_files import bundle_source
 from custom_networks.configuration.inference import TrainedSource, load_source
 from custom_networks.errors import UserError
-from custom_networks.export.torch_formats import open_torchscript
-from custom_networks.export.verify import check_agreement, compare_file
-from custom_networks.files import only_writer, remove_unfinished, write_atomically
+from custom_networks.export.torch_formats import open_torchscript, torchscript_metadata
+from custom_networks.export.verify import check_agreement, check_probabilities, compare_file
+from custom_networks.files import only_writer, remove_unfinished, sha256, write_atomically
 from custom_networks.weights.portable import portable_record
 
 NAME = "sgdnet_2d_segmentation"
@@ -67,13 +67,23 @@ def _as_json(content: Any) -> bytes:
 
 
 def check_script(path: Path, source: TrainedSource) -> None:
-    """Raise UserError where a TorchScript file was made of other weights."""
+    """Raise UserError where a TorchScript file was made of other weights, or is damaged.
+
+    `sgdnet export` writes the hash of the weights into it and has compared the masks on images; a file of another
+    exporter must compute what the weights do in float32.
+    """
     image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0)).numpy()
     try:
-        check_agreement(
-            compare_file(open_torchscript(path, 1), source.network, [image], True, source.threshold), "float32"
-        )
-    except (UserError, RuntimeError):
+        about = torchscript_metadata(path)
+        made_of = about.get("checkpoint_sha256")
+        if made_of not in (None, sha256(source.checkpoint)):
+            raise UserError("the hashes differ")
+        agreement = compare_file(open_torchscript(path, 1), source.network, [image], True, source.threshold)
+        if made_of is None:
+            check_agreement(agreement, "float32")
+        else:
+            check_probabilities(agreement, str(about.get("precision")))
+    except (UserError, RuntimeError, KeyError, ValueError):
         raise UserError(
             f"{path}: not made of {source.checkpoint}; make it again with `sgdnet export --format torchscript "
             "--overwrite true`, or move it away"

@@ -48,8 +48,8 @@ def open_torchscript(path: Path, threads: int) -> Compute:
 
 
 def torchscript_metadata(path: Path) -> Metadata:
-    """Read what `write_torchscript` put in."""
-    extra = {EXTRA: ""}
+    """Read what `write_torchscript` put in; nothing of a file that has none."""
+    extra = {EXTRA: "{}"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.load(str(path), map_location="cpu", _extra_files=extra)

@@ -134,6 +134,32 @@ def compare_file(
     return Agreement(largest, float(np.max(means)), tuple(scores), foreground)
 
 
+def check_probabilities(agreement: Agreement, precision: str) -> None:
+    """Refuse a file whose probabilities differ too much for its precision.
+
+    Args:
+        agreement: with PyTorch.
+        precision: of the file.
+
+    Raises:
+        UserError: with the figures.
+    """
+    for what, value, limit in (
+        ("largest", agreement.largest, LARGEST.get(precision)),
+        ("mean", agreement.mean, MEAN[precision]),
+    ):
+        if limit is not None and not value <= limit:  # so that not-a-number is refused
+            raise UserError(
+                f"the {precision} file differs from PyTorch: {what} difference of the probabilities {value:.1e}, at "
+                f"most {limit:.0e} passes; {_advice(precision)}"
+            )
+
+
+def _advice(precision: str) -> str:
+    more = ", give --calibration more images like yours" if precision == "int8" else ""
+    return f"nothing was written; export another --precision{more}"
+
+
 def check_agreement(
     agreement: Agreement, precision: str, limits: DiceLimits | None = None, names: Sequence[str] | None = None
 ) -> None:
@@ -149,18 +175,7 @@ def check_agreement(
         UserError: with the figures; also where no image has any foreground that a file below float32 could lose.
     """
     limits = limits or DiceLimits()
-    advice = "nothing was written; export another --precision"
-    if precision == "int8":
-        advice += ", give --calibration more images like yours"
-    for what, value, limit in (
-        ("largest", agreement.largest, LARGEST.get(precision)),
-        ("mean", agreement.mean, MEAN[precision]),
-    ):
-        if limit is not None and not value <= limit:  # so that not-a-number is refused
-            raise UserError(
-                f"the {precision} file differs from PyTorch: {what} difference of the probabilities {value:.1e}, at "
-                f"most {limit:.0e} passes; {advice}"
-            )
+    check_probabilities(agreement, precision)
     if precision != "float32" and not agreement.foreground:
         raise UserError(
             f"the {precision} file cannot be checked: PyTorch itself finds nothing on any of {len(agreement.dice)} "
@@ -172,5 +187,5 @@ def check_agreement(
         raise UserError(
             f"the {precision} file's masks differ from PyTorch's: Dice {agreement.mean_dice:.4f} in the mean of "
             f"{len(agreement.dice)} images ({limits.mean:g} at least passes), {min(agreement.dice):.4f} at worst{worst}"
-            f" ({limits.worst:g} at least); {advice}, or lower --least_mean_dice and --least_dice"
+            f" ({limits.worst:g} at least); {_advice(precision)}, or lower --least_mean_dice and --least_dice"
         )

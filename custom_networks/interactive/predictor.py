@@ -147,7 +147,7 @@ class InteractivePredictor:
         Raises:
             UserError: for an array that is no image.
         """
-        picture = from_array(np.asarray(image))
+        picture = from_array(np.asarray(image), self.bit_depth)
         placement = place(picture.size, self.side)
         square = placement.to_square(picture.pixels).to(self.device)
         normalised = ((square.float() - self.mean) / self.std)[None]

@@ -37,6 +37,11 @@ TRAINING_ARGUMENTS = ("pretrained_encoder", "checkpointing")
 """Arguments that are no part of the architecture."""
 
 
+def has_edge(refinement: str = "sgdc") -> bool:
+    """Tell whether a network of a refinement gives an edge map: each has the SGE but "none"."""
+    return refinement != "none"
+
+
 class SGDNet(Segmenter):
     """SGD-Net for 2D images.
 
@@ -102,7 +107,7 @@ class SGDNet(Segmenter):
         encoder_depths = list(encoder_depths)
         given = dict(locals())
         names = [name for name in inspect.signature(SGDNet).parameters if name not in TRAINING_ARGUMENTS]
-        super().__init__(SIZE_FACTOR, out_channels, refinement != "none", {name: given[name] for name in names})
+        super().__init__(SIZE_FACTOR, out_channels, has_edge(refinement), {name: given[name] for name in names})
         self.checkpointing = checkpointing
         for what, got, known in (("refinement", refinement, REFINEMENTS), ("guidance", guidance, GUIDANCES)):
             if got not in known:
@@ -123,7 +128,7 @@ class SGDNet(Segmenter):
         self.reduce = ConvBNReLU(x4, encoder_width, 1, bias=True)
         self.sge: StructureGuidanceExtractor | None = None
         guidance_channels = GUIDANCE_CHANNELS if guidance == "sge" else 0
-        if refinement != "none":
+        if has_edge(refinement):
             self.sge = StructureGuidanceExtractor(x4, x1, x1, guidance_channels, edge_operator, edge_reading)
 
         options = RefinementOptions(

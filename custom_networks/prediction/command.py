@@ -24,7 +24,14 @@ from custom_networks.prediction.outputs import chosen_outputs
 from custom_networks.prediction.parts import Part, absolute, predict_shared
 from custom_networks.prediction.plan import make_plan, settings_of
 from custom_networks.prediction.predictor import SGDNetPredictor
-from custom_networks.weights.reading import trained_classes, trained_codes, trained_depth, trained_size
+from custom_networks.weights.network import trained_edge
+from custom_networks.weights.reading import (
+    trained_classes,
+    trained_codes,
+    trained_depth,
+    trained_normalization,
+    trained_size,
+)
 from custom_networks.weights.record import Software
 
 SOME_FAILED = 2
@@ -60,9 +67,10 @@ def predict_images(request: Request) -> tuple[int, dict[str, Any]]:
     options = replace(options, amp=MixedPrecisionInferer(options.amp, device).amp)  # what is used is recorded
     names = trained_classes(checkpoint)
     kept = [INSTANCES] if has_instances(output, part) else []  # further images get theirs too
-    outputs = chosen_outputs(request.outputs, options.tta, names, kept)
+    outputs = chosen_outputs(request.outputs, options.tta, names, kept, trained_edge(checkpoint))
     hashes = ",".join(map(sha256, checkpoints))
-    settings = settings_of(options, hashes, outputs, request.spacing, request.axis)
+    normalizations = [trained_normalization(one) for one in checkpoints]
+    settings = settings_of(options, hashes, outputs, request.spacing, request.axis, normalizations, names)
     more = {name: getattr(request, name) for name in ("spacing", "overwrite", "axis")} | {
         "settings": settings,
         "names": names,

@@ -43,17 +43,19 @@ def find_sources(inputs: Sequence[str], output: Path) -> list[ImageSource]:
         output: folder of the results, which is not searched.
 
     Returns:
-        Each image once, in the order of the inputs, those of a folder sorted. Results keep the folders below what was
-        given. In folders hidden files are passed over, and masks: `masks/` and `labels/` beside `images/`, `a_mask.png`
-        beside `a.jpg`, DICOM SEG objects. DICOM files of a folder that are slices of one series are one image, named
-        after the folder, or by the UID of the series where the folder holds other images too.
+        Each image once, in the order of the inputs, those of a folder sorted; each link to a file is one. Results keep
+        the folders below what was given. In folders hidden files are passed over, and masks: `masks/` and `labels/`
+        beside `images/`, `a_mask.png` beside `a.jpg`, DICOM SEG objects. DICOM files of a folder that are slices of one
+        series are one image, named after the folder, or by the UID of the series where the folder holds other images
+        too.
 
     Raises:
         UserError: for an input that does not exist or holds no image, and for two images with the same results.
     """
     if not inputs:
         raise UserError("no image given; write `sgdnet predict IMAGE_OR_FOLDER ... --output DIR`")
-    found: dict[str, ImageSource] = {}
+    found: list[ImageSource] = []
+    seen: set[tuple[str, ...]] = set()
     for text in inputs:
         path = Path(os.path.expanduser(text))  # noqa: PTH111
         if path.is_dir():
@@ -68,8 +70,17 @@ def find_sources(inputs: Sequence[str], output: Path) -> list[ImageSource]:
             known = ", ".join((*EXTENSIONS, ".dcm", *nifti.EXTENSIONS, *slides.EXTENSIONS))
             raise UserError(f"{text}: no images in it; known are {known}")
         for image in images:
-            found.setdefault(os.path.realpath(image.path), image)
-    return list(found.values())
+            keys = _keys(image)
+            if seen.isdisjoint(keys):
+                found.append(image)
+            seen |= keys
+    return found
+
+
+def _keys(image: ImageSource) -> set[tuple[str, ...]]:
+    """What two images may not share: where their files lie, and what these lead to where the results have one name."""
+    places = (os.path.join(os.path.realpath(path.parent), path.name) for path in image.files)  # noqa: PTH118
+    return {tuple(places), (image.name, *(os.path.realpath(path) for path in image.files))}
 
 
 def refuse_same_names(paths: Iterable[tuple[ImageSource, str]]) -> None:
@@ -200,11 +211,15 @@ def _matching(pattern: str, output: Path) -> Iterator[ImageSource]:
             break
         plain.append(part)
     start = Path(*plain) if plain else Path()
-    root = os.path.realpath(output)
-    for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207
-        path = Path(match)
-        if path.is_file() and _is_image(path) and not Path(os.path.realpath(path)).is_relative_to(root):
-            yield ImageSource(path, _below(path, start))
+    root, place = Path(os.path.realpath(output)), Path(os.path.realpath(start))
+    below_it = place != root and place.is_relative_to(root)  # as a folder there is searched that is given
+    found = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
+    images = [path for path in found if path.is_file() and _is_image(path)]
+    outside = [path for path in images if below_it or not Path(os.path.realpath(path)).is_relative_to(root)]
+    if images and not outside:
+        raise UserError(f"{pattern}: lies in the output folder, which is not searched; give another --output")
+    for path in outside:
+        yield ImageSource(path, _below(path, start))
 
 
 def _below(path: Path, folder: Path) -> str:

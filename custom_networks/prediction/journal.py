@@ -27,6 +27,7 @@ from custom_networks.weights.record import Software
 Record = dict[str, Any]
 JobSettings = dict[str, Any]
 ENGINES = "engines"  # setting: what computed results of the folder, the last one last; they differ as devices do
+NORMALIZATION, CLASSES = "normalization", "classes"  # settings of the weights' record; earlier versions wrote none
 INSTANCES = "instances"  # setting: how instances are cut out, None where objects are connected regions
 
 
@@ -128,17 +129,17 @@ class Content:
 
 
 def changes(earlier: JobSettings | None, now: JobSettings) -> list[str]:
-    """Name the settings that differ; instances may be added to an earlier run."""
+    """Name the settings that differ; instances may be added to an earlier run, and what an earlier version lacked."""
     if earlier is None:
         return []
     added = INSTANCES in earlier and earlier[INSTANCES] is None
-    allowed = {ENGINES, *([INSTANCES] if added else [])}
+    allowed = {ENGINES, *([INSTANCES] if added else []), *({NORMALIZATION, CLASSES} - earlier.keys())}
     return [name for name in now if earlier.get(name) != now[name] and name not in allowed]
 
 
 def has_instances(folder: Path, part: Part) -> bool:
-    """Tell whether a folder, or a part of it, was predicted with instances."""
-    return bool((Content.read(folder / part.journal).settings or {}).get(INSTANCES))
+    """Tell whether a folder, or any part of the same division, was predicted with instances."""
+    return any((Content.read(folder / one.journal).settings or {}).get(INSTANCES) for one in part.all)
 
 
 class PredictionJournal:
@@ -206,10 +207,12 @@ class PredictionJournal:
             return False
 
     def missing(self, name: str, outputs: Sequence[str]) -> list[str]:
-        """Outputs that an image lacks: not made, gone, or, of those that it has, made of other objects than now."""
+        """Outputs that an image lacks, all where it has no record; see `lacking`."""
         record = self.content.records.get(name)
-        if record is None:
-            return list(outputs)
+        return list(outputs) if record is None else self.lacking(record, outputs)
+
+    def lacking(self, record: Record, outputs: Sequence[str]) -> list[str]:
+        """Outputs that a record lacks: not made, gone, or, of those that it has, made of other objects than now."""
         files = record["files"]
         made = [*record["tables"], *(kind for kind in files if (self.folder / files[kind]).is_file())]
         if record["objects"] == self.objects:

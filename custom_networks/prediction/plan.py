@@ -10,11 +10,12 @@ from typing import Any
 from custom_networks.data.formats.slides import is_slide
 from custom_networks.errors import UserError
 from custom_networks.prediction.inputs import ImageSource, find_sources, refuse_same_names, refuse_sources_as_targets
-from custom_networks.prediction.journal import ENGINES, INSTANCES
+from custom_networks.prediction.journal import CLASSES, ENGINES, INSTANCES, NORMALIZATION
 from custom_networks.prediction.options import Options
 from custom_networks.prediction.outputs import SLIDE_OUTPUTS, TABLE_OUTPUTS, image_output
 from custom_networks.prediction.parts import Part
 from custom_networks.prediction.reading import is_volume
+from custom_networks.weights.normalization import Normalization
 from custom_networks.weights.segments import SegmentCode
 
 TABLE = "predictions.csv"
@@ -82,11 +83,12 @@ def make_plan(inputs: Sequence[str], output: Path, outputs: tuple[str, ...], **m
         The plan.
 
     Raises:
-        UserError: as `find_sources`, where two images would write the same file, and where a file would be written
-            over an image.
+        UserError: as `find_sources`, where two images have one name or would write the same file, and where a file
+            would be written over an image.
     """
     plan = PredictionPlan(find_sources(inputs, output), output, outputs, **more)
     refuse_same_names((source, file) for source in plan.sources for file in plan.files(source).values())
+    refuse_same_names((source, f"{source.name}.*") for source in plan.sources)  # by which the journal knows an image
     tables = [TABLE, *plan.tables.values()]
     for source in plan.sources:
         clash = next((file for file in plan.files(source).values() if file in tables), None)
@@ -98,9 +100,28 @@ def make_plan(inputs: Sequence[str], output: Path, outputs: tuple[str, ...], **m
 
 
 def settings_of(
-    options: Options, checkpoint_sha256: str, outputs: Sequence[str], spacing: float, axis: int = 2
+    options: Options,
+    checkpoint_sha256: str,
+    outputs: Sequence[str],
+    spacing: float,
+    axis: int = 2,
+    normalizations: Sequence[Normalization] = (),
+    names: Mapping[int, str] | None = None,
 ) -> dict[str, Any]:
-    """What decides whether earlier results count."""
+    """What decides whether earlier results count.
+
+    Args:
+        options: how images are predicted.
+        checkpoint_sha256: of the weights.
+        outputs: names of what is written.
+        spacing: millimetres a pixel where a file does not say.
+        axis: of NIfTI volumes.
+        normalizations: of the images, for each of the weights.
+        names: of the classes.
+
+    Returns:
+        Names and values.
+    """
     settings = options.as_dict()
     watershed = settings.pop("watershed") | {"threshold": options.threshold}
     instances = watershed if "instances" in outputs else None
@@ -109,6 +130,8 @@ def settings_of(
         "checkpoint_sha256": checkpoint_sha256,
         "spacing": spacing,
         "axis": axis,
+        NORMALIZATION: [{"mean": one.mean, "std": one.std} for one in normalizations],
+        CLASSES: dict(names or {}),
         INSTANCES: instances,
         ENGINES: [],
     }

@@ -79,6 +79,8 @@ class SGDNetPredictor:
             for (member, normalization_), weights_ in zip_longest(members, weights)
         ]
         self._cuda_graphs = cuda_graphs
+        if cuda_graphs and chosen.type != "cuda":
+            logger.warning("--cuda_graphs: %s has none; the network is computed without them", chosen)
         self._maps: MapSource | None = None
         if self.engine == TorchEngine.name:
             self.choose_engine(())
@@ -208,7 +210,8 @@ class SGDNetPredictor:
         """Predict one image.
 
         Args:
-            image: a path, of any format that `read` knows, or an array (H, W, 3) of uint8 RGB.
+            image: a path, of any format that `read` knows, or an array, (H, W, 3) of uint8 RGB or (H, W) of grey in 16
+                bits.
 
         Returns:
             The prediction, at the image's size.
@@ -250,7 +253,7 @@ class SGDNetPredictor:
 
     def _read(self, image: str | Path | NDArray) -> ReadImage:
         if not isinstance(image, str | Path):
-            return from_array(np.asarray(image))
+            return from_array(np.asarray(image), self.options.bit_depth)
         return read_file(Path(image), self.options.bit_depth)
 
     def _batched(self, pictures: Iterable[ReadImage]) -> Iterator[Prediction]:

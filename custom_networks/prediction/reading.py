@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from custom_networks.array_types import Spacing
-from custom_networks.data.formats import Slice, dicom, dicom_volumes, nifti, stored_image, stored_volume
+from custom_networks.data.formats import Slice, dicom, dicom_volumes, nifti, stored_image, stored_picture, stored_volume
 from custom_networks.data.formats.slides import is_slide
-from custom_networks.data.images import to_rgb
 from custom_networks.errors import UserError
 from custom_networks.files import file_stamp
 
 logger = logging.getLogger(__name__)
+
+ARRAY = "the picture"  # what messages call an array
 
 
 @dataclass(frozen=True)
@@ -109,20 +110,24 @@ def _tell_unknown_depth() -> None:
     )
 
 
-def from_array(array: NDArray) -> ReadImage:
+def from_array(array: NDArray, depth: int | None = None) -> ReadImage:
     """Take an array as an image.
 
     Args:
         array: (H, W) or (H, W, 3 or 4), uint8; grey also uint16, or float within 0..1 or 0..255.
+        depth: see `read_file`.
 
     Returns:
         The image.
 
     Raises:
-        UserError: for an array of another shape or type.
+        UserError: for an array of another shape or type, or values that exceed the depth.
     """
     try:
-        return ReadImage(np.asarray(to_rgb(Image.fromarray(np.ascontiguousarray(array)))))
+        opened = stored_picture(Image.fromarray(np.ascontiguousarray(array)), ARRAY)
+        if depth is None and opened.depth is not None:
+            _tell_unknown_depth()
+        return ReadImage(np.asarray(opened.rgb(ARRAY, depth)))
     except (TypeError, AttributeError, ValueError) as error:
         if isinstance(error, UserError):
             raise

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from custom_networks.errors import UserError
 from custom_networks.files import lock_file, remove_unfinished, write_bytes
-from custom_networks.prediction.journal import Content, PredictionJournal
+from custom_networks.prediction.journal import Content, JobSettings, PredictionJournal, Record, changes
 from custom_networks.prediction.outputs import TABLE_OUTPUTS
 from custom_networks.prediction.outputs.tables import csv_file
 from custom_networks.prediction.parts import WHOLE_LOCK
@@ -51,19 +51,21 @@ def claimed(plan: PredictionPlan) -> Iterator[PredictionJournal]:
             if to_do or journal.had_failures or part.count > 1:
                 journal.start(to_do)
             if part.count == 1:
-                _remove_unfinished(plan, [journal.content])
+                _remove_unfinished(plan, journal, [journal.content])
         yield journal
 
 
 def join_tables(plan: PredictionPlan, journal: PredictionJournal) -> int:
     """Write the tables of all parts, as far as they are: a row for each image of the folder and each failure.
 
+    Measurements of regions are left out of tables of instances until their part has made them anew.
+
     Args:
         plan: of the run.
         journal: of this part.
 
     Returns:
-        Images of other parts that are still to be predicted.
+        Images of other parts that are still to be predicted or measured.
     """
     with ExitStack() as held:
         if plan.part.count > 1:
@@ -71,25 +73,39 @@ def join_tables(plan: PredictionPlan, journal: PredictionJournal) -> int:
         contents = [journal.content]
         for other in (one for one in plan.part.all if one != plan.part):
             content = Content.read(plan.output / other.journal)
-            if content.settings == journal.settings:
+            if _goes_together(content.settings, journal.settings):
                 contents.append(content)
-        records = {name: record for content in contents for name, record in content.records.items()}
+        records = _records(contents)
         failures = {name: told for content in contents for name, told in content.failures.items()}
-        for file, data in _tables(plan, [records[name] for name in sorted(records)], sorted(failures.values())).items():
+        rows = [record["row"] for _, record in sorted(records.items())]
+        rows += [{"image": image, "error": error} for image, error in sorted(failures.values())]
+        outdated = {name for name, one in records.items() if one["tables"] and one["objects"] != journal.objects}
+        measured = [record for name, record in sorted(records.items()) if name not in outdated]
+        for file, data in _tables(plan, rows, measured).items():
             journal.add_tables([file])
             write_bytes(plan.output / file, data)
-        waiting = sum(one.name not in records and one.name not in failures for one in plan.sources)
+        known = (records.keys() - (outdated if plan.tables else set())) | failures.keys()
+        waiting = sum(one.name not in known for one in plan.sources)
         if plan.part.count > 1 and not waiting:
-            _remove_unfinished_of_parts(plan, contents)
+            _remove_unfinished_of_parts(plan, journal, contents)
     return waiting
 
 
-def _tables(plan: PredictionPlan, records: list[dict[str, Any]], failures: list[tuple[str, str]]) -> dict[str, bytes]:
-    """Content of each table, by its file."""
-    rows = [record["row"] for record in records] + [{"image": image, "error": error} for image, error in failures]
+def _goes_together(one: JobSettings | None, other: JobSettings) -> bool:
+    """Tell whether results of two parts belong into one table; either may have added instances."""
+    return one is not None and not (changes(one, other) and changes(other, one))
+
+
+def _records(contents: list[Content]) -> dict[str, Record]:
+    """Records of all journals, by the image's name."""
+    return {name: record for content in contents for name, record in content.records.items()}
+
+
+def _tables(plan: PredictionPlan, rows: list[dict[str, Any]], measured: list[Record]) -> dict[str, bytes]:
+    """Content of each table, by its file, of the rows of all images and the records of those measured as now."""
     contents = {TABLE: csv_file(rows)}
     for name, file in plan.tables.items():
-        having = [record for record in records if name in record["tables"]]
+        having = [record for record in measured if name in record["tables"]]
         contents[file] = TABLE_OUTPUTS[name].encode([(one["row"], one["tables"][name]) for one in having], plan.names)
     return contents
 
@@ -111,12 +127,14 @@ def _keep(held: ExitStack, lock: FileLock | None) -> None:
         held.callback(lock.release)
 
 
-def _remove_unfinished(plan: PredictionPlan, contents: list[Content]) -> None:
+def _remove_unfinished(plan: PredictionPlan, journal: PredictionJournal, contents: list[Content]) -> None:
     """Remove what killed runs left half written; no other process may write the folder meanwhile."""
     names: dict[str, set[str]] = {".": {*plan.tables.values(), TABLE, *(one.journal for one in plan.part.all)}}
     if any(plan.output.glob(".slide-*.rows")):
-        for name in (name for content in contents for name in content.records):
-            rows_file(plan.output, name).unlink(missing_ok=True)
+        records = _records(contents)
+        for source in (one for one in plan.sources if one.name in records):
+            if not journal.lacking(records[source.name], plan.outputs_of(source)):  # else an output was being added
+                rows_file(plan.output, source.name).unlink(missing_ok=True)
     planned = (file for source in plan.sources for file in plan.files(source).values())
     written = (file for content in contents for files in content.writes.values() for file in files)
     for file in (*planned, *written):
@@ -126,7 +144,7 @@ def _remove_unfinished(plan: PredictionPlan, contents: list[Content]) -> None:
         remove_unfinished(plan.output / below, files)
 
 
-def _remove_unfinished_of_parts(plan: PredictionPlan, contents: list[Content]) -> None:
+def _remove_unfinished_of_parts(plan: PredictionPlan, journal: PredictionJournal, contents: list[Content]) -> None:
     """Remove what killed processes of the parts left, unless one of them is at work again."""
     with ExitStack() as held:
         for other in (one for one in plan.part.all if one != plan.part):
@@ -134,4 +152,4 @@ def _remove_unfinished_of_parts(plan: PredictionPlan, contents: list[Content]) -
                 _keep(held, lock_file(plan.output / other.lock, "busy"))
             except UserError:
                 return
-        _remove_unfinished(plan, contents)
+        _remove_unfinished(plan, journal, contents)

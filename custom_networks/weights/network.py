@@ -14,7 +14,7 @@ from torch import nn
 from custom_networks.errors import UserError, nearest
 from custom_networks.network.interactive import InteractiveSGDNet, with_fusion
 from custom_networks.network.segmenter import Segmenter
-from custom_networks.network.sgdnet import TRAINING_ARGUMENTS, SGDNet
+from custom_networks.network.sgdnet import TRAINING_ARGUMENTS, SGDNet, has_edge
 from custom_networks.network.weights import load_strictly, read_state_dict
 from custom_networks.weights.reading import check_content, record_of, takes_clicks, trained_outputs
 from custom_networks.weights.record import WeightsRecord, kept_by_json
@@ -64,6 +64,16 @@ def trained_network(checkpoint: str | Path, **arguments: Any) -> Segmenter:
     except (TypeError, ValueError, RuntimeError) as error:  # the last of more memory than there is
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: no network can be built of its record and what was given: {reason}") from None
+
+
+def trained_edge(checkpoint: str | Path) -> bool:
+    """Tell whether the network of weights gives an edge map, by their record alone; raises UserError as that does."""
+    recorded = record_of(checkpoint).network or {}
+    if BASELINE in recorded:
+        from custom_networks.baselines.architectures import find_architecture
+
+        return bool(getattr(find_architecture(recorded[BASELINE]), "has_edge", False))
+    return has_edge(**{name: value for name, value in recorded.items() if name == "refinement"})
 
 
 def _baseline(path: Path, recorded: Mapping[str, Any], arguments: Mapping[str, Any]) -> Segmenter:

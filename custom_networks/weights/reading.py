@@ -110,8 +110,13 @@ def trained_normalization(checkpoint: str | Path) -> Normalization:
     """Return how images were normalised in training; ISIC's figures, with a warning, where that is not known."""
     found = record_of(checkpoint).normalization
     if found is None and Path(checkpoint).is_file():  # the loader says that it is missing
-        logger.warning("%s: no .json tells how images were normalised; ISIC's figures are used", checkpoint)
+        _tell_unknown_normalization(Path(checkpoint))
     return found or ISIC
+
+
+@functools.cache
+def _tell_unknown_normalization(path: Path) -> None:
+    logger.warning("%s: no .json tells how images were normalised; ISIC's figures are used", path)
 
 
 def trained_depth(checkpoint: str | Path) -> int | None:

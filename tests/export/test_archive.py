@@ -24,8 +24,11 @@ from requirement_lists import pinned
 from toy_weights import write_record
 
 from custom_networks import UserError
+from custom_networks.configuration.inference import load_source
 from custom_networks.export import Exported, write_archive
 from custom_networks.export.archive import NAME, requirements
+from custom_networks.export.format import ExportJob, export_metadata
+from custom_networks.export.torch_formats import write_torchscript
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -166,6 +169,40 @@ def test_torchscript_of_other_weights_is_refused(bundle: Path, tmp_path: Path) -
     with pytest.raises(UserError, match=r"model.ts: not made of .*other.pt"):
         write_archive(bundle, tmp_path / "a.zip", other)
     assert not (tmp_path / "a.zip").exists()
+
+
+def nearly_empty(path: Path, seed: int) -> Path:
+    """Weights whose probability is 0 nearly everywhere, so that one image does not tell them apart."""
+    torch.manual_seed(seed)
+    network = toy_network()
+    network.heads[0].bias.data.fill_(-20.0)
+    torch.save(network.state_dict(), path)
+    write_record(path, network, image_size=64)
+    return path
+
+
+def with_torchscript(bundle: Path, root: Path, checkpoint: Path, precision: str) -> Path:
+    """A bundle with a TorchScript file of some weights, whose masks were not compared."""
+    shutil.copytree(bundle, root)
+    source = load_source(BUNDLE, checkpoint, None)
+    metadata = export_metadata(source, "torchscript", precision, "any")
+    write_torchscript(ExportJob(source.network, precision, 64, metadata), root / "models" / "model.ts")
+    return root
+
+
+def test_torchscript_of_other_weights_is_refused_though_it_computes_the_same(bundle: Path, tmp_path: Path) -> None:
+    one, other = (nearly_empty(tmp_path / f"{seed}.pt", seed) for seed in (1, 2))
+    root = with_torchscript(bundle, tmp_path / "bundle", one, "float32")
+    with pytest.raises(UserError, match=r"model.ts: not made of .*2.pt"):
+        write_archive(root, tmp_path / "a.zip", other)
+    assert write_archive(root, tmp_path / "a.zip", one).is_file()
+
+
+def test_torchscript_in_bfloat16_passes_by_the_limits_of_bfloat16(
+    bundle: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    root = with_torchscript(bundle, tmp_path / "bundle", checkpoint, "bfloat16")
+    assert write_archive(root, tmp_path / "a.zip", checkpoint).is_file()
 
 
 def test_mistakes_are_one_sentence(sgdnet: Run, bundle: Path, tmp_path: Path) -> None:

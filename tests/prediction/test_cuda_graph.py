@@ -15,6 +15,7 @@ from torch import Tensor
 from custom_networks.prediction.cuda_graph import MOST, CudaGraph, record
 from custom_networks.prediction.engine import EngineJob, TorchEngine
 from custom_networks.prediction.maps import NetworkMaps
+from custom_networks.prediction.predictor import SGDNetPredictor
 from custom_networks.weights.normalization import ISIC
 
 Function = Callable[[Tensor], Tensor]
@@ -35,6 +36,13 @@ def test_on_a_cpu_nothing_is_recorded() -> None:
     engine = TorchEngine(job)
     for asked in (False, True):
         assert not isinstance(NetworkMaps(engine, job, ISIC, cuda_graphs=asked).maps, CudaGraph)
+
+
+def test_graphs_asked_for_on_a_cpu_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    SGDNetPredictor(toy_network().eval(), ISIC, device="cpu")
+    assert caplog.text == ""
+    SGDNetPredictor(toy_network().eval(), ISIC, device="cpu", cuda_graphs=True)
+    assert "--cuda_graphs: cpu has none" in caplog.text
 
 
 def test_each_shape_is_recorded_once_and_only_so_many() -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicoms import write_dicom, write_segmentation
+from dicoms import write_dicom, write_segmentation, write_series
 from PIL import Image
 
 from custom_networks.data.pairing import MASK_SUFFIXES
 from custom_networks.errors import UserError
 from custom_networks.prediction.inputs import ImageSource, find_sources, inside, refuse_same_names
+from custom_networks.prediction.plan import make_plan
 
 
 def picture(path: Path) -> Path:
@@ -67,6 +68,31 @@ def test_patterns_files_and_folders_together_count_each_image_once(
     assert names("../" + tmp_path.name + "/a/1.png", output=tmp_path / "out") == ["1"]
 
 
+def test_each_link_to_a_picture_is_an_image(tmp_path: Path) -> None:
+    picture(tmp_path / "in" / "a.png")
+    for name in ("b.png", "c.png"):
+        (tmp_path / "in" / name).symlink_to(tmp_path / "in" / "a.png")
+    assert names(tmp_path / "in", output=tmp_path / "out") == ["a", "b", "c"]
+    (tmp_path / "other" / "a.png").parent.mkdir()
+    (tmp_path / "other" / "a.png").symlink_to(tmp_path / "in" / "a.png")
+    found = names(tmp_path / "in" / "a.png", tmp_path / "other" / "a.png", tmp_path / "in", output=tmp_path / "out")
+    assert found == ["a", "b", "c"], "one image whose results have one name counts once"
+
+
+def test_a_series_is_found_though_one_of_its_files_was_given_before(tmp_path: Path) -> None:
+    files = write_series(tmp_path / "scan", np.zeros((3, 8, 8), np.uint8))
+    for file in files:
+        assert names(file, tmp_path / "scan", output=tmp_path / "out") == [file.stem, "scan"]
+    assert names(tmp_path / "scan", tmp_path / "scan", output=tmp_path / "out") == ["scan"]
+
+
+def test_a_pattern_may_lie_below_the_output_but_not_search_it(tmp_path: Path) -> None:
+    picture(tmp_path / "set" / "images" / "a.jpg")
+    assert names(tmp_path / "set" / "images" / "*.jpg", output=tmp_path / "set") == ["a"]
+    with pytest.raises(UserError, match="lies in the output folder"):
+        names(tmp_path / "set" / "**" / "*.jpg", output=tmp_path / "set")
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [("scan.pgn", "did you mean 'scan.png'?"), ("*.tif", "no images in it"), ("empty", "no images in it")],
@@ -85,6 +111,15 @@ def test_two_images_with_one_result_are_refused() -> None:
     with pytest.raises(UserError, match=r"A\.jpg: a\.png would be written as A\.png too"):
         refuse_same_names([(first, "a.png"), (second, "A.png")])
     refuse_same_names([(first, "a.png"), (first, "a.png"), (second, "b.png")])
+
+
+@pytest.mark.parametrize("other", ["x.dcm", "x.nii.gz", "X.svs"])
+def test_images_of_one_name_are_refused_though_their_results_end_differently(tmp_path: Path, other: str) -> None:
+    """The journal knows an image by its name: they would remove each other's masks."""
+    picture(tmp_path / "x.png")
+    (tmp_path / other).write_bytes(b"another kind of image")
+    with pytest.raises(UserError, match=r"would be written as [xX]\.\* too; rename one"):
+        make_plan([str(tmp_path / "x.png"), str(tmp_path / other)], tmp_path / "out", ("mask",), settings={})
 
 
 def test_results_cannot_leave_the_output_folder(tmp_path: Path) -> None:

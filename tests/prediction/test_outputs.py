@@ -193,3 +193,6 @@ def test_names_of_outputs() -> None:
         chosen_outputs("overlya", "none")
     with pytest.raises(UserError, match="add --tta"):
         chosen_outputs("uncertainty", "none")
+    assert "edge" not in chosen_outputs("all", "flips", edge=False)
+    with pytest.raises(UserError, match="leave edge out"):
+        chosen_outputs("mask,edge", "none", edge=False)

@@ -84,6 +84,52 @@ def test_parts_join_to_the_whole(predict: Predict, tmp_path: Path, order: tuple[
     assert files(out) == files(tmp_path / "whole")
 
 
+def rows(folder: Path) -> int:
+    return len((folder / "predictions.csv").read_text().splitlines()) - 1
+
+
+def test_a_part_without_images_keeps_the_rows_of_the_others(predict: Predict, images: Path, tmp_path: Path) -> None:
+    """It was computed by no engine, which is no other setting."""
+    for path in images.iterdir():
+        if path.name != "i0.png":
+            path.unlink()
+    assert [predict(tmp_path / "out", "--part", f"{number}/2")[0] for number in (1, 2, 1)] == [0, 0, 0]
+    assert rows(tmp_path / "out") == 1
+    predict(tmp_path / "out", "--part", "2/2")
+    assert rows(tmp_path / "out") == 1
+    predict(tmp_path / "whole")
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def test_instances_that_one_part_adds_come_to_all(predict: Predict, tmp_path: Path) -> None:
+    out, more = tmp_path / "out", ("--outputs", "instances,coco,measurements")
+    predict(out, "--part", "1/2")
+    first = rows(out)
+    _, said, _ = predict(out, "--part", "2/2", *more)
+    assert rows(out) == 8 > first, "a row for each image of both parts"
+    assert "left to other parts" in said, "measurements of regions are not among those of instances"
+    _, said, _ = predict(out, "--part", "1/2")
+    assert "left to other parts" not in said
+    predict(tmp_path / "whole", *more)
+    assert files(out) == files(tmp_path / "whole")
+
+
+def test_a_part_that_began_before_instances_were_added_keeps_their_rows(images: Path, tmp_path: Path) -> None:
+    first, second = (
+        make_plan([str(images)], tmp_path / "out", ("mask",), part=Part(number, 2), settings={INSTANCES: instances})
+        for number, instances in ((1, None), (2, {"threshold": 0.5}))
+    )
+    with claimed(first) as journal, claimed(second) as other:
+        name = second.own[0].name
+        row = {"image": f"{name}.png", "confidence": 0.9}
+        record = {"name": name, "source": "", "stamp": [], "files": {}, "tables": {}, "row": row}
+        other.add({**record, "objects": "instances"})
+        join_tables(second, other)
+        assert rows(tmp_path / "out") == 1
+        join_tables(first, journal)
+        assert rows(tmp_path / "out") == 1
+
+
 @pytest.mark.parametrize(("images", "parts"), [(1, 2), (128, 2), (129, 3), (6400, 100), (10**6, 1024)])
 def test_a_cluster_s_parts_are_of_64_images_and_at_least_two(images: int, parts: int) -> None:
     assert parts_for(images) == parts

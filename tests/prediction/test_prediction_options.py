@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from networks import toy_network
 from PIL import Image
+from toy_weights import write_record
 
+from custom_networks.baselines.baseline import Baseline
 from custom_networks.errors import UserError
 from custom_networks.metrics import WatershedParameters
 from custom_networks.prediction.options import Options, Request
@@ -67,6 +72,24 @@ def test_instances_follow_the_tuned_parameters(sgdnet: Run, checkpoint: Path, pi
     assert counts[0] > counts[1] == 0
 
 
+@pytest.mark.parametrize("kind", ["baseline", "refinement"])
+def test_weights_without_an_edge_map_give_all_others(sgdnet: Run, pictures: Path, tmp_path: Path, kind: str) -> None:
+    network = (
+        Baseline("monai.networks.nets.UNet", options={"spatial_dims": 2, "channels": [4, 8], "strides": [2]})
+        if kind == "baseline"
+        else toy_network(refinement="none")
+    )
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    write_record(tmp_path / "model.pt", network, image_size=64)
+    words = (sorted(pictures.iterdir())[0], "--checkpoint", tmp_path / "model.pt", "--output", tmp_path / "out")
+    code, _, err = sgdnet("predict", *words, "--device", "cpu", "--outputs", "mask,edge")
+    assert (code, len(err.strip().splitlines()), "leave edge out" in err) == (1, 1, True)
+    assert not (tmp_path / "out").exists()
+    code, _, err = sgdnet("predict", *words, "--device", "cpu", "--outputs", "all")
+    assert code == 0, err
+    assert (tmp_path / "out" / "measurements.csv").is_file()
+
+
 def test_another_file_is_one_sentence(sgdnet: Run, checkpoint: Path, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("{}")
     words = ("--checkpoint", checkpoint, "--output", tmp_path / "out", "--watershed", tmp_path / "other.json")
@@ -83,3 +106,31 @@ def test_the_record_says_what_was_used_not_asked_for(sgdnet, checkpoint, picture
     code, _, err = sgdnet("predict", pictures, *words)
     assert code == 0, err
     assert json.loads((tmp_path / "out" / "predict.jsonl").read_text().splitlines()[0])["settings"]["amp"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("normalization", {"name": "other", "mean": [0, 0, 0], "std": [1, 1, 1]}),
+        ("classes", {"1": "round", "2": "other"}),
+    ],
+)
+def test_what_the_record_of_the_weights_says_is_a_setting(
+    sgdnet: Run, two_classes: Path, pictures: Path, tmp_path: Path, name: str, other: dict[str, object]
+) -> None:
+    """Also of weights whose file is the same; the journal of an earlier version, which lacks it, goes on."""
+    for suffix in (".pt", ".json"):
+        shutil.copy(two_classes.with_suffix(suffix), tmp_path / f"model{suffix}")
+    words = ("predict", pictures, "--checkpoint", tmp_path / "model.pt", "--output", tmp_path / "out")
+    assert sgdnet(*words)[0] == 0
+    record = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps({**record, name: other}))
+    code, _, err = sgdnet(*words)
+    assert (code, f"was predicted with {name} " in err) == (1, True)
+    journal = tmp_path / "out" / "predict.jsonl"
+    first, *lines = journal.read_text().splitlines()
+    earlier = json.loads(first)
+    del earlier["settings"]["normalization"], earlier["settings"]["classes"]
+    journal.write_text("\n".join([json.dumps(earlier), *lines, ""]))
+    code, out, err = sgdnet(*words)
+    assert (code, "4 done before" in out) == (0, True), err

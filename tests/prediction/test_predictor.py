@@ -79,6 +79,18 @@ def test_paths_and_arrays_are_the_same(predictor: SGDNetPredictor, wide: Path) -
         predictor(np.zeros((4, 5, 6, 7)))
 
 
+@pytest.mark.parametrize("depth", [12, None])
+def test_sixteen_bits_have_their_depth_in_an_array_as_in_a_file(
+    predictor: SGDNetPredictor, tmp_path: Path, depth: int | None
+) -> None:
+    values = np.arange(0, 900, dtype=np.uint16).reshape(30, 30)  # of 10 bits, if nothing says more
+    Image.fromarray(values).save(tmp_path / "grey.png")
+    deep = variant(predictor, bit_depth=depth)
+    from_path, from_array = deep(tmp_path / "grey.png"), deep(values)
+    assert from_path.image.pixels.max() == round(899 * 255 / (4095 if depth else 1023))
+    np.testing.assert_array_equal(from_path.image.pixels, from_array.image.pixels)
+
+
 def test_many_images_come_back_in_order_in_batches(
     predictor: SGDNetPredictor, pictures: Path, wide: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

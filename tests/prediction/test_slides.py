@@ -257,6 +257,21 @@ def test_interrupted_it_resumes_with_the_next_row(
     assert not list((tmp_path / "out").glob(".slide-*"))
 
 
+def test_an_output_that_is_added_resumes_too(predictor: SGDNetPredictor, slide: Path, tmp_path: Path) -> None:
+    windows = variant(predictor, mode="window")
+    run(windows, slide, tmp_path / "out", "mask")
+    whole, dying, rest = (variant(windows) for _ in range(3))
+    whole._maps = Dying(windows.maps, 10**6)
+    run(whole, slide, tmp_path / "whole", "mask,probability")
+    needed = 10**6 - whole.maps.calls
+    dying._maps, rest._maps = Dying(windows.maps, 2 * needed // 3), Dying(windows.maps, 10**6)
+    with pytest.raises(KeyboardInterrupt):
+        run(dying, slide, tmp_path / "out", "mask,probability")
+    run(rest, slide, tmp_path / "out", "mask,probability")
+    assert 10**6 - rest.maps.calls < needed
+    assert results(tmp_path / "out") == results(tmp_path / "whole")
+
+
 @pytest.mark.slow
 def test_killed_at_random_moments_it_ends_the_same(tissue: NDArray[np.uint8], checkpoint: Path, tmp_path: Path) -> None:
     """While it predicts, and while it writes the pyramid and the polygons."""

@@ -36,7 +36,7 @@ from custom_networks.data.pairing import EXTENSIONS
 from custom_networks.errors import UserError, nearest
 from custom_networks.files import PathLike
 
-__all__ = ["KINDS", "Opened", "Slice", "read", "stem", "stored_image", "stored_volume"]
+__all__ = ["KINDS", "Opened", "Slice", "read", "stem", "stored_image", "stored_picture", "stored_volume"]
 
 KINDS = ("image", *LABEL_KINDS)
 _EXTENSIONS = (*nifti.EXTENSIONS[::-1], *dicom.EXTENSIONS, *slides.EXTENSIONS, *EXTENSIONS)
@@ -158,10 +158,25 @@ def stored_image(path: PathLike, data: bytes | None = None, at: Slice | None = N
         if picture.mode in WIDE_MODES:
             return _wide(np.asarray(picture), path, Opened(picture, spacing, picture.mode))
         return Opened(picture.convert("RGB"), spacing, picture.mode)
-    picture = read_picture(path, data)
+    return stored_picture(read_picture(path, data), path)
+
+
+def stored_picture(picture: Image.Image, name: PathLike) -> Opened:
+    """Take a picture that PIL has, as `stored_image` does.
+
+    Args:
+        picture: of any mode.
+        name: what messages shall call it.
+
+    Returns:
+        See `stored_image`.
+
+    Raises:
+        UserError: for values outside the range of its mode.
+    """
     found = Opened(picture, None, picture.mode, picture.has_transparency_data, orientation(picture) != 1)
     if picture.mode in WIDE_MODES:
-        return _wide(np.asarray(upright(picture)), path, found)
+        return _wide(np.asarray(upright(picture)), name, found)
     return Opened(to_rgb(picture), None, found.mode, found.transparent, found.turned)
 
 

@@ -154,7 +154,7 @@ def follows_objects(name: str) -> bool:
 
 
 def chosen_outputs(
-    names: str | Sequence[str], tta: str, classes: Iterable[int] = (), more: Sequence[str] = ()
+    names: str | Sequence[str], tta: str, classes: Iterable[int] = (), more: Sequence[str] = (), edge: bool = True
 ) -> tuple[str, ...]:
     """Read the list of outputs.
 
@@ -163,22 +163,26 @@ def chosen_outputs(
         tta: test-time augmentation, without which there is no uncertainty.
         classes: numbers of several classes, each of which gets a file with the probabilities.
         more: names to add.
+        edge: whether the network gives an edge map.
 
     Returns:
         Names in the order of the registry; the mask is always among them, and after "probability" those of classes.
 
     Raises:
-        UserError: for a name that does not exist, or an uncertainty map without augmentation.
+        UserError: for a name that does not exist, an uncertainty map without augmentation, or an edge map of none.
     """
     known = [*IMAGE_OUTPUTS, *TABLE_OUTPUTS]
     wanted = [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else list(names)
     if wanted == ["all"]:
-        wanted = [name for name in known if name != "uncertainty" or tta != "none"]
+        lacking = {*(["uncertainty"] if tta == "none" else []), *([] if edge else ["edge"])}
+        wanted = [name for name in known if name not in lacking]
     for name in wanted:
         if name not in known:
             raise UserError(f"--outputs {name}: must be of {', '.join(known)}{nearest(str(name), known)}")
     if "uncertainty" in wanted and tta == "none":
         raise UserError("--outputs uncertainty: is the spread of several views; add --tta flips or --tta all")
+    if "edge" in wanted and not edge:
+        raise UserError("--outputs edge: the network of these weights gives no edge map; leave edge out")
     chosen = [name for name in known if name in (*wanted, *more) or name == "mask"]
     of_classes = [f"{OF_CLASS}{number}" for number in classes]
     return tuple(one for name in chosen for one in [name, *(of_classes if name == "probability" else ())])
