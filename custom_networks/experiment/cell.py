@@ -19,7 +19,7 @@ from custom_networks.evaluation.begun import LOCK
 from custom_networks.experiment.plan import VALIDATION, Cell, command_words, typed_values
 from custom_networks.files import sha256
 from custom_networks.run.folder import SETTINGS, is_locked
-from custom_networks.run.record import CONFIG, METRICS, read_metrics
+from custom_networks.run.record import CONFIG
 from custom_networks.run.resume import DATA, FREE
 from custom_networks.typed_files import FileModel, Json, read_model
 from custom_networks.weights.reading import record_of
@@ -75,16 +75,19 @@ class Task:
         return next((folder for folder in folders if identity_in(folder) == self.identity), None)
 
     def trained(self, folder: Path) -> bool:
-        """Whether all epochs of the run are done and its weights are there, whole."""
-        if not (folder / BEST).is_file() or not (folder / METRICS).is_file():
+        """Whether all epochs of the run are done and its weights are there, whole.
+
+        The record of the weights tells it, which is written after them. `metrics.csv` has an epoch's row before that.
+        """
+        if not (folder / BEST).is_file():
             return False
         epochs = read_model(folder / SETTINGS, _Settings).max_epochs
-        rows = read_metrics(folder / METRICS)
         try:
-            whole = record_of(folder / BEST).sha256 == sha256(folder / BEST)
+            record = record_of(folder / BEST)
         except UserError:
             return False
-        return whole and bool(rows) and rows[-1]["epoch"] == epochs
+        done = record.last_metrics.get("epoch")  # the last epoch is always validated
+        return done is not None and done == epochs and record.sha256 == sha256(folder / BEST)
 
     def evaluation(self, test: str) -> Path:
         """Folder of the run's figures on a test set."""

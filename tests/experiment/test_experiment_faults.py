@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 from killing import exit_code_of, run_to_the_end, start
 from networks import TOY_WORDS
 from permissions import permissions_count
 
+from custom_networks.bundle_run import configuration_of
 from custom_networks.data.phantoms import write_phantoms
-from custom_networks.files import lock_file
+from custom_networks.experiment import cell
+from custom_networks.experiment.cell import Task, run_task
+from custom_networks.experiment.folder import Experiment
+from custom_networks.experiment.plan import read_plan
+from custom_networks.files import lock_file, sha256, write_json
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -34,6 +42,34 @@ def words(plan: Path, output: Path) -> list[str]:
     places = {"dataset_dir": str(plan.parent / "set"), "output_dir": str(output)}
     flags = [word for name, value in {**places, **knobs}.items() for word in (f"--{name}", value)]
     return ["experiment", str(plan), *flags, *TOY_WORDS]
+
+
+def finished(
+    folder: Path, rows: str, figures: Mapping[str, Mapping[str, Any]] | None = None, **given: Any
+) -> tuple[Path, list[Task]]:
+    """A plan with these rows, and a folder in which all of them are done, with these figures of 12 images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = folder.with_suffix(".yaml")
+    plan.write_text(f"title: T\n{rows}\n")
+    tests = given.pop("tests", {})
+    experiment = Experiment.begin(read_plan(plan), folder, {"dataset_dir": str(folder), **given}, tests)
+    write_json(folder / "experiment.json", experiment.as_dict())
+    for task in experiment.tasks(folder):
+        run = folder / "runs" / task.cell.name
+        write_json(
+            run / "config.json", configuration_of(("train.json",), task.cell.knobs, task.cell.row.overlays).merged
+        )
+        write_json(run / "settings.json", {"max_epochs": 2})
+        (run / "metrics.csv").write_text("epoch,loss,val_mean_dice\n1,1,0.5\n2,1,0.6\n")
+        (run / "model.pt").write_text(task.cell.name)
+        record = {"version": 1, "sha256": sha256(run / "model.pt"), "last_metrics": {"epoch": 2, "val_mean_dice": 0.6}}
+        write_json(run / "model.json", record)
+        for test in ("validation", *tests):
+            measured = (figures or {}).get(task.cell.row.name, {"dice": 0.8})
+            table = pd.DataFrame(measured, index=pd.Index([f"image_{number}" for number in range(12)], name="id"))
+            write_json(task.evaluation(test) / "summary.json", {"checkpoint": {"sha256": record["sha256"]}})
+            table.to_csv(task.evaluation(test) / "per_image.csv")
+    return plan, experiment.tasks(folder)
 
 
 def limited(command: list[str], largest: int) -> int:
@@ -89,3 +125,25 @@ def test_a_second_one_at_the_same_time_is_refused(sgdnet: Run, plan: Path, tmp_p
     held.release()
     assert (code, "another process runs this experiment" in error) == (1, True)
     assert [path.name for path in tmp_path.iterdir()] == [".experiment.lock"]
+
+
+def test_killed_between_the_last_row_and_its_weights_it_is_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, (task,) = finished(tmp_path / "out", "rows: [{name: A}]")
+    assert task.missing() == []
+    run = tmp_path / "out" / "runs" / "a_fold0_seed0"
+    record = json.loads((run / "model.json").read_text())
+    write_json(run / "model.json", {**record, "last_metrics": {"epoch": 1, "val_mean_dice": 0.5}})
+    (run / "last.pt").write_text("checkpoint of epoch 1")
+    assert task.missing()[0] == "training"
+    called: list[list[str]] = []
+
+    def call(words: list[str], *more: object) -> str:
+        called.append(words)
+        return "stopped"
+
+    monkeypatch.setattr(cell, "_call", call)
+    assert run_task(task) == "stopped"
+    assert called[0][called[0].index("--resume") + 1] == str(run)
+    assert (run / "last.pt").is_file()
