@@ -136,12 +136,17 @@ def identity(cell: Cell) -> str:
     """Name a run by all of its configuration that can change its result.
 
     Raises:
-        UserError: for an overlay that is missing or no configuration, and for a flag that does not exist.
+        UserError: for an overlay that is missing or no configuration, for a flag that does not exist, and for data of
+            the row's own: the name says nothing of them.
     """
     from custom_networks.configuration import check_overrides
 
     configuration = configuration_of(("train.json",), {**cell.knobs, **_share(cell)}, _overlays(cell))
     check_overrides(configuration)
+    for name in sorted(DATA & {*cell.row.knobs, *configuration.overlaid}):
+        raise UserError(
+            f"{cell.row.name}: {name}: all rows are on one data set; give it in the plan's knobs or by --{name}"
+        )
     return _hashed(configuration.merged)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from custom_networks.errors import UserError
 from custom_networks.experiment.cell import IGNORED, Task, identity
-from custom_networks.experiment.plan import ABOUT, ExperimentPlan, read_plan
+from custom_networks.experiment.plan import ABOUT, ExperimentPlan, check_knobs, read_plan
 from custom_networks.files import sha256
 from custom_networks.run.resume import same_setting
 from custom_networks.typed_files import FileModel, Json, read_model
@@ -46,9 +46,7 @@ class Experiment(FileModel):
         """
         if processes < 1:
             raise UserError(f"--processes {processes}: must be 1 or more")
-        for name in ("output_dir", "resume", "fold", "seed"):
-            if name in given:
-                raise UserError(f"--{name}: belongs to each run of the plan; leave it out")
+        check_knobs(given, "--")
         new = cls(
             plan=plan, knobs=dict(given), data=_data({**plan.knobs, **given}), tests=dict(tests), processes=processes
         )
