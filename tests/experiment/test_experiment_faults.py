@@ -46,8 +46,8 @@ def words(plan: Path, output: Path) -> list[str]:
 
 def finished(
     folder: Path, rows: str, figures: Mapping[str, Mapping[str, Any]] | None = None, **given: Any
-) -> tuple[Path, list[Task]]:
-    """A plan with these rows, and a folder in which all of them are done, with these figures of 12 images."""
+) -> list[Task]:
+    """A plan beside a folder in which all of its rows are done, with these figures of 12 images."""
     folder.mkdir(parents=True, exist_ok=True)
     plan = folder.with_suffix(".yaml")
     plan.write_text(f"title: T\n{rows}\n")
@@ -69,7 +69,7 @@ def finished(
             table = pd.DataFrame(measured, index=pd.Index([f"image_{number}" for number in range(12)], name="id"))
             write_json(task.evaluation(test) / "summary.json", {"checkpoint": {"sha256": record["sha256"]}})
             table.to_csv(task.evaluation(test) / "per_image.csv")
-    return plan, experiment.tasks(folder)
+    return experiment.tasks(folder)
 
 
 def limited(command: list[str], largest: int) -> int:
@@ -130,7 +130,7 @@ def test_a_second_one_at_the_same_time_is_refused(sgdnet: Run, plan: Path, tmp_p
 def test_killed_between_the_last_row_and_its_weights_it_is_not_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, (task,) = finished(tmp_path / "out", "rows: [{name: A}]")
+    (task,) = finished(tmp_path / "out", "rows: [{name: A}]")
     assert task.missing() == []
     run = tmp_path / "out" / "runs" / "a_fold0_seed0"
     record = json.loads((run / "model.json").read_text())
@@ -147,3 +147,27 @@ def test_killed_between_the_last_row_and_its_weights_it_is_not_done(
     assert run_task(task) == "stopped"
     assert called[0][called[0].index("--resume") + 1] == str(run)
     assert (run / "last.pt").is_file()
+
+
+def test_a_report_leaves_other_files_alone_and_ignores_no_flag(sgdnet: Run, tmp_path: Path) -> None:
+    finished(tmp_path / "out", "rows: [{name: A}, {name: B, knobs: {learning_rate: 1}}]\nmetrics: [dice]")
+    mine = tmp_path / "mine.html"
+    mine.write_text("precious")
+    page = tmp_path / "page.html"
+    for flag in ("--anonymise", "--mlflow"):
+        code, _, error = sgdnet("report", tmp_path / "out", flag, "true", "--output", page)
+        assert (code, f"{flag}: not for the report of an experiment" in error, page.exists()) == (1, True, False)
+    code, _, error = sgdnet("report", tmp_path / "out", "--output", mine)
+    assert (code, "mine.html: not a report" in error, mine.read_text()) == (1, True, "precious")
+    for _ in range(2):  # its own it replaces
+        code, _, error = sgdnet("report", tmp_path / "out", "--output", page)
+        assert (code, error) == (0, "")
+
+
+def test_a_report_shows_the_best_other_row(sgdnet: Run, tmp_path: Path) -> None:
+    hd95 = {"Undefined": float("nan"), "Bad": 90.0, "Good": 11.0, "Full": 10.0}
+    rows = ", ".join(f"{{name: {name}, knobs: {{clip_norm: {at}}}}}" for at, name in enumerate(hd95))
+    finished(tmp_path / "out", f"rows: [{rows}]\nmetrics: [hd95]", {name: {"hd95": hd95[name]} for name in hd95})
+    code, _, error = sgdnet("report", tmp_path / "out")
+    assert (code, error) == (0, "")
+    assert "plots of Good against Full" in (tmp_path / "out" / "experiment.html").read_text()

@@ -51,7 +51,7 @@ def test_an_identity_tells_results_apart_and_not_machines(tmp_path: Path) -> Non
 @pytest.mark.parametrize("own", ["knobs: {datalist: b.json}", "overlays: [data_isic2018.json]"])
 def test_a_row_with_data_of_its_own_is_refused(tmp_path: Path, own: str) -> None:
     plan = read_plan(written(tmp_path, f"title: T\nrows: [{{name: A, {own}}}, {{name: B}}]\n"))
-    with pytest.raises(UserError, match="^A: data.*: all rows are on one data set"):
+    with pytest.raises(UserError, match=r"^A: data.*: all rows are on one data set"):
         identity(plan.cells()[0])
     assert identity(plan.cells({"datalist": "a.json"})[1]) == identity(plan.cells({"datalist": "b.json"})[1])
 
