@@ -16,11 +16,11 @@ from typing import Any
 from custom_networks.bundle_run import configuration_of
 from custom_networks.errors import UserError
 from custom_networks.evaluation.begun import LOCK
-from custom_networks.experiment.plan import VALIDATION, Cell, command_words, typed_values
+from custom_networks.experiment.plan import TRAINING, VALIDATION, Cell, command_words, typed_values
 from custom_networks.files import sha256
 from custom_networks.run.folder import SETTINGS, is_locked
 from custom_networks.run.record import CONFIG
-from custom_networks.run.resume import DATA, FREE
+from custom_networks.run.resume import DATA, FREE, PATHS
 from custom_networks.typed_files import FileModel, Json, read_model
 from custom_networks.weights.reading import record_of
 from custom_networks.weights.record import BEST, LAST
@@ -102,10 +102,10 @@ class Task:
         return checkpoint is not None and checkpoint.sha256 == sha256(weights)
 
     def missing(self) -> list[str]:
-        """What is still to do: "training", and the names of test sets."""
+        """What is still to do: `TRAINING`, and the names of test sets."""
         folder = self.run_folder()
         if folder is None or not self.trained(folder):
-            return ["training", VALIDATION, *self.tests]
+            return [TRAINING, VALIDATION, *self.tests]
         return [test for test in (VALIDATION, *self.tests) if not self.evaluated(test, folder / BEST)]
 
     def train_words(self) -> list[str]:
@@ -183,6 +183,7 @@ def identity_in(folder: Path) -> str | None:
 
 def _hashed(merged: Mapping[str, Any]) -> str:
     kept = {name: value for name, value in merged.items() if name not in IGNORED and not name.startswith("_")}
+    kept |= {name: str(Path(kept[name]).resolve()) for name in PATHS if isinstance(kept.get(name), str)}
     return hashlib.sha256(json.dumps(typed_values(kept), sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -197,7 +198,7 @@ def run_task(task: Task) -> str | None:
     folder = task.run_folder()
     while folder is not None and is_locked(folder):
         time.sleep(2)
-    if "training" in task.missing():
+    if TRAINING in task.missing():
         failed = _call(task.train_words(), task, task.cell.processes)
         if failed:
             return failed

@@ -61,6 +61,10 @@ class Experiment(FileModel):
             own, now = (each.knobs.get(name, _DEFAULT) for each in (present, new))
             if not (own == now or same_setting(name, own, now)):
                 raise UserError(f"{folder}: its runs have --{name} {own}, now it is {now}; {OTHER}")
+        for name, path in new.tests.items():
+            own = present.tests.get(name, path)
+            if not (same_setting("datalist", own, path) or _same_content(own, path)):
+                raise UserError(f"{folder}: its runs have --test {name}={own}, now it is {path}; give it another name")
         return new.model_copy(update={"tests": {**present.tests, **new.tests}})
 
     def tasks(self, folder: Path, keep: bool = False) -> list[Task]:
@@ -84,6 +88,11 @@ def _data(knobs: Mapping[str, Any]) -> str:
     if not folder.is_dir():
         raise UserError(f"--dataset_dir {folder}: no such folder; correct the path")
     return str(folder.resolve())
+
+
+def _same_content(one: str, other: str) -> bool:
+    """Whether two files are there with the same bytes: a datalist may have moved."""
+    return Path(one).is_file() and Path(other).is_file() and sha256(Path(one)) == sha256(Path(other))
 
 
 def default_folder(plan: str | Path) -> Path:

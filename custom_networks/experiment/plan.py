@@ -26,6 +26,8 @@ VALIDATION = "validation"
 """Name of the figures of the fold that a run did not train on."""
 OWN = ("output_dir", "resume", "fold", "seed")
 """Flags of `sgdnet train` that each run has its own of."""
+TRAINING = "training"
+"""Name of what is still to do of a run that is not trained."""
 NotEmpty = Annotated[str, Field(min_length=1)]
 
 
@@ -207,14 +209,14 @@ def read_tests(given: str) -> dict[str, str]:
         Datalists by name.
 
     Raises:
-        UserError: for another form, a name that stands twice, or one that a fold's figures have.
+        UserError: for another form, a name that stands twice, or one that a run's own parts have.
     """
     found: dict[str, str] = {}
     for part in filter(None, given.split(",")):
         name, equals, path = part.partition("=")
         if not equals or not path or slug(name) != name:
             raise UserError(f"--test {part}: must be a short name and a datalist, such as ph2=data/ph2/datalist.json")
-        if name in found or name == VALIDATION:
+        if name in found or name in (VALIDATION, TRAINING):
             raise UserError(f"--test {part}: the name {name!r} is taken; choose another")
         found[name] = path
     return found

@@ -13,7 +13,7 @@ from typing import Any
 
 from custom_networks.experiment.cell import Task, run_task
 from custom_networks.experiment.folder import Experiment, default_folder
-from custom_networks.experiment.plan import ABOUT, duration, read_plan, read_tests, seconds_of
+from custom_networks.experiment.plan import ABOUT, TRAINING, duration, read_plan, read_tests, seconds_of
 from custom_networks.experiment.timing import estimated_seconds
 from custom_networks.experiment.tracking import ParentRun
 from custom_networks.files import lock_file, write_json
@@ -117,7 +117,7 @@ def _print_plan(tasks: Sequence[Task], folder: Path, limit: float | None) -> Non
         if not missing:
             print(f"{task.cell.name}: done")
             continue
-        if "training" not in missing:
+        if TRAINING not in missing:
             print(f"{task.cell.name}: to evaluate on {', '.join(missing)}")
             continue
         try:
@@ -172,7 +172,7 @@ def _fits(task: Task, tried: Sequence[Attempt], measured: dict[str, float], limi
         return True
     left = limit - (time.monotonic() - begin)
     try:
-        return "training" not in task.missing() or _expected(task, tried, measured) <= left
+        return TRAINING not in task.missing() or _expected(task, tried, measured) <= left
     except Exception:  # the run itself tells why it cannot start
         return True
 

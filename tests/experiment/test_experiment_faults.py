@@ -19,6 +19,7 @@ from permissions import permissions_count
 
 from custom_networks.bundle_run import configuration_of
 from custom_networks.data.phantoms import write_phantoms
+from custom_networks.errors import UserError
 from custom_networks.experiment import cell
 from custom_networks.experiment.cell import Task, run_task
 from custom_networks.experiment.folder import Experiment
@@ -171,3 +172,27 @@ def test_a_report_shows_the_best_other_row(sgdnet: Run, tmp_path: Path) -> None:
     code, _, error = sgdnet("report", tmp_path / "out")
     assert (code, error) == (0, "")
     assert "plots of Good against Full" in (tmp_path / "out" / "experiment.html").read_text()
+
+
+def test_a_test_sets_name_belongs_to_one_datalist(sgdnet: Run, tmp_path: Path) -> None:
+    for name, text in (("a", "1"), ("moved", "1"), ("b", "2")):
+        (tmp_path / f"{name}.json").write_text(text)
+    finished(tmp_path / "out", "rows: [{name: A}]", tests={"ph2": str(tmp_path / "a.json")})
+    words = ["experiment", tmp_path / "out.yaml", "--output_dir", tmp_path / "out", "--dataset_dir", tmp_path / "out"]
+    words += ["--dry_run", "true", "--test"]
+    code, out, error = sgdnet(*words, f"ph2={tmp_path / 'b.json'}")
+    assert (code, out) == (1, "")
+    assert "its runs have --test ph2=" in error
+    for same in ("a", "moved"):
+        code, out, error = sgdnet(*words, f"ph2={tmp_path / same}.json")
+        assert (code, "a_fold0_seed0: done" in out) == (0, True), error
+
+
+def test_the_same_encoder_under_another_path_is_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    finished(tmp_path / "out", "rows: [{name: A}]", pretrained_encoder="x.pth")
+    given = {"dataset_dir": str(tmp_path / "out"), "pretrained_encoder": str(tmp_path / "x.pth")}
+    again = Experiment.begin(read_plan("out.yaml"), tmp_path / "out", given, {})
+    assert [task.missing() for task in again.tasks(tmp_path / "out")] == [[]]
+    with pytest.raises(UserError, match="its runs have --pretrained_encoder"):
+        Experiment.begin(read_plan("out.yaml"), tmp_path / "out", {**given, "pretrained_encoder": "y.pth"}, {})

@@ -123,7 +123,7 @@ def test_times_and_test_sets() -> None:
     for wrong in ("40", "m", "-3m", "3 weeks"):
         with pytest.raises(UserError, match="must be a time"):
             seconds_of(wrong)
-    for wrong in ("ph2", "ph2=", "Ph 2=x", "validation=x", "a=x,a=y"):
+    for wrong in ("ph2", "ph2=", "Ph 2=x", "validation=x", "training=x", "a=x,a=y"):
         with pytest.raises(UserError, match="--test"):
             read_tests(wrong)
 
