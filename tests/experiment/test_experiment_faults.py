@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import resource
 import stat
 import sys
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from permissions import permissions_count
 from custom_networks.bundle_run import configuration_of
 from custom_networks.data.phantoms import write_phantoms
 from custom_networks.errors import UserError
-from custom_networks.experiment import cell
+from custom_networks.experiment import cell, runner
 from custom_networks.experiment.cell import Task, run_task
 from custom_networks.experiment.folder import Experiment
 from custom_networks.experiment.plan import read_plan
@@ -196,3 +199,28 @@ def test_the_same_encoder_under_another_path_is_the_same_run(tmp_path: Path, mon
     assert [task.missing() for task in again.tasks(tmp_path / "out")] == [[]]
     with pytest.raises(UserError, match="its runs have --pretrained_encoder"):
         Experiment.begin(read_plan("out.yaml"), tmp_path / "out", {**given, "pretrained_encoder": "y.pth"}, {})
+
+
+def test_the_budget_holds_on_workers_and_for_evaluations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six runs of a third of a second each, a budget of 0.8 s: the third would end too late, also if it only waited."""
+
+    def run(task: Task) -> None:
+        time.sleep(0.3)
+
+    monkeypatch.setattr(runner, "run_task", run)
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("title: T\nrows: [{name: A}]\nfolds: [0, 1, 2, 3, 4, 5]\n")
+    tasks = Experiment.begin(read_plan(plan), tmp_path, {"dataset_dir": str(tmp_path)}, {}).tasks(tmp_path)
+    tried = [runner.Attempt(run="a_fold9_seed0", identity="x", whole=True, seconds=0.3)]
+    with ThreadPoolExecutor(1) as pool:
+        for start_all in (runner._one_by_one, functools.partial(runner._on_workers, pool)):
+            deadline = time.time() + 0.8
+            latest = functools.partial(runner._latest_start, tried=tried, measured={}, deadline=deadline)
+            begun = [made is not None for _, made in start_all(tasks, latest)]
+            assert (len(begun), sum(begun) in (1, 2)) == (6, True)
+    (task,) = finished(tmp_path / "out", "rows: [{name: A}]")
+    (task.evaluation("validation") / "summary.json").unlink()
+    assert task.missing() == ["validation"]
+    for over, begun_too in ((-1, False), (60, True)):
+        latest_start = runner._latest_start(task, [], {}, time.time() + over)
+        assert (runner.attempt(task, latest_start) is not None) == begun_too
