@@ -224,6 +224,7 @@ def _call(words: list[str], task: Task, processes: int = 1) -> str | None:
         with log.open("a", encoding="utf-8") as file:
             file.write(f"$ sgdnet {' '.join(words)}\n")
             file.flush()
+            begin = log.stat().st_size
             start = (*TOGETHER, str(processes)) if processes > 1 else ()
             command = [sys.executable, *start, *COMMAND, *words]
             code = subprocess.run(command, stdout=file, stderr=file, env=os.environ, check=False).returncode
@@ -231,7 +232,8 @@ def _call(words: list[str], task: Task, processes: int = 1) -> str | None:
         return f"{log}: cannot be written ({error.strerror}); free some space and run the command again"
     if code == 0:
         return None
-    said = [line for line in log.read_text("utf-8", "replace").splitlines() if line.startswith(ERROR)]
+    own = log.read_bytes()[begin:].decode("utf-8", "replace")  # after what earlier attempts said
+    said = [line for line in own.splitlines() if line.startswith(ERROR)]
     return said[-1].removeprefix(ERROR) if said else f"exit code {code}, see {log}"
 
 

@@ -224,3 +224,14 @@ def test_the_budget_holds_on_workers_and_for_evaluations(tmp_path: Path, monkeyp
     for over, begun_too in ((-1, False), (60, True)):
         latest_start = runner._latest_start(task, [], {}, time.time() + over)
         assert (runner.attempt(task, latest_start) is not None) == begun_too
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other signals")
+def test_a_killed_attempt_does_not_tell_the_error_of_an_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (task,) = finished(tmp_path / "out", "rows: [{name: Ä}]")
+    monkeypatch.setattr(cell, "COMMAND", ("-c", "import sys; sys.exit('Error: dataset_dir x: no such folder')"))
+    assert cell._call(["train", "Ä"], task) == "dataset_dir x: no such folder"
+    monkeypatch.setattr(cell, "COMMAND", ("-c", "import os; os.kill(os.getpid(), 9)"))
+    assert str(cell._call(["train", "Ä"], task)).startswith("exit code -9, see ")
