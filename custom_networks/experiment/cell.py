@@ -16,11 +16,11 @@ from typing import Any
 from custom_networks.bundle_run import configuration_of
 from custom_networks.errors import UserError
 from custom_networks.evaluation.begun import LOCK
-from custom_networks.experiment.plan import VALIDATION, Cell, command_words, typed_values
+from custom_networks.experiment.plan import TRAINING, VALIDATION, Cell, command_words, typed_values
 from custom_networks.files import sha256
 from custom_networks.run.folder import SETTINGS, is_locked
-from custom_networks.run.record import CONFIG, METRICS, read_metrics
-from custom_networks.run.resume import DATA, FREE
+from custom_networks.run.record import CONFIG
+from custom_networks.run.resume import DATA, FREE, PATHS
 from custom_networks.typed_files import FileModel, Json, read_model
 from custom_networks.weights.reading import record_of
 from custom_networks.weights.record import BEST, LAST
@@ -75,16 +75,19 @@ class Task:
         return next((folder for folder in folders if identity_in(folder) == self.identity), None)
 
     def trained(self, folder: Path) -> bool:
-        """Whether all epochs of the run are done and its weights are there, whole."""
-        if not (folder / BEST).is_file() or not (folder / METRICS).is_file():
+        """Whether all epochs of the run are done and its weights are there, whole.
+
+        The record of the weights tells it, which is written after them. `metrics.csv` has an epoch's row before that.
+        """
+        if not (folder / BEST).is_file():
             return False
         epochs = read_model(folder / SETTINGS, _Settings).max_epochs
-        rows = read_metrics(folder / METRICS)
         try:
-            whole = record_of(folder / BEST).sha256 == sha256(folder / BEST)
+            record = record_of(folder / BEST)
         except UserError:
             return False
-        return whole and bool(rows) and rows[-1]["epoch"] == epochs
+        done = record.last_metrics.get("epoch")  # the last epoch is always validated
+        return done is not None and done == epochs and record.sha256 == sha256(folder / BEST)
 
     def evaluation(self, test: str) -> Path:
         """Folder of the run's figures on a test set."""
@@ -99,10 +102,10 @@ class Task:
         return checkpoint is not None and checkpoint.sha256 == sha256(weights)
 
     def missing(self) -> list[str]:
-        """What is still to do: "training", and the names of test sets."""
+        """What is still to do: `TRAINING`, and the names of test sets."""
         folder = self.run_folder()
         if folder is None or not self.trained(folder):
-            return ["training", VALIDATION, *self.tests]
+            return [TRAINING, VALIDATION, *self.tests]
         return [test for test in (VALIDATION, *self.tests) if not self.evaluated(test, folder / BEST)]
 
     def train_words(self) -> list[str]:
@@ -133,12 +136,17 @@ def identity(cell: Cell) -> str:
     """Name a run by all of its configuration that can change its result.
 
     Raises:
-        UserError: for an overlay that is missing or no configuration, and for a flag that does not exist.
+        UserError: for an overlay that is missing or no configuration, for a flag that does not exist, and for data of
+            the row's own: the name says nothing of them.
     """
     from custom_networks.configuration import check_overrides
 
     configuration = configuration_of(("train.json",), {**cell.knobs, **_share(cell)}, _overlays(cell))
     check_overrides(configuration)
+    for name in sorted(DATA & {*cell.row.knobs, *configuration.overlaid}):
+        raise UserError(
+            f"{cell.row.name}: {name}: all rows are on one data set; give it in the plan's knobs or by --{name}"
+        )
     return _hashed(configuration.merged)
 
 
@@ -175,6 +183,7 @@ def identity_in(folder: Path) -> str | None:
 
 def _hashed(merged: Mapping[str, Any]) -> str:
     kept = {name: value for name, value in merged.items() if name not in IGNORED and not name.startswith("_")}
+    kept |= {name: str(Path(kept[name]).resolve()) for name in PATHS if isinstance(kept.get(name), str)}
     return hashlib.sha256(json.dumps(typed_values(kept), sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -189,7 +198,7 @@ def run_task(task: Task) -> str | None:
     folder = task.run_folder()
     while folder is not None and is_locked(folder):
         time.sleep(2)
-    if "training" in task.missing():
+    if TRAINING in task.missing():
         failed = _call(task.train_words(), task, task.cell.processes)
         if failed:
             return failed
@@ -215,6 +224,7 @@ def _call(words: list[str], task: Task, processes: int = 1) -> str | None:
         with log.open("a", encoding="utf-8") as file:
             file.write(f"$ sgdnet {' '.join(words)}\n")
             file.flush()
+            begin = log.stat().st_size
             start = (*TOGETHER, str(processes)) if processes > 1 else ()
             command = [sys.executable, *start, *COMMAND, *words]
             code = subprocess.run(command, stdout=file, stderr=file, env=os.environ, check=False).returncode
@@ -222,7 +232,8 @@ def _call(words: list[str], task: Task, processes: int = 1) -> str | None:
         return f"{log}: cannot be written ({error.strerror}); free some space and run the command again"
     if code == 0:
         return None
-    said = [line for line in log.read_text("utf-8", "replace").splitlines() if line.startswith(ERROR)]
+    own = log.read_bytes()[begin:].decode("utf-8", "replace")  # after what earlier attempts said
+    said = [line for line in own.splitlines() if line.startswith(ERROR)]
     return said[-1].removeprefix(ERROR) if said else f"exit code {code}, see {log}"
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 from custom_networks.errors import UserError, nearest
 from custom_networks.experiment.folder import read_experiment
 from custom_networks.experiment.plan import VALIDATION
-from custom_networks.experiment.table import FORMATS, as_frame, measured_frames, render_table, row_results
+from custom_networks.experiment.table import FORMATS, RowResult, as_frame, measured_frames, render_table, row_results
 from custom_networks.files import write_bytes
+from custom_networks.metrics.policies import METRICS
+from custom_networks.report.command import page_path
 from custom_networks.statistics.per_image import as_records
 
 PAGE = "experiment.html"
@@ -52,7 +55,7 @@ def write_page(place: str | Path, output: str | Path | None = None, test: str = 
         What was written, in a sentence.
 
     Raises:
-        UserError: as `table_of`; where fewer than two rows are measured.
+        UserError: as `table_of` and `page_path`; where fewer than two rows are measured.
     """
     from custom_networks.experiment.page import render_page
 
@@ -65,13 +68,17 @@ def write_page(place: str | Path, output: str | Path | None = None, test: str = 
     others = [each for each in found if each.runs and each.row.name != plan.compared]
     if plan.compared not in measured or not others:
         raise UserError(f"{folder}: a report compares {plan.compared} with another row; run both first")
-    best = max(others, key=lambda each: each.figures[plan.metrics[0]].mean)
-    path = Path(output) if output else folder / PAGE
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"--output {path}: must end in .html")
+    best = min(others, key=lambda each: _rank(each, plan.metrics[0]))
+    path = page_path(output, folder / PAGE)
     page = render_page(plan, tasks, frames, found, test, (plan.compared, best.row.name)).encode()
     write_bytes(path, page)
     return f"{path} ({len(page) / 1e6:.1f} MB)"
+
+
+def _rank(row: RowResult, metric: str) -> tuple[bool, float]:
+    """Order rows by a metric, the best first; one in which it is undefined is the last."""
+    mean = row.figures[metric].mean
+    return math.isnan(mean), -mean if METRICS[metric].better == "higher" else mean
 
 
 def _known_test(test: str, tests: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from custom_networks.errors import UserError
 from custom_networks.experiment.cell import IGNORED, Task, identity
-from custom_networks.experiment.plan import ABOUT, ExperimentPlan, read_plan
+from custom_networks.experiment.plan import ABOUT, ExperimentPlan, check_knobs, read_plan
 from custom_networks.files import sha256
 from custom_networks.run.resume import same_setting
 from custom_networks.typed_files import FileModel, Json, read_model
@@ -46,9 +46,7 @@ class Experiment(FileModel):
         """
         if processes < 1:
             raise UserError(f"--processes {processes}: must be 1 or more")
-        for name in ("output_dir", "resume", "fold", "seed"):
-            if name in given:
-                raise UserError(f"--{name}: belongs to each run of the plan; leave it out")
+        check_knobs(given, "--")
         new = cls(
             plan=plan, knobs=dict(given), data=_data({**plan.knobs, **given}), tests=dict(tests), processes=processes
         )
@@ -63,6 +61,10 @@ class Experiment(FileModel):
             own, now = (each.knobs.get(name, _DEFAULT) for each in (present, new))
             if not (own == now or same_setting(name, own, now)):
                 raise UserError(f"{folder}: its runs have --{name} {own}, now it is {now}; {OTHER}")
+        for name, path in new.tests.items():
+            own = present.tests.get(name, path)
+            if not (same_setting("datalist", own, path) or _same_content(own, path)):
+                raise UserError(f"{folder}: its runs have --test {name}={own}, now it is {path}; give it another name")
         return new.model_copy(update={"tests": {**present.tests, **new.tests}})
 
     def tasks(self, folder: Path, keep: bool = False) -> list[Task]:
@@ -86,6 +88,11 @@ def _data(knobs: Mapping[str, Any]) -> str:
     if not folder.is_dir():
         raise UserError(f"--dataset_dir {folder}: no such folder; correct the path")
     return str(folder.resolve())
+
+
+def _same_content(one: str, other: str) -> bool:
+    """Whether two files are there with the same bytes: a datalist may have moved."""
+    return Path(one).is_file() and Path(other).is_file() and sha256(Path(one)) == sha256(Path(other))
 
 
 def default_folder(plan: str | Path) -> Path:

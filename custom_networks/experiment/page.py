@@ -16,13 +16,13 @@ from markupsafe import Markup
 
 from custom_networks.experiment.cell import Task
 from custom_networks.experiment.plan import ExperimentPlan
-from custom_networks.experiment.table import FoldAndSeed, RowResult, RunFrames, cells, note, pooled
+from custom_networks.experiment.table import FoldAndSeed, RowResult, RunFrames, cells, note, paired
 from custom_networks.metrics.policies import METRICS
 from custom_networks.report import svg
 from custom_networks.report.received import file_in, jpeg_of
 from custom_networks.run.record import METRICS as ROWS
 from custom_networks.run.record import read_metrics
-from custom_networks.statistics.compare import aligned, compare
+from custom_networks.statistics.compare import compare
 from custom_networks.statistics.comparison_plot import plot_comparison
 
 CURVES = (
@@ -95,10 +95,9 @@ def _shared(frames: RunFrames, rows: tuple[str, str]) -> list[FoldAndSeed]:
 
 def _scatter(frames: RunFrames, rows: tuple[str, str], metrics: Sequence[str]) -> str | None:
     """Picture of the two rows image by image, as a data URI."""
-    keys = _shared(frames, rows)
-    if not keys:
+    if not _shared(frames, rows):
         return None
-    pair = aligned({row: pooled({key: frames[row][key] for key in keys}, metrics) for row in rows})
+    pair = paired({row: frames[row] for row in rows}, metrics)
     figure = plot_comparison(pair[rows[0]], pair[rows[1]], compare(pair, metrics).loc[rows], rows)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)

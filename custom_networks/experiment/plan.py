@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,7 +24,18 @@ ABOUT = "experiment.json"
 FIX = "correct the plan; docs/experiments.md shows one"
 VALIDATION = "validation"
 """Name of the figures of the fold that a run did not train on."""
+OWN = ("output_dir", "resume", "fold", "seed")
+"""Flags of `sgdnet train` that each run has its own of."""
+TRAINING = "training"
+"""Name of what is still to do of a run that is not trained."""
 NotEmpty = Annotated[str, Field(min_length=1)]
+
+
+def check_knobs(knobs: Iterable[str], prefix: str = "") -> None:
+    """Refuse flags that each run has its own of; the prefix says where they stand. Raises UserError."""
+    for name in OWN:
+        if name in knobs:
+            raise UserError(f"{prefix}{name}: belongs to each run of the plan; leave it out")
 
 
 class PlanModel(FileModel):
@@ -60,6 +71,7 @@ class TableRow(PlanModel):
     def _runs_or_is_cited(self) -> TableRow:
         if self.cited is not None and (self.overlays or self.knobs):
             raise ValueError(f"{self.name}: a cited row is not run, so it has no overlays and no knobs")
+        check_knobs(self.knobs)
         return self
 
 
@@ -91,10 +103,11 @@ class ExperimentPlan(PlanModel):
     @model_validator(mode="after")
     def _names(self) -> ExperimentPlan:
         names = [row.name for row in self.rows]
-        several: tuple[list[Any], ...] = (names, [slug(name) for name in names], self.folds, self.seeds)
+        several: tuple[list[Any], ...] = (names, [slug(name) for name in names], self.folds, self.seeds, self.metrics)
         for each in several:
             if len(set(each)) < len(each):
                 raise ValueError(f"{next(one for one in each if each.count(one) > 1)!r} stands twice")
+        check_knobs(self.knobs)
         run = [row.name for row in self.rows if row.cited is None]
         if not run:
             raise ValueError("every row is cited, so there is nothing to run")
@@ -196,14 +209,14 @@ def read_tests(given: str) -> dict[str, str]:
         Datalists by name.
 
     Raises:
-        UserError: for another form, a name that stands twice, or one that a fold's figures have.
+        UserError: for another form, a name that stands twice, or one that a run's own parts have.
     """
     found: dict[str, str] = {}
     for part in filter(None, given.split(",")):
         name, equals, path = part.partition("=")
         if not equals or not path or slug(name) != name:
             raise UserError(f"--test {part}: must be a short name and a datalist, such as ph2=data/ph2/datalist.json")
-        if name in found or name == VALIDATION:
+        if name in found or name in (VALIDATION, TRAINING):
             raise UserError(f"--test {part}: the name {name!r} is taken; choose another")
         found[name] = path
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 from custom_networks.experiment.cell import Task, run_task
 from custom_networks.experiment.folder import Experiment, default_folder
-from custom_networks.experiment.plan import ABOUT, duration, read_plan, read_tests, seconds_of
+from custom_networks.experiment.plan import ABOUT, TRAINING, duration, read_plan, read_tests, seconds_of
 from custom_networks.experiment.timing import estimated_seconds
 from custom_networks.experiment.tracking import ParentRun
 from custom_networks.files import lock_file, write_json
@@ -117,7 +118,7 @@ def _print_plan(tasks: Sequence[Task], folder: Path, limit: float | None) -> Non
         if not missing:
             print(f"{task.cell.name}: done")
             continue
-        if "training" not in missing:
+        if TRAINING not in missing:
             print(f"{task.cell.name}: to evaluate on {', '.join(missing)}")
             continue
         try:
@@ -135,7 +136,7 @@ def _print_plan(tasks: Sequence[Task], folder: Path, limit: float | None) -> Non
 
 
 def _run(tasks: Sequence[Task], title: str, folder: Path, limit: float | None, cluster: str, tracking_uri: str) -> int:
-    begin = time.monotonic()
+    deadline = math.inf if limit is None else time.time() + limit
     tried, measured = attempts(folder), dict[str, float]()
     journal = JournalWriter(folder / JOURNAL, "make room, and run the command again")
     journal.start([each.as_dict() for each in tried])
@@ -145,7 +146,7 @@ def _run(tasks: Sequence[Task], title: str, folder: Path, limit: float | None, c
     print(f"{title}: {len(tasks)} runs, {done} done already", flush=True)
     try:
         with _executor(cluster) as start:
-            for task, attempt in start(todo, lambda task: _fits(task, tried, measured, limit, begin)):
+            for task, attempt in start(todo, lambda task: _latest_start(task, tried, measured, deadline)):
                 if attempt is None:
                     left += 1
                     continue
@@ -166,19 +167,18 @@ def _run(tasks: Sequence[Task], title: str, folder: Path, limit: float | None, c
     return failed
 
 
-def _fits(task: Task, tried: Sequence[Attempt], measured: dict[str, float], limit: float | None, begin: float) -> bool:
-    """Whether a run is expected to end within the budget."""
-    if limit is None:
-        return True
-    left = limit - (time.monotonic() - begin)
+def _latest_start(task: Task, tried: Sequence[Attempt], measured: dict[str, float], deadline: float) -> float:
+    """Time until which a run may begin to end within the budget, as expected; an evaluation may until its end."""
+    if math.isinf(deadline):
+        return deadline
     try:
-        return "training" not in task.missing() or _expected(task, tried, measured) <= left
+        return deadline - (_expected(task, tried, measured) if TRAINING in task.missing() else 0)
     except Exception:  # the run itself tells why it cannot start
-        return True
+        return deadline
 
 
 Results = Iterator[tuple[Task, Attempt | None]]
-Start = Callable[[Sequence[Task], Callable[[Task], bool]], Results]
+Start = Callable[[Sequence[Task], Callable[[Task], float]], Results]
 
 
 @contextlib.contextmanager
@@ -193,14 +193,13 @@ def _executor(cluster: str) -> Iterator[Start]:
         yield functools.partial(_on_workers, pool)
 
 
-def _one_by_one(tasks: Sequence[Task], fits: Callable[[Task], bool]) -> Results:
+def _one_by_one(tasks: Sequence[Task], latest: Callable[[Task], float]) -> Results:
     for task in tasks:
-        yield task, attempt(task) if fits(task) else None
+        yield task, attempt(task, latest(task))
 
 
-def _on_workers(pool: Executor, tasks: Sequence[Task], fits: Callable[[Task], bool]) -> Results:
-    started = {pool.submit(attempt, task): task for task in tasks if fits(task)}
-    yield from ((task, None) for task in tasks if task not in started.values())
+def _on_workers(pool: Executor, tasks: Sequence[Task], latest: Callable[[Task], float]) -> Results:
+    started = {pool.submit(attempt, task, latest(task)): task for task in tasks}
     for future in as_completed(started):
         task = started[future]
         try:
@@ -210,8 +209,15 @@ def _on_workers(pool: Executor, tasks: Sequence[Task], fits: Callable[[Task], bo
             yield task, Attempt(run=task.cell.name, identity=task.identity, whole=False, seconds=0.0, error=text)
 
 
-def attempt(task: Task) -> Attempt:
-    """Make a run, and tell how long it took."""
+def attempt(task: Task, latest: float) -> Attempt | None:
+    """Make a run, and tell how long it took; None where it is too late to begin, as after a wait for a worker.
+
+    Args:
+        task: the run.
+        latest: time until which it may begin, in seconds since 1970, which all machines of a cluster agree on.
+    """
+    if time.time() > latest:
+        return None
     begin = time.monotonic()
     whole = task.run_folder() is None
     error = run_task(task)

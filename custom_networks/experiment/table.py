@@ -19,6 +19,8 @@ from custom_networks.statistics.paired_tests import SIGNIFICANT, holm
 from custom_networks.statistics.per_image import check_measured_alike, read_per_image
 from custom_networks.weights.record import BEST
 
+BAR = r"\|"
+"""A bar in a cell of Markdown."""
 FORMATS = ("markdown", "csv", "latex")
 NOT_RUN = "not run"
 FoldAndSeed = tuple[int, int]
@@ -94,6 +96,25 @@ def pooled(runs: Mapping[FoldAndSeed, pd.DataFrame], metrics: Sequence[str]) -> 
     return means.assign(group=by_image["group"].first()) if "group" in frame.columns else means
 
 
+def paired(rows: RunFrames, metrics: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Pool each of two rows over the folds and seeds that both have.
+
+    A value counts only where the other row has one for the same image and seed: means over different seeds differ by
+    the seeds, too.
+
+    Raises:
+        UserError: where they are not on the same images.
+    """
+    one, other = rows.values()
+    kept: dict[str, dict[FoldAndSeed, pd.DataFrame]] = {name: {} for name in rows}
+    for key in sorted(set(one) & set(other)):
+        frames = aligned({name: runs[key] for name, runs in rows.items()})
+        both = np.logical_and(*(frame[list(metrics)].notna() for frame in frames.values()))
+        for name, frame in frames.items():
+            kept[name][key] = frame.assign(**frame[list(metrics)].where(both))
+    return aligned({name: pooled(runs, metrics) for name, runs in kept.items()})
+
+
 def row_results(plan: ExperimentPlan, found: RunFrames, seed: int = 0) -> list[RowResult]:
     """Summarise every row of a plan, and test it against the reference.
 
@@ -157,14 +178,9 @@ def _differences(plan: ExperimentPlan, found: RunFrames, seed: int) -> dict[tupl
     reference = found.get(plan.compared, {})
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for name, runs in found.items():
-        shared = sorted(set(runs) & set(reference))
-        if name == plan.compared or not shared:
+        if name == plan.compared or not set(runs) & set(reference):
             continue
-        frames = {
-            each: pooled({key: of[key] for key in shared}, plan.metrics)
-            for each, of in ((plan.compared, reference), (name, runs))
-        }
-        table = compare(aligned(frames), plan.metrics, seed=seed)
+        table = compare(paired({plan.compared: reference, name: runs}, plan.metrics), plan.metrics, seed=seed)
         rows |= {(name, metric): dict(table.loc[plan.compared, name, metric]) for metric in plan.metrics}
     return rows
 
@@ -180,14 +196,13 @@ def _verdict(row: Mapping[str, Any], metric: str, corrected: Mapping[str, Any], 
 
 
 MARKS = {BETTER: "+", "worse": "-", CONFLICT: "?", "": ""}
-PERCENT = ("dice", "iou", "pq", "sq", "dq", "aji", "nsd", "boundary_f", "boundary_iou", "isic_jaccard")
 
 
 def cells(plan: ExperimentPlan, found: Sequence[RowResult], intervals: bool = True) -> list[list[str]]:
     """Write the table's cells: a header, then a row each.
 
-    Overlaps are in percent. A mark says what both tests show after Holm's correction: "+" better than the reference,
-    "-" worse, "?" mean and ranks disagree.
+    All but distances is in percent, as published figures are. A mark says what both tests show after Holm's correction:
+    "+" better than the reference, "-" worse, "?" mean and ranks disagree.
     """
     metrics = plan.metrics
     published = [metric for metric in metrics if any(metric in each.row.published for each in found)]
@@ -204,11 +219,11 @@ def cells(plan: ExperimentPlan, found: Sequence[RowResult], intervals: bool = Tr
 
 
 def _label(metric: str) -> str:
-    return f"{METRICS[metric].label} (%)" if metric in PERCENT else METRICS[metric].label
+    return METRICS[metric].label if METRICS[metric].is_distance else f"{METRICS[metric].label} (%)"
 
 
 def _scaled(value: float, metric: str) -> float:
-    return 100 * value if metric in PERCENT else value
+    return value if METRICS[metric].is_distance else 100 * value
 
 
 def _cell(figure: Figure | None, metric: str, intervals: bool) -> str:
@@ -224,6 +239,10 @@ def _cell(figure: Figure | None, metric: str, intervals: bool) -> str:
 
 def _published(row: TableRow, metric: str) -> str:
     return f"{row.published[metric]:.2f}" if metric in row.published else ""
+
+
+def _published_number(row: TableRow, metric: str) -> float | None:
+    return row.published[metric] / _scaled(1, metric) if metric in row.published else None
 
 
 def _runs(each: RowResult) -> str:
@@ -250,7 +269,7 @@ def note(plan: ExperimentPlan, found: Sequence[RowResult], test: str) -> str:
 
 
 def as_frame(plan: ExperimentPlan, found: Sequence[RowResult]) -> pd.DataFrame:
-    """The figures as numbers, a row for each row and metric."""
+    """The figures as numbers, a row for each row and metric; published ones in the unit of the measured ones."""
     rows = []
     for each in found:
         for metric in plan.metrics:
@@ -271,7 +290,7 @@ def as_frame(plan: ExperimentPlan, found: Sequence[RowResult]) -> pd.DataFrame:
                     "difference_ci_high": figure and figure.difference_interval.high,
                     "p_holm": figure and figure.p,
                     "verdict": figure and figure.verdict,
-                    "published": each.row.published.get(metric),
+                    "published": _published_number(each.row, metric),
                     "cited": each.row.cited,
                 }
             )
@@ -291,10 +310,11 @@ def render_table(plan: ExperimentPlan, found: Sequence[RowResult], test: str, fo
     lines = cells(plan, found)
     title = f"{plan.title}, {test}"
     if form == "markdown":
-        body = [f"| {' | '.join(line)} |" for line in lines]
+        body = [f"| {' | '.join(cell.replace('|', BAR) for cell in line)} |" for line in lines]
         body.insert(1, "|---" * len(lines[0]) + "|")
         return "\n".join([f"**{title}**", "", *body, "", note(plan, found, test)]) + "\n"
     body = [" & ".join(map(_latex, line)) + r" \\" for line in lines]
+    body = [f"{{}}{row}" if row.startswith("[") else row for row in body]  # no argument of the \\ before it
     columns = "l" + "r" * (len(lines[0]) - 2) + "l"
     parts = [r"\begin{table}", rf"\caption{{{_latex(title)}}}", rf"\begin{{tabular}}{{{columns}}}", r"\hline", body[0]]
     parts += [r"\hline", *body[1:], r"\hline", r"\end{tabular}", "", _latex(note(plan, found, test)), r"\end{table}"]
@@ -304,7 +324,14 @@ def render_table(plan: ExperimentPlan, found: Sequence[RowResult], test: str, fo
 _LATEX = str.maketrans(
     {
         **{each: f"\\{each}" for each in "&%_#${}"},
-        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\^{}", "±": r"$\pm$", "λ": r"$\lambda$"},
+        **{
+            "[": "{[}",
+            "\\": r"\textbackslash{}",
+            "~": r"\textasciitilde{}",
+            "^": r"\^{}",
+            "±": r"$\pm$",
+            "λ": r"$\lambda$",
+        },
     }
 )
 

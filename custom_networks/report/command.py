@@ -47,12 +47,7 @@ def write_report(
     """
     collected = collect(run)
     folder = Path(run)
-    path = Path(output) if output else folder / (ANONYMISED if anonymise else REPORT)
-    if path.is_dir():
-        path = path / (ANONYMISED if anonymise else REPORT)
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"--output {path}: must end in .html")
-    _check_replaceable(path)
+    path = page_path(output, folder / (ANONYMISED if anonymise else REPORT))
     page = render_report(anonymised(collected) if anonymise else collected, anonymise).encode()
     write_bytes(path, page)
     lines = [f"{path} ({len(page) / 1e6:.1f} MB)"]
@@ -67,16 +62,34 @@ def write_report(
     return "\n".join(lines)
 
 
-def _check_replaceable(path: Path) -> None:
-    """Refuse to replace what is no report, or a symlink, whose target may be anything."""
+def page_path(output: str | Path | None, default: Path) -> Path:
+    """Find the file that a report goes to.
+
+    Args:
+        output: file or folder that was asked for, if any.
+        default: file without it.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: for a file that is no HTML, and one that is there and is no report, or a symlink, whose target may
+            be anything.
+    """
+    path = Path(output) if output else default
+    if path.is_dir():
+        path = path / default.name
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--output {path}: must end in .html")
     if not os.path.lexists(path):
-        return
+        return path
     if path.is_symlink():
         raise UserError(f"{path}: a symlink, so it is left alone; give another --output")
     with open_regular(path) as file:
         start = file.read(2000).decode(errors="replace")
     if GENERATOR not in start:
         raise UserError(f"{path}: not a report of `sgdnet report`, so it is left alone; give another --output")
+    return path
 
 
 def copy_tables(folder: Path, report: Path) -> list[str]:

@@ -223,7 +223,8 @@ def ranking_text(ranking: pd.DataFrame) -> str:
         known = pd.notna(row["rank 1"])
         span = f"{row['rank_low']:.0f} to {row['rank_high']:.0f}" if known else "too few groups"
         first = f"{row['rank 1']:.0%}" if known else ""
-        lines.append([METRICS[str(metric)].label, f"{row['rank']:.0f}", str(run), f"{row['mean']:.4g}", span, first])
+        rank = "" if pd.isna(row["rank"]) else f"{row['rank']:.0f}"
+        lines.append([METRICS[str(metric)].label, rank, str(run), f"{row['mean']:.4g}", span, first])
     return f"{text_table(lines)}\n\nRanks by the mean; beside them those in resampled sets of images."
 
 

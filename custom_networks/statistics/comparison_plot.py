@@ -41,7 +41,11 @@ def plot_comparison(a: pd.DataFrame, b: pd.DataFrame, table: pd.DataFrame, names
 def _scatter(axes: Axes, a: pd.Series, b: pd.Series, label: str, names: tuple[str, str]) -> None:
     axes.scatter(a, b, s=14, alpha=0.6, color="tab:blue", edgecolors="none")
     axes.axline((float(a.mean()), float(a.mean())), slope=1, color="black", linewidth=0.8, label="equal")
-    axes.set(xlabel=f"{label}, A: {names[0]}", ylabel=f"{label}, B: {names[1]}", title=f"{label}, image by image")
+    axes.set(
+        xlabel=f"{label}, A: {_plain(names[0])}",
+        ylabel=f"{label}, B: {_plain(names[1])}",
+        title=f"{label}, image by image",
+    )
     axes.legend(loc="best")
 
 
@@ -77,7 +81,7 @@ def plot_ranking(frames: Mapping[str, pd.DataFrame], ranking: pd.DataFrame) -> F
         runs, label = list(part.index), METRICS[name].label
         boxes.boxplot([frames[run][name].dropna() for run in runs], showmeans=True, widths=0.6)
         boxes.set(ylabel=f"{label} (box: quartiles, triangle: mean)", title=f"{label}, each image")
-        boxes.set_xticks(range(1, len(runs) + 1), runs)
+        boxes.set_xticks(range(1, len(runs) + 1), [*map(_plain, runs)])
         table = part[[f"rank {place}" for place in range(1, len(runs) + 1)]].to_numpy(float)
         shares.imshow(table, vmin=0, vmax=1, cmap="Blues", aspect="auto")
         for row, column in np.ndindex(table.shape):
@@ -85,8 +89,13 @@ def plot_ranking(frames: Mapping[str, pd.DataFrame], ranking: pd.DataFrame) -> F
             text = "" if np.isnan(table[row, column]) else f"{table[row, column]:.0%}"
             shares.text(column, row, text, ha="center", va="center", color=dark)
         shares.set(xticks=range(len(runs)), xticklabels=range(1, len(runs) + 1), yticks=range(len(runs)))
-        shares.set(yticklabels=runs, xlabel="rank", title=f"{label}, ranks in resampled sets of images")
+        shares.set(yticklabels=[*map(_plain, runs)], xlabel="rank", title=f"{label}, ranks in resampled sets of images")
     return figure
+
+
+def _plain(name: str) -> str:
+    """Write a name so that Matplotlib takes no part of it for a formula."""
+    return name.replace("$", r"\$")
 
 
 def _plotted(names: Sequence[str]) -> list[str]:

@@ -35,8 +35,9 @@ def rank_runs(frames: Frames, metrics: Sequence[str], resamples: int = RESAMPLES
 
     Returns:
         A row for each metric and run, indexed by both, best first: images (with a value in every run), groups, mean,
-        rank (1 is best, equals share the better one), rank_low and rank_high (95 % of the resamples), and `rank 1`,
-        `rank 2`, ...: the share of resamples in which the run has that rank; NaN with too few groups.
+        rank (1 is best, equals share the better one; NaN without such images), rank_low and rank_high (95 % of the
+        resamples), and `rank 1`, `rank 2`, ...: the share of resamples in which the run has that rank; NaN with too few
+        groups.
     """
     parts = {metric: _rank(frames, metric, resamples, seed) for metric in metrics}
     return pd.concat(parts, names=["metric", "run"])
@@ -48,12 +49,13 @@ def _rank(frames: Frames, metric: str, resamples: int, seed: int) -> pd.DataFram
     defined = values.notna().all(axis=1).to_numpy()
     sample = ClusterSample(values[defined], selected(groups, defined))
     sign = -1 if METRICS[metric].better == "higher" else 1
+    place = rankdata(sign * sample.means, method="min")
     table = pd.DataFrame(
         {
             "images": int(defined.sum()),
             "groups": sample.count,
             "mean": sample.means,
-            "rank": rankdata(sign * sample.means, method="min").astype(int),
+            "rank": place if np.isnan(place).any() else place.astype(int),
         },
         index=values.columns,
     )
@@ -62,6 +64,6 @@ def _rank(frames: Frames, metric: str, resamples: int, seed: int) -> pd.DataFram
         ranks = rankdata(sign * sample.replicates(resamples, seed), method="min", axis=1).astype(float)
     tails = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
     table["rank_low"], table["rank_high"] = np.quantile(ranks, tails, axis=0, method="nearest")
-    for place in range(1, len(frames) + 1):
-        table[f"rank {place}"] = np.where(np.isnan(ranks[0]), np.nan, (ranks == place).mean(0))
+    for number in range(1, len(frames) + 1):
+        table[f"rank {number}"] = np.where(np.isnan(ranks[0]), np.nan, (ranks == number).mean(0))
     return table.sort_values("rank", kind="stable")

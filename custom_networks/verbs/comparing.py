@@ -69,6 +69,7 @@ def report(
     bundle_root: Annotated[str | None, Help("folder of the bundle, the one that holds configs/", FILES)] = None,
 ) -> None:
     """Make one HTML file of an evaluation or a training: figures, curves, cases, subgroups, model card."""
+    from custom_networks.errors import UserError
     from custom_networks.experiment.plan import is_experiment
     from custom_networks.report import write_report
     from custom_networks.run import tracking_store
@@ -76,6 +77,12 @@ def report(
     if is_experiment(run):
         from custom_networks.experiment.command import write_page
 
+        for flag, given in (("anonymise", anonymise), ("mlflow", mlflow)):
+            if given:
+                raise UserError(
+                    f"--{flag}: not for the report of an experiment; leave it out, or report one of its evaluations, a "
+                    "folder in evaluations/"
+                )
         print(write_page(run, output))
         return
     store = tracking_store(Path(bundle_root or default_bundle()) / "runs") if mlflow else None

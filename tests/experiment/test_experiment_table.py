@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from custom_networks.experiment.plan import ExperimentPlan
+from custom_networks.experiment.plan import ExperimentPlan, TableRow
 from custom_networks.experiment.table import RunFrames, as_frame, cells, render_table, row_results
 from custom_networks.statistics.paired_tests import holm
 
@@ -99,3 +99,38 @@ def test_latex_is_escaped(found: RunFrames) -> None:
     assert text.count(r"\\") == len(PLAN.rows) + 1
     rows = [line.count("&") for line in text.splitlines() if line.endswith(r"\\")]
     assert len(set(rows)) == 1
+
+
+def test_rows_are_compared_on_the_seeds_that_both_have_a_value_of() -> None:
+    """Two rows alike where both have a value, the second seed worse by 0.2; one row lacks half of its first seed."""
+    base = frame(0, 0.0)[["dice"]]
+    lacking = base.where(pd.Series(np.arange(40) >= 20, index=base.index), axis=0)
+    plan = PLAN.model_copy(
+        update={"metrics": ["dice"], "reference": "A", "rows": [TableRow(name=name) for name in "AB"]}
+    )
+    found = {"A": {(0, 0): base, (0, 1): base - 0.2}, "B": {(0, 0): lacking, (0, 1): base - 0.2}}
+    row = row_results(plan, found)[1].figures["dice"]
+    assert (row.difference, row.verdict) == (pytest.approx(0), "")
+
+
+def test_measured_and_published_figures_have_one_unit() -> None:
+    row = TableRow(name="A", published={"sensitivity": 91.2, "hd95": 9.5})
+    plan = PLAN.model_copy(update={"metrics": ["sensitivity", "hd95"], "reference": "A", "rows": [row]})
+    measured = frame(0, 0.0).assign(sensitivity=0.9, hd95=10.0)
+    results = row_results(plan, {"A": {(0, 0): measured}})
+    header, line = cells(plan, results, intervals=False)
+    assert header[1:5] == ["Sensitivity (%)", "HD95", "Sensitivity (%), published", "HD95, published"]
+    assert line[1:5] == ["90.00", "10.00", "91.20", "9.50"]
+    table = as_frame(plan, results)
+    assert table["mean"].tolist() == pytest.approx([0.9, 10])
+    assert table["published"].tolist() == pytest.approx([0.912, 9.5])
+
+
+def test_names_of_rows_are_text_in_every_form() -> None:
+    rows = [TableRow(name="Good | one"), TableRow(name="[7] Bad")]
+    plan = PLAN.model_copy(update={"metrics": ["dice"], "reference": "[7] Bad", "rows": rows})
+    results = row_results(plan, {each.name: {(0, 0): frame(0, 0.0)} for each in rows})
+    lines = render_table(plan, results, "validation", "markdown").splitlines()
+    assert lines[4].startswith(r"| Good \| one | ")
+    latex = render_table(plan, results, "validation", "latex")
+    assert "\n{[}7] Bad" in latex  # LaTeX would read it as the argument of the row break before it

@@ -48,6 +48,14 @@ def test_an_identity_tells_results_apart_and_not_machines(tmp_path: Path) -> Non
     assert len({identity(one), identity(other), identity(plan.cells({"max_epochs": 7})[0])}) == 3
 
 
+@pytest.mark.parametrize("own", ["knobs: {datalist: b.json}", "overlays: [data_isic2018.json]"])
+def test_a_row_with_data_of_its_own_is_refused(tmp_path: Path, own: str) -> None:
+    plan = read_plan(written(tmp_path, f"title: T\nrows: [{{name: A, {own}}}, {{name: B}}]\n"))
+    with pytest.raises(UserError, match=r"^A: data.*: all rows are on one data set"):
+        identity(plan.cells()[0])
+    assert identity(plan.cells({"datalist": "a.json"})[1]) == identity(plan.cells({"datalist": "b.json"})[1])
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -61,6 +69,10 @@ def test_an_identity_tells_results_apart_and_not_machines(tmp_path: Path) -> Non
         ("title: T\nrows: [{name: A}]\nmetrics: [dicee]\n", "did you mean 'dice'"),
         ("title: T\nrows: [{name: A, cited: x, knobs: {seed: 1}}]\n", "is not run"),
         ("title: T\nrows: [{name: A, cited: x}]\n", "nothing to run"),
+        ("title: T\nrows: [{name: A, knobs: {seed: 1}}]\n", 'rows[0]": seed: belongs to each run of the plan'),
+        ("title: T\nknobs: {fold: 1}\nrows: [{name: A}]\n", "fold: belongs to each run of the plan"),
+        ("title: T\nknobs: {output_dir: x}\nrows: [{name: A}]\n", "output_dir: belongs to each run of the plan"),
+        ("title: T\nmetrics: [dice, dice]\nrows: [{name: A}]\n", "'dice' stands twice"),
         ("title: 2024-01-01\nrows: [{name: A}]\n", "date"),
         ("version: 9\ntitle: T\nrows: [{name: A}]\n", "version"),
         ("", "plan"),
@@ -111,7 +123,7 @@ def test_times_and_test_sets() -> None:
     for wrong in ("40", "m", "-3m", "3 weeks"):
         with pytest.raises(UserError, match="must be a time"):
             seconds_of(wrong)
-    for wrong in ("ph2", "ph2=", "Ph 2=x", "validation=x", "a=x,a=y"):
+    for wrong in ("ph2", "ph2=", "Ph 2=x", "validation=x", "training=x", "a=x,a=y"):
         with pytest.raises(UserError, match="--test"):
             read_tests(wrong)
 

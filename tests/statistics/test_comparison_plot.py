@@ -1,10 +1,13 @@
 """What the pictures of a comparison show is what the tables say."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from custom_networks.statistics.compare_runs import ranking_text
 from custom_networks.statistics.comparison_plot import bland_altman, plot_comparison, plot_ranking
 from custom_networks.statistics.ranking import rank_runs
 
@@ -65,3 +68,20 @@ def test_ranks():
     assert pytest.approx(0.7) in medians
     few = {name: frame[:9] for name, frame in frames.items()}
     assert {text.get_text() for text in plot_ranking(few, rank_runs(few, ["dice"])).axes[1].texts} == {""}
+
+
+def test_a_name_is_no_formula():
+    """What Matplotlib cannot read between two dollars ended in a ValueError when the picture was drawn."""
+    names = ("a $x_{2$", "costs $5 and $6")
+    base = pd.DataFrame({"dice": np.linspace(0.5, 0.9, 12)}, index=[str(i) for i in range(12)])
+    frames = {names[0]: base, names[1]: base - 0.1}
+    pair = plot_comparison(base, base - 0.1, pd.DataFrame(index=["dice"]), names)
+    for figure in (pair, plot_ranking(frames, rank_runs(frames, ["dice"], resamples=100))):
+        figure.savefig(io.BytesIO(), format="png", dpi=20)
+
+
+def test_without_a_value_in_every_run_there_is_no_rank():
+    frames = {name: pd.DataFrame({"hd95": [np.nan] * 12}, index=[str(i) for i in range(12)]) for name in "ab"}
+    ranking = rank_runs(frames, ["hd95"])
+    assert ranking["rank"].isna().all()
+    assert ranking_text(ranking).splitlines()[1].split() == ["HD95", "a", "nan", "too", "few", "groups"]
