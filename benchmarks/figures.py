@@ -104,6 +104,27 @@ def with_interval(name: str, metric: str, digits: int = 4) -> str:
     return f"{mean(name, metric, digits)} ({low:.{digits}f} to {high:.{digits}f})"
 
 
+def study_table(name: str) -> str:
+    """Rows of `sgdnet table --format csv`: figures with intervals, and the difference in Dice to the reference."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    with (RESULTS / f"{name}.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if int(row["runs"]):
+                found.setdefault(row["row"], {})[row["metric"]] = row
+    lines = ["| network | Dice | IoU | HD95, px | Dice minus SGD-Net |", "|---" * 5 + "|"]
+    for network, metrics in found.items():
+        cells = [network]
+        for metric, digits in (("dice", 4), ("iou", 4), ("hd95", 1)):
+            mean, low, high = (f"{float(metrics[metric][key]):.{digits}f}" for key in ("mean", "ci_low", "ci_high"))
+            cells.append(f"{mean} ({low} to {high})")
+        keys = ("difference", "difference_ci_low", "difference_ci_high")
+        numbers = [f"{float(metrics['dice'][key]):+.3f}" for key in keys if metrics["dice"][key]]
+        mark = "**" if metrics["dice"]["verdict"] else ""
+        cells.append(f"{mark}{numbers[0]} ({numbers[1]} to {numbers[2]}){mark}" if numbers else "")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def threshold_table(name: str, network: str) -> str:
     """Figures of a network by threshold, the best Dice of each set in bold."""
     shown = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
