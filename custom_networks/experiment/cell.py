@@ -16,7 +16,7 @@ from typing import Any
 from custom_networks.bundle_run import configuration_of
 from custom_networks.errors import UserError
 from custom_networks.evaluation.begun import LOCK
-from custom_networks.experiment.plan import TRAINING, VALIDATION, Cell, command_words, typed_values
+from custom_networks.experiment.plan import TRAINING, VALIDATION, Cell, check_knobs, command_words, typed_values
 from custom_networks.files import sha256
 from custom_networks.run.folder import SETTINGS, is_locked
 from custom_networks.run.record import CONFIG
@@ -143,6 +143,7 @@ def identity(cell: Cell) -> str:
 
     configuration = configuration_of(("train.json",), {**cell.knobs, **_share(cell)}, _overlays(cell))
     check_overrides(configuration)
+    check_knobs(configuration.overlaid, f"{cell.row.name}: ")
     for name in sorted(DATA & {*cell.row.knobs, *configuration.overlaid}):
         raise UserError(
             f"{cell.row.name}: {name}: all rows are on one data set; give it in the plan's knobs or by --{name}"

@@ -56,6 +56,14 @@ def test_a_row_with_data_of_its_own_is_refused(tmp_path: Path, own: str) -> None
     assert identity(plan.cells({"datalist": "a.json"})[1]) == identity(plan.cells({"datalist": "b.json"})[1])
 
 
+def test_an_overlay_that_sets_a_fold_is_refused(tmp_path: Path) -> None:
+    overlay = tmp_path / "second.json"
+    overlay.write_text('{"fold": 1}')
+    plan = read_plan(written(tmp_path, f"title: T\nrows: [{{name: A, overlays: ['{overlay}']}}]\n"))
+    with pytest.raises(UserError, match="^A: fold: belongs to each run of the plan"):
+        identity(plan.cells()[0])
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
