@@ -60,7 +60,7 @@ def test_an_overlay_that_sets_a_fold_is_refused(tmp_path: Path) -> None:
     overlay = tmp_path / "second.json"
     overlay.write_text('{"fold": 1}')
     plan = read_plan(written(tmp_path, f"title: T\nrows: [{{name: A, overlays: ['{overlay}']}}]\n"))
-    with pytest.raises(UserError, match="^A: fold: belongs to each run of the plan"):
+    with pytest.raises(UserError, match=r"^A: fold: belongs to each run of the plan"):
         identity(plan.cells()[0])
 
 
