@@ -79,7 +79,7 @@ def _check_overlays(configuration: Configuration) -> None:
         return
     first = read_json(Path(configuration.paths[0]))
     knobs = list(knob_descriptions(first)) or list(first)
-    text = json.dumps(configuration.files)
+    text = item_path(json.dumps(configuration.files, ensure_ascii=False))
     for name in configuration.overlaid:
         path = item_path(name).split("#")
         if re.search(rf"[@%]{re.escape('#'.join(path))}\b", text):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from custom_networks.data.datalist import SPLITS, Datalist, Split
+from custom_networks.data.datalist import Datalist, Split
 from custom_networks.data.dealing import deal
 from custom_networks.data.pairing import Item, and_more, existing_folder, find_pairs
 from custom_networks.errors import UserError
@@ -15,6 +16,7 @@ from custom_networks.files import PathLike
 FOLDS = 5
 logger = logging.getLogger(__name__)
 Lists = tuple[list[Item], list[Item]]
+Located = TypeVar("Located")
 
 
 def load_datalist(
@@ -48,9 +50,15 @@ def load_datalist(
             pairs, [Path(pair["image"]).name for pair in pairs], fold, folds, seed, existing_folder(dataset_dir)
         )
     content = Datalist.read(datalist)
-    training, validation = split_datalist(content, lambda split: content.pairs(split, dataset_dir), fold, folds, seed)
-    group_of = _groups(content, dataset_dir)
-    _tell_torn(training, validation, group_of, f"{content.source}: training and validation")
+    group_of: dict[str, str | None] = {}
+
+    def items_of(split: Split) -> list[Item]:
+        items = content.pairs(split, dataset_dir)
+        group_of.update(_groups(content, split, items))
+        return items
+
+    training, validation = split_datalist(content, items_of, fold, folds, seed)
+    _tell_torn({"training": training, "validation": validation}, group_of, content.source)
     return training, validation
 
 
@@ -97,27 +105,44 @@ def load_test_list(dataset_dir: PathLike, datalist: PathLike) -> list[Item]:
     """
     content = Datalist.read(datalist)
     test = content.pairs("test", dataset_dir)
-    group_of = _groups(content, dataset_dir)
+    group_of = _groups(content, "test", test)
     for split in ("training", "validation"):
         trained = content.located(split, dataset_dir)
         _refuse_overlap(trained, test, content.source, "testing")
-        _tell_torn(trained, test, group_of, f"{content.source}: {split} and test")
+        _tell_torn({split: trained, "test": test}, group_of | _groups(content, split, trained), content.source)
     return test
 
 
-def _groups(datalist: Datalist, dataset_dir: PathLike) -> dict[str, str]:
-    """Group of each image that has one, by the image's path."""
-    both = ((datalist.listed(split), datalist.located(split, dataset_dir)) for split in SPLITS)
-    pairs = (pair for listed, located in both for pair in zip(listed, located, strict=True))
-    return {item["image"]: image.group for image, item in pairs if image.group is not None}
+def torn_groups(placed: Iterable[tuple[Located, str, str | None]]) -> dict[str, tuple[Located, str, Located, str]]:
+    """Find groups with images in two places.
+
+    Args:
+        placed: place, path and group of each image; None is a group of its own.
+
+    Returns:
+        Located and path of two images of each such group, which lie apart.
+    """
+    first: dict[str, tuple[Located, str]] = {}
+    torn: dict[str, tuple[Located, str, Located, str]] = {}
+    for place, path, group in placed:
+        if group is not None and first.setdefault(group, (place, path))[0] != place:
+            torn.setdefault(group, (*first[group], place, path))
+    return torn
 
 
-def _tell_torn(one: list[Item], other: list[Item], group_of: dict[str, str], lists: str) -> None:
-    """Warn of groups with images in both lists, which the datalist itself puts there."""
-    groups = [{group_of[item["image"]] for item in items if item["image"] in group_of} for items in (one, other)]
-    if torn := sorted(groups[0] & groups[1]):
-        text = "%s share %d groups, such as %s, so that figures come out too good; keep each group in one of them"
-        logger.warning(text, lists, len(torn), torn[0])
+def _groups(datalist: Datalist, split: Split, items: list[Item]) -> dict[str, str | None]:
+    """Group of each image of a list, by the image's path."""
+    return {item["image"]: image.group for image, item in zip(datalist.listed(split), items, strict=True)}
+
+
+def _tell_torn(lists: Mapping[str, list[Item]], group_of: Mapping[str, str | None], source: Path) -> None:
+    """Warn of groups with images in two lists, which the datalist itself puts there."""
+    torn = torn_groups(
+        (name, item["image"], group_of[item["image"]]) for name, items in lists.items() for item in items
+    )
+    if torn:
+        text = "%s: %s have groups in common (%d, such as %s), so figures come out too good; keep each group in one"
+        logger.warning(text, source, " and ".join(lists), len(torn), min(torn))
 
 
 def _dealt(items: list[Item], groups: Sequence[str], fold: int, folds: int, seed: int, source: Path) -> Lists:

@@ -134,6 +134,7 @@ def test_a_knob_that_an_overlay_sets_by_its_path_is_refused(tmp_path: Path) -> N
         ({"learning_rat": 1}, "learning_rat: no such setting, and nothing refers to it; did you mean 'learning_rate'?"),
         ({"train#agument": 1}, "train has no agument; did you mean 'augment'?"),
         ({"mine": 0.5, "optimizer#lr": "$2 * @mine"}, ""),
+        ({"train#agument": 1, "optimizer#lr": "$@train::agument"}, ""),
         ({"_comment": "why", "+train#augment": []}, ""),
     ],
 )

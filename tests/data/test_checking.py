@@ -220,7 +220,7 @@ def test_a_torn_group(folder: Folder, split: str, kind: FindingKind, caplog: pyt
     assert only_finding(folder).kind is kind
     read_as_training = load_test_list if split == "test" else load_datalist
     read_as_training(folder.path, folder.write())
-    assert "share 1 groups, such as patient" in caplog.text
+    assert "groups in common (1, such as patient)" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from custom_networks.data.checking.findings import Finding, FindingKind
 from custom_networks.data.datalist import SPLITS, Datalist, Split
 from custom_networks.data.labels import with_classes
 from custom_networks.data.pairing import Item, find_pairs
-from custom_networks.data.splitting import split_datalist
+from custom_networks.data.splitting import split_datalist, torn_groups
 from custom_networks.errors import UserError
 from custom_networks.files import PathLike
 
@@ -78,21 +78,19 @@ def read_data_set(source: PathLike, dataset_dir: PathLike | None = None) -> Data
 
 def _torn_groups(data_set: DataSet) -> list[Finding]:
     """Say once of each group in which two splits or folds it lies; folds mean nothing beside a validation list."""
-    first: dict[str, tuple[str, Any, str]] = {}
-    torn: dict[str, Finding] = {}
-    for split, items in data_set.splits.items():
-        for item in items:
-            group, fold = item.get("group"), None if data_set.splits["validation"] else item.get("fold")
-            if group is None:
-                continue
-            split_before, fold_before, path = first.setdefault(group, (split, fold, item["image"]))
-            if split != split_before:
-                detail = f"group {group} is in {split_before} and {split}"
-                torn.setdefault(group, Finding(FindingKind.TORN_SPLITS, item["image"], detail, path))
-            elif fold != fold_before:
-                detail = f"group {group} is in folds {fold_before} and {fold}"
-                torn.setdefault(group, Finding(FindingKind.TORN_FOLDS, item["image"], detail, path))
-    return list(torn.values())
+    by_fold = not data_set.splits["validation"]
+    torn = torn_groups(
+        ((split, item.get("fold") if by_fold else None), item["image"], item.get("group"))
+        for split, items in data_set.splits.items()
+        for item in items
+    )
+    findings = []
+    for group, ((split, fold), path, (other_split, other_fold), other) in torn.items():
+        apart = split != other_split
+        where = f"{split} and {other_split}" if apart else f"folds {fold} and {other_fold}"
+        kind = FindingKind.TORN_SPLITS if apart else FindingKind.TORN_FOLDS
+        findings.append(Finding(kind, other, f"group {group} is in {where}", path))
+    return findings
 
 
 def _try_to_train(datalist: Datalist, dataset_dir: PathLike | None) -> None:

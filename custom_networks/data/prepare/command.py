@@ -126,7 +126,7 @@ def _find(kind: DataSetKind, settings: Settings) -> list[Case]:
         seen[case.id] = case
     if settings.table:
         cases = _with_table(cases, settings)
-    if kind.group_by and _grouping(settings, kind, cases) == kind.group_by != settings.group_by:
+    if not settings.group_by and kind.group_by and _grouping(settings, kind, cases) == kind.group_by:
         _need_groups(kind, cases)
     return cases
 
