@@ -18,7 +18,9 @@ def widened(x: Tensor) -> Tensor:
 def autocasting(x: Tensor) -> bool:
     """Whether autocast is on for the device of a tensor. Not for TorchScript."""
     device = x.device.type
-    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    # torch.compile of torch 2.11 cannot follow the first question, and would cut the network into pieces here
+    available = torch.compiler.is_compiling() or torch.amp.is_autocast_available(device)
+    return available and torch.is_autocast_enabled(device)
 
 
 def precise_matmul(left: Tensor, right: Tensor) -> Tensor:

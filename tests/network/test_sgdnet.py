@@ -362,6 +362,18 @@ def test_cuda_agrees_and_trains(shaken, autocast):
     assert all(p.grad.isfinite().all() for p in on_gpu.parameters())
 
 
+@pytest.mark.parametrize("autocast", [False, True])
+def test_torch_compile_takes_the_network_whole(shaken, autocast, monkeypatch):
+    """Also where it cannot follow the question whether a device has autocast, as in torch 2.11."""
+    monkeypatch.setattr(torch.amp, "is_autocast_available", torch.compiler.disable(torch.amp.is_autocast_available))
+    image = torch.rand(1, 3, 64, 64)
+    torch.compiler.reset()
+    compiled = torch.compile(shaken, fullgraph=True, backend="aot_eager", dynamic=False)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        logits, expected = compiled(image), shaken(image)
+    assert (logits - expected).abs().max() <= (0.05 if autocast else 1e-4) * expected.abs().max()
+
+
 def test_checkpointing_keeps_outputs_and_gradients():
     """The refinements are computed twice, nothing else changes: batch statistics are counted once."""
     plain = oracles.shake(toy_network(dropout=0.0)).train()
