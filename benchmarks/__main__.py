@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks.measure import Settings
-from benchmarks.rooms import ROOMS, run_rooms
+from benchmarks.rooms import ROOMS, failed, run_rooms
 from custom_networks.allocator import keep_freed_memory
 
 OUTPUT = Path("benchmarks/results")
@@ -63,7 +63,7 @@ def main(words: list[str] | None = None) -> int:
     results = run_rooms(
         {room: keywords.get(room, {}) for room in rooms}, settings_of(arguments), arguments.output, arguments.room
     )
-    return int(any("error" in results[room] for room in rooms))
+    return int(failed(results))
 
 
 if __name__ == "__main__":

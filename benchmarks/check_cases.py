@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.measure import Row, Settings
 
-OPTIONS = ("-m", "gpu", "-o", "addopts=", "-q", "-rf", "-p", "no:cacheprovider")
+OPTIONS = ("-m", "gpu", "-o", "addopts=", "-v", "-rf", "-p", "no:cacheprovider")
 SECONDS = 240
 """The most that they may take."""
 ROOT = Path(__file__).parents[1]
@@ -27,10 +28,14 @@ def run(settings: Settings) -> Row:
     seconds = min(SECONDS, settings.deadline - time.monotonic())
     command = [sys.executable, "-m", "pytest", *OPTIONS, *files()]
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=max(1.0, seconds))
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # what it has said by then is kept
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=max(1.0, seconds), env=environment
+        )
     except subprocess.TimeoutExpired as error:
         said = error.stdout.decode() if isinstance(error.stdout, bytes) else error.stdout or ""
-        return {"error": f"not at their end after {seconds:.0f} s", "output": said[-2000:]}
+        rows = [{"result": what.lower(), "tests": str(said.count(f" {what}"))} for what in ("PASSED", "FAILED")]
+        return {"error": f"not at their end after {seconds:.0f} s", "rows": rows, "output": said[-2000:]}
     failed = re.findall(r"^(?:FAILED|ERROR) (.*)$", done.stdout, re.MULTILINE)
     counts = {what: int(number) for number, what in re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout)}
     rows = [{"result": what, "tests": str(number)} for what, number in counts.items()]

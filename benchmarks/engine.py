@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.__main__ import OUTPUT, settings_of
-from benchmarks.rooms import run_rooms
+from benchmarks.rooms import failed, run_rooms
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -36,7 +36,7 @@ def main(words: list[str] | None = None) -> int:
         name: getattr(arguments, name) for name in ("checkpoint", "images", "image_size", "count", "batch_size")
     }
     results = run_rooms({"engine": keywords}, settings_of(arguments), arguments.output, "engine")
-    return int("error" in results["engine"])
+    return int(failed(results))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.__main__ import OUTPUT, settings_of
-from benchmarks.rooms import run_rooms
+from benchmarks.rooms import failed, run_rooms
 from custom_networks.export import FORMATS
 
 
@@ -39,7 +39,7 @@ def main(words: list[str] | None = None) -> int:
     names = ("checkpoint", "images", "masks", "calibration", "image_size", "count", "formats", "timed_size")
     keywords = {name: getattr(arguments, name) for name in names}
     results = run_rooms({"export": keywords}, settings_of(arguments), arguments.output, "export")
-    return int("error" in results["export"])
+    return int(failed(results))
 
 
 if __name__ == "__main__":

@@ -144,14 +144,6 @@ def threshold_table(name: str, network: str) -> str:
     return "\n".join(lines)
 
 
-def step_table(name: str) -> str:
-    """Steps of training, as the record of a run on a GPU has them."""
-    lines = ["| a step of 16 images | ms | images/s | peak MiB |", "|---|---|---|---|"]
-    for what, row in load(name)["step_ms_batch_16"].items():
-        lines.append(f"| {what} | {row['ms']:.1f} | {16000 / row['ms']:.0f} | {row['peak_mib']:,} |")
-    return "\n".join(lines)
-
-
 def marks_table(kind: str, metric: str, files: dict[str, str], digits: int = 3) -> str:
     """Write how a metric grows with clicks or scribbles as Markdown, a row for each method.
 

@@ -16,7 +16,20 @@ from typing import Any
 import torch
 
 from benchmarks.__main__ import OUTPUT, settings_of
-from benchmarks.rooms import run_rooms
+from benchmarks.limit_cases import ON_A_GPU
+from benchmarks.rooms import failed, run_rooms
+
+
+def rooms(quick: bool) -> dict[str, dict[str, Any]]:
+    """What is measured, and how."""
+    return {
+        "check": {},
+        "operator": {"dtypes": (torch.bfloat16, torch.float32)},
+        "training": {"batches": (2,) if quick else (16, 1, 64)},
+        "network": {"shapes": ((256, 16), (256, 1), (256, 64))},
+        "limit": {"batch": 2 if quick else 16, "forms": ON_A_GPU},
+        "input": {},
+    }
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -25,6 +38,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"folder of gpu.json and gpu.md [{OUTPUT}]")
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"], help="[cuda]")
     parser.add_argument("--budget", type=float, default=420, help="seconds after which nothing is started [420]")
+    parser.add_argument("--rooms", nargs="+", choices=[*rooms(False)], help="some of them, in this order [all]")
     parser.add_argument("--rounds", type=int, help="samples of each case [7; 2 with --quick]")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: checks the benchmark, measures nothing")
     parser.add_argument("--compile", action="store_true", help="also torch.compile, minutes more")
@@ -36,16 +50,10 @@ def main(words: list[str] | None = None) -> int:
     """Run; 1 where a whole room failed."""
     arguments = parse(words)
     settings = settings_of(arguments, deadline=time.monotonic() + arguments.budget)
-    rooms: dict[str, dict[str, Any]] = {
-        "check": {},
-        "operator": {"dtypes": (torch.float32, torch.bfloat16)},
-        "training": {"batches": (2,) if arguments.quick else (16, 1, 64)},
-        "network": {"shapes": ((256, 16), (256, 1), (256, 64))},
-        "limit": {"batch": 2 if arguments.quick else 16},
-        "input": {},
-    }
-    results = run_rooms(rooms, settings, arguments.output, "gpu")
-    return int(any("error" in results[room] for room in rooms))
+    every = rooms(arguments.quick)
+    chosen = {room: every[room] for room in arguments.rooms or every}
+    results = run_rooms(chosen, settings, arguments.output, "gpu")
+    return int(failed(results))
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import yaml
 from benchmarks.environment import describe
 from benchmarks.gpu_data import DATALIST, unpack
 from benchmarks.measure import Row, Settings
-from custom_networks.errors import UserError
+from custom_networks.errors import UserError, nearest
 from custom_networks.experiment.cell import Task
 from custom_networks.experiment.folder import Experiment
 from custom_networks.experiment.plan import VALIDATION, ExperimentPlan, read_plan, read_tests
@@ -74,6 +75,19 @@ def steps() -> Iterator[ExperimentPlan]:
         yield ExperimentPlan(title=f"{row.name}, fold {fold}", rows=[row], folds=[fold])
 
 
+def chosen(titles: Sequence[str] | None) -> list[ExperimentPlan]:
+    """Return the steps of these titles, in their order, or all.
+
+    Raises:
+        UserError: for a title that no step has.
+    """
+    plans = {plan.title: plan for plan in steps()}
+    for title in titles or ():
+        if title not in plans:
+            raise UserError(f"--runs: there is no run {title!r}{nearest(title, plans)}")
+    return [plans[title] for title in titles or plans]
+
+
 def task_of(plan: ExperimentPlan, work: Path, knobs: dict[str, Any], tests: dict[str, str]) -> Task:
     """The one run of a plan."""
     return Experiment.begin(plan, work, knobs, tests).tasks(work)[0]
@@ -111,9 +125,12 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, required=True, help=f"folder of {FIGURES} and {IMAGES}")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "gpu_isic2018", help="[%(default)s]")
     parser.add_argument(
-        "--minutes", type=float, default=60, help="no run starts that is not expected to end in time [60]"
+        "--minutes", type=float, help="no run starts that is not expected to end in time [no limit, nothing estimated]"
     )
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"], help="[cuda]")
+    parser.add_argument(
+        "--runs", nargs="+", metavar="RUN", help='some, as "CTO, fold 0" [all, in the order of `steps`]'
+    )
     parser.add_argument("--most", type=int, default=100, help="runs at most [100]")
     parser.add_argument("--knobs", default="{}", help='further flags of `sgdnet train`, as {"max_epochs": 2}')
     return parser.parse_args(words)
@@ -122,7 +139,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
 def main(words: list[str] | None = None) -> int:
     """Run; 1 where a run failed."""
     given = parse(words)
-    end = time.monotonic() + 60 * given.minutes
+    end = math.inf if given.minutes is None else time.monotonic() + 60 * given.minutes
     readable_errors()
     given.output.mkdir(parents=True, exist_ok=True)
     unpack(given.archive, given.work / "data")
@@ -148,7 +165,7 @@ def main(words: list[str] | None = None) -> int:
     if place.is_file() and images_place.is_file():
         results["runs"], images = json.loads(place.read_text("utf-8"))["runs"], pd.read_csv(images_place)
     failed = made = 0
-    for plan in steps():
+    for plan in chosen(given.runs):
         if made == given.most or time.monotonic() >= end:
             break
         try:
@@ -161,7 +178,7 @@ def main(words: list[str] | None = None) -> int:
             continue
         file = given.work / "plan.yaml"
         file.write_text(yaml.safe_dump(plan.as_dict()), "utf-8")
-        budget = f"{max(0.0, end - time.monotonic()) / 60:.2f}m"
+        budget = f"{max(0.0, end - time.monotonic()) / 60:.2f}m" if math.isfinite(end) else ""
         begin = time.monotonic()
         failed += run_experiment(file, given.work / "experiment", knobs, tests, budget=budget)
         made += 1

@@ -18,7 +18,7 @@ import torch
 from monai.bundle import ConfigParser
 from monai.data import DataLoader, Dataset
 
-from benchmarks.measure import Row, Settings
+from benchmarks.measure import NO_TIME, Row, Settings
 from custom_networks.data.phantoms import write_phantoms
 
 BUNDLE = Path(__file__).parents[1] / "bundle"
@@ -79,6 +79,6 @@ def run(settings: Settings) -> Row:
                 "first_batch_s": statistics.median(seconds for seconds, _ in taken),
             }
         else:
-            row["error"] = "no time left"
+            row["error"] = NO_TIME
         rows.append(row)
     return {"images": count, "repeats": REPEATS, "rows": rows}

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from benchmarks import training_cases
 from benchmarks.ceilings import CONVOLUTION, COPY, PRODUCT, Ceiling, measure_ceilings, rate, types
 from benchmarks.macs import counting_macs
-from benchmarks.measure import Call, Row, Settings, Unavailable, summarize, time_interleaved
+from benchmarks.measure import NO_TIME, Call, Row, Settings, Unavailable, summarize, time_interleaved
 from benchmarks.network_cases import OpenVINO, picture, write_onnx
 from benchmarks.networks import sgdnet
 from benchmarks.stages import Forward, ForwardBackward, Stages, Step, record
@@ -92,6 +92,8 @@ FORMS = (
         step="SGD-Net, channels-last, bfloat16 autocast",
     ),
 )
+ON_A_GPU = tuple(form for form in FORMS if form.dtype == torch.bfloat16)
+"""Those that count there, where minutes are few."""
 
 
 def calls_of(
@@ -227,7 +229,7 @@ def run(
         print(f"  {' '.join(map(str, about.values()))}", file=sys.stderr, flush=True)
         try:
             if time.monotonic() > settings.deadline:
-                raise Unavailable("no time left")
+                raise Unavailable(NO_TIME)
             rows = measure_form(form, base, size, batch, fastest[form.dtype], settings)
         except Exception as error:  # out of memory, say
             rows = [{"name": NETWORK, "error": f"{type(error).__name__}: {error}".splitlines()[0][:200]}]

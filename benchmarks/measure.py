@@ -37,6 +37,7 @@ import torch
 from torch import Tensor, nn
 
 MIN_SAMPLE = 0.02
+NO_TIME = "no time left"
 PAUSE = 0.05
 """Seconds between two samples on a CPU, for the other libraries' idle threads to stop spinning."""
 MIB = 2**20
@@ -116,15 +117,18 @@ def exact_float32() -> Iterator[None]:
 # ---------------------------------------------------------------- time
 
 
-def time_interleaved(calls: dict[str, Call], settings: Settings) -> dict[str, list[float]]:
+def time_interleaved(
+    calls: dict[str, Call], settings: Settings, failed: Callable[[str, Exception], None] | None = None
+) -> dict[str, list[float]]:
     """Time calls in turns, after they have been warmed up.
 
     Args:
         calls: by name.
         settings: device, rounds, quick.
+        failed: is told of a call that fails, for want of memory say, and the others go on; without it, all end.
 
     Returns:
-        Seconds a call, one number for each round, by name.
+        Seconds a call, one number for each round, by name; none of a call that failed.
     """
     pause = 0.0 if settings.quick or settings.device != "cpu" else PAUSE
 
@@ -137,16 +141,27 @@ def time_interleaved(calls: dict[str, Call], settings: Settings) -> dict[str, li
         return (time.perf_counter() - start) / repeats
 
     repeats = dict.fromkeys(calls, 1)
-    for name, call in calls.items():
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+
+    def warm_up(name: str, call: Call) -> None:
         sample(call, 1)
         estimate = sample(call, 1)
         if not settings.quick:
             repeats[name] = max(1, math.ceil(MIN_SAMPLE / estimate))
-    samples: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(settings.rounds):
-        for name, call in calls.items():
-            time.sleep(pause)
-            samples[name].append(sample(call, repeats[name]))
+
+    def measure(name: str, call: Call) -> None:
+        time.sleep(pause)
+        samples[name].append(sample(call, repeats[name]))
+
+    for part in (warm_up, *[measure] * settings.rounds):
+        for name in list(samples):
+            try:
+                part(name, calls[name])
+            except Exception as error:
+                if failed is None:
+                    raise
+                del samples[name]
+                failed(name, error)
     return samples
 
 
@@ -220,7 +235,8 @@ def _weigh_in_child(case: Case, threads: int) -> Row:
         return pool.submit(_weigh_here, case, threads).result()
 
 
-def _weigh_on_gpu(case: Case) -> Row:
+def _weigh_on_gpu(case: Case) -> tuple[Row, Call]:
+    """Peak allocated memory of a case, and its call, which is not built a second time."""
     gc.collect()
     torch.cuda.empty_cache()
     bare = torch.cuda.memory_allocated()
@@ -233,15 +249,16 @@ def _weigh_on_gpu(case: Case) -> Row:
     result = call()
     torch.cuda.synchronize()
     peak = torch.cuda.max_memory_allocated()
-    del result, call
-    return {"call_mib": (peak - before) / MIB, "total_mib": (peak - bare) / MIB}
+    del result
+    return {"call_mib": (peak - before) / MIB, "total_mib": (peak - bare) / MIB}, call
 
 
-def weigh(case: Case, settings: Settings) -> Row:
-    """Measure the peak memory of a case; see the module's header."""
-    if settings.device.startswith("cuda"):
+def build(case: Case, settings: Settings) -> tuple[Row, Call]:
+    """Build a case and measure its peak memory, if that is wanted; see the module's header."""
+    if settings.memory and settings.device.startswith("cuda"):
         return _weigh_on_gpu(case)
-    return _weigh_in_child(case, settings.threads)
+    row = _weigh_in_child(case, settings.threads) if settings.memory else {}
+    return row, case.build()
 
 
 # ---------------------------------------------------------------- a group of cases
@@ -263,25 +280,28 @@ def run_cases(cases: Sequence[Case], settings: Settings) -> tuple[list[Row], dic
     rows: dict[str, Row] = {case.name: {"name": case.name} for case in cases}
     calls: dict[str, Call] = {}
     outputs: dict[str, Any] = {}
+
+    def failed(name: str, error: Exception) -> None:
+        rows[name]["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+
     for case in cases:
         try:
             if time.monotonic() > settings.deadline:
-                raise Unavailable("no time left")
+                raise Unavailable(NO_TIME)
             print(f"  {case.name}", file=sys.stderr, flush=True)
-            if settings.memory:
-                rows[case.name] |= weigh(case, settings)
-            call = case.build()
+            weight, call = build(case, settings)
+            rows[case.name] |= weight
             with exact_float32():
                 outputs[case.name] = call()
             synchronize(settings.device)
             calls[case.name] = call
         except BrokenProcessPool:
             rows[case.name]["error"] = "the process was killed; not enough memory?"
+        except Unavailable as error:
+            rows[case.name]["error"] = str(error)
         except Exception as error:
-            rows[case.name]["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-            if isinstance(error, Unavailable):
-                rows[case.name]["error"] = str(error)
-    for name, samples in time_interleaved(calls, settings).items():
+            failed(case.name, error)
+    for name, samples in time_interleaved(calls, settings, failed).items():
         rows[name] |= summarize(samples)
     return list(rows.values()), calls, outputs
 

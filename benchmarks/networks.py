@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Callable
 
 import torch
@@ -60,6 +62,14 @@ def cto() -> CTO:
     network = CTO(dropout=0.0)
     settle(network)
     return network
+
+
+_kept = functools.cache(lambda make: make())
+
+
+def made(make: Callable[[], nn.Module], device: str) -> nn.Module:
+    """Make a network, on the CPU; for a GPU each is made once and copied, since memory here does not count then."""
+    return copy.deepcopy(_kept(make)) if device.startswith("cuda") else make()
 
 
 def basic_unet() -> nn.Module:

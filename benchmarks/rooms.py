@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import multiprocessing
 import sys
+import time
 import traceback
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,7 +17,7 @@ from typing import Any
 import torch
 
 from benchmarks import drawing, environment, report
-from benchmarks.measure import Row, Settings
+from benchmarks.measure import NO_TIME, Row, Settings
 
 ROOMS = ("operator", "network", "complexity", "training", "input", "limit")
 
@@ -29,12 +31,22 @@ def run_room(room: str, keywords: dict[str, Any], settings: Settings) -> Row:
     except Exception as error:
         traceback.print_exc()
         return {"error": f"{type(error).__name__}: {error}"}
+    finally:
+        gc.collect()
+        if settings.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+
+def failed(results: Row) -> bool:
+    """Whether a whole room failed; one for which no time was left did not."""
+    return any(part.get("error", NO_TIME) != NO_TIME for part in results.values())
 
 
 def run_rooms(rooms: dict[str, dict[str, Any]], settings: Settings, output: Path, name: str) -> Row:
-    """Run rooms one after the other, each in a process of its own, and write and draw what there is after each.
+    """Run rooms one after the other, in processes of their own, and write what there is after each.
 
-    So nothing measured is lost, and a GPU kernel that crashes takes one room with it.
+    So nothing measured is lost, and a GPU kernel that crashes takes one room with it. On a CPU, where memory is that of
+    the process, each room has a fresh one; on a GPU the next room goes on in the same, since a start takes long.
 
     Args:
         rooms: names, and keyword arguments of their `run`.
@@ -48,12 +60,24 @@ def run_rooms(rooms: dict[str, dict[str, Any]], settings: Settings, output: Path
     about = asdict(settings)
     del about["deadline"]
     results: Row = {"environment": environment.describe(settings), "settings": about}
+    pool: ProcessPoolExecutor | None = None
     for room, keywords in rooms.items():
+        begin = time.monotonic()
+        if begin >= settings.deadline:
+            results[room] = {"error": NO_TIME}
+            continue
+        pool = pool or ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
         try:
-            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-                results[room] = pool.submit(run_room, room, keywords, settings).result()
+            results[room] = pool.submit(run_room, room, keywords, settings).result()
         except BrokenProcessPool:
             results[room] = {"error": "the process died"}
-        paths = [*report.write(results, output, name), *drawing.draw(results, output, name)]
+        results[room]["seconds"] = time.monotonic() - begin
+        if not settings.device.startswith("cuda") or "error" in results[room]:
+            pool.shutdown()
+            pool = None
+        report.write(results, output, name)
+    if pool is not None:
+        pool.shutdown()
+    paths = [*report.write(results, output, name), *drawing.draw(results, output, name)]
     print(f"wrote {' and '.join(map(str, paths))}")
     return results

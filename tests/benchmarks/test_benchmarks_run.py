@@ -12,7 +12,7 @@ import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # benchmarks/ is not installed
 
-from benchmarks import measure, network_cases, operator_cases, report
+from benchmarks import gpu, measure, network_cases, networks, operator_cases, report
 from benchmarks.measure import Case, Settings, Unavailable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -96,6 +96,37 @@ def test_cases_take_turns_and_failures_stay_alone(monkeypatch):
     assert list(calls) == list(outputs) == ["a", "b"]
     assert turns[-6:] == ["a", "b"] * 3
     assert all(len(row["samples_ms"]) == 3 for row in rows if "error" not in row)
+
+
+def test_a_call_that_fails_while_it_is_timed_leaves_the_others():
+    """As a call does that has too little memory beside the rest."""
+    calls = {"good": lambda: None, "bad": partial(int, "x")}
+    told = []
+    samples = measure.time_interleaved(calls, Settings(quick=True, rounds=2), lambda name, error: told.append(name))
+    assert told == ["bad"]
+    assert {name: len(each) for name, each in samples.items()} == {"good": 2}
+    with pytest.raises(ValueError, match="invalid literal"):
+        measure.time_interleaved(calls, Settings(quick=True, rounds=2))
+
+
+def test_for_a_gpu_a_network_is_made_once_and_copied():
+    made = []
+
+    def make():
+        made.append(torch.nn.Linear(2, 2))
+        return made[-1]
+
+    first, second = networks.made(make, "cuda"), networks.made(make, "cuda")
+    assert len(made) == 1
+    assert first is not second
+    assert first.weight is not made[0].weight
+    assert networks.made(make, "cpu") is made[1]
+
+
+def test_after_the_budget_no_room_starts(tmp_path):
+    assert gpu.main(["--device", "cpu", "--quick", "--budget", "0", "--output", str(tmp_path)]) == 0
+    results = json.loads((tmp_path / "gpu.json").read_text())
+    assert [results[room] for room in gpu.rooms(True)] == [{"error": "no time left"}] * 6
 
 
 def test_no_case_starts_after_the_deadline():

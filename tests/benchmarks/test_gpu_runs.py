@@ -14,6 +14,7 @@ from networks import TOY_OVERRIDES
 from PIL import Image
 
 from benchmarks import check_cases, gpu_data, gpu_isic2018
+from benchmarks.measure import Settings
 from custom_networks.data.datalist import Datalist
 from custom_networks.data.formats import read
 from custom_networks.errors import UserError
@@ -113,6 +114,14 @@ def test_the_most_informative_runs_come_first_and_each_once() -> None:
     assert len(set(order)) == len(order) == 20
 
 
+def test_some_of_the_runs_by_name() -> None:
+    titles = ["U-Net, fold 0", "SGD-Net, fold 2"]
+    assert [plan.title for plan in gpu_isic2018.chosen(titles)] == titles
+    assert len(gpu_isic2018.chosen(None)) == 20
+    with pytest.raises(UserError, match="there is no run 'UNet, fold 0'; did you mean 'U-Net, fold 0'"):
+        gpu_isic2018.chosen(["UNet, fold 0"])
+
+
 def test_the_pack_script_says_how_it_is_called() -> None:
     done = subprocess.run(["bash", "benchmarks/gpu_pack.sh"], cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 1
@@ -139,6 +148,18 @@ def test_a_run_to_its_figures_and_not_again(listed: Path, tmp_path: Path) -> Non
         ]
         images = pd.read_csv(tmp_path / "out" / "per_image.csv")
         assert list(images[images["fold"] == 0]["test"]) == ["validation"] * 4 + ["ph2"] * 3
+
+
+def test_tests_of_a_gpu_that_take_too_long_say_how_far_they_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "import time, pytest\npytestmark = pytest.mark.gpu\ndef test_one(): pass\ndef test_two(): time.sleep(60)\n"
+    (tmp_path / "test_it.py").write_text(text)
+    monkeypatch.setattr(check_cases, "files", lambda: [str(tmp_path / "test_it.py")])
+    monkeypatch.setattr(check_cases, "SECONDS", 12)
+    found = check_cases.run(Settings(quick=True))
+    assert found["error"] == "not at their end after 12 s"
+    assert found["rows"] == [{"result": "passed", "tests": "1"}, {"result": "failed", "tests": "0"}]
 
 
 def test_tests_of_a_gpu_are_found_and_need_nothing_that_its_host_lacks() -> None:
