@@ -16,6 +16,8 @@ TRACEBACK = "SGDNET_TRACEBACK"
 """Environment variable that, set, shows the traceback of a user's mistake, too."""
 _INSTANTIATING = re.compile(r"Failed to instantiate component '([^']+)'")
 """How MONAI begins the error of a component of a configuration."""
+_UNKNOWN_TARGET = re.compile(r"Cannot locate class or function path: '([^']+)'")
+"""How MONAI says that a component's class does not exist."""
 _FIXES = {
     errno.ENAMETOOLONG: "give a shorter name",
     errno.EACCES: "check its permissions, or choose another place",
@@ -48,6 +50,9 @@ def find_user_error(error: BaseException | None) -> UserError | None:
         component = _INSTANTIATING.match(str(error)) if isinstance(error, RuntimeError) else None
         if component and isinstance(error.__cause__, ValueError):
             refused = UserError(f"{component[1].rpartition('.')[2]}: {error.__cause__}; correct the configuration")
+        unknown = _UNKNOWN_TARGET.match(str(error)) if isinstance(error, ModuleNotFoundError) else None
+        if unknown:
+            refused = UserError(f"_target_ {unknown[1]}: no such class or function; correct the configuration")
         error = error.__cause__ or error.__context__
     return refused or told
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from monai.bundle import ConfigParser
 from tqdm import tqdm
 
 from custom_networks import UserError
@@ -32,6 +33,15 @@ def test_a_mistake_of_ours_is_none_of_the_users() -> None:
     assert find_user_error(late) is None
     assert find_user_error(OSError(errno.EACCES, "of no path")) is None
     assert find_user_error(FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "nowhere")) is None
+
+
+def test_a_class_that_does_not_exist_is_named() -> None:
+    parser = ConfigParser({"loss": {"_target_": "DiceLos", "sigmoid": True}})
+    with pytest.raises(ModuleNotFoundError) as caught:
+        parser.get_parsed_content("loss")
+    assert (
+        str(find_user_error(caught.value)) == "_target_ DiceLos: no such class or function; correct the configuration"
+    )
 
 
 def test_a_sentence_is_one_line() -> None:

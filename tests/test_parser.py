@@ -164,6 +164,15 @@ def test_a_value_stays_text_where_its_default_is_text() -> None:
     assert typed_override("fold", "1", 0) == 1
 
 
+@pytest.mark.parametrize("text", ['{"a": [true, false, null, 1e-4]}', "{'a': [True, False, None, 0.0001]}"])
+def test_switches_inside_braces_are_switches(text: str) -> None:
+    assert typed_override("loss#segmentation", text) == {"a": [True, False, None, 1e-4]}
+
+
+def test_braces_without_quotes() -> None:
+    assert typed_override("loss#segmentation", "{_target_: DiceLoss}") == {"_target_": "DiceLoss"}
+
+
 @pytest.mark.parametrize(
     ("verb", "target"),
     [

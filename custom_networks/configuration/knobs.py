@@ -7,6 +7,7 @@ run has taken.
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,9 +93,12 @@ def typed_override(name: str, text: str, default: Any = None) -> Any:
     if not isinstance(value, str):
         return value
     if text.startswith(("[", "{", "(")):
-        from fire.parser import DefaultParseValue
+        try:
+            return json.loads(text)  # true is a word, and so a text, to fire
+        except (ValueError, RecursionError):
+            from fire.parser import DefaultParseValue
 
-        return DefaultParseValue(text)
+            return DefaultParseValue(text)
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):

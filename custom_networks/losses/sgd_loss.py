@@ -5,7 +5,8 @@ Symbols: B batch, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from monai.losses import DiceCELoss, DiceLoss
@@ -26,23 +27,42 @@ class SGDNetLoss(nn.Module):
         edge_weight: lambda.
         boundary_thickness: of the boundary target, in pixels.
         softmax: False for one class (sigmoid, binary cross-entropy), True for several (softmax, cross-entropy).
+        segmentation: another loss of a segmentation map than cross-entropy + Dice, such as MONAI's `TverskyLoss`.
+            It is called with logits (B, classes, H, W) and labels (B, 1, H, W), both float32, and gives a scalar; what
+            its logits need (`sigmoid`, `softmax`, `to_onehot_y`) is its own matter.
+        scale_weights: of the fine, the middle and the coarse map.
 
     Attributes:
         terms: the latest value of each term, detached: `segmentation_fine`, `segmentation_middle`,
-            `segmentation_coarse`, `edge` (before lambda).
+            `segmentation_coarse`, `edge` (before lambda and `scale_weights`).
 
     Raises:
-        ValueError: for a negative `edge_weight`.
+        ValueError: for a negative `edge_weight`, or `scale_weights` that are not three numbers of 0 or more, the first
+            above 0: it is the map that is used later.
     """
 
-    def __init__(self, edge_weight: float = 3.0, boundary_thickness: int = 3, softmax: bool = False) -> None:
+    def __init__(
+        self,
+        edge_weight: float = 3.0,
+        boundary_thickness: int = 3,
+        softmax: bool = False,
+        segmentation: Callable[[Tensor, Tensor], Tensor] | None = None,
+        scale_weights: Sequence[float] = (1.0, 1.0, 1.0),
+    ) -> None:
         super().__init__()
         if edge_weight < 0:
             raise ValueError(f"edge_weight must be 0 or more, got {edge_weight}")
+        weights = [float(weight) for weight in scale_weights]
+        if len(weights) != len(SCALES) or not weights[0] > 0 or min(weights) < 0 or not math.isfinite(sum(weights)):
+            raise ValueError(
+                f"scale_weights must be three numbers of 0 or more, of the maps {', '.join(SCALES)}, and the first "
+                f"above 0; got {list(scale_weights)}"
+            )
+        self.scale_weights = weights
         self.edge_weight = edge_weight
         self.boundary_thickness = boundary_thickness
         self.softmax = softmax
-        self.segmentation = DiceCELoss(sigmoid=not softmax, softmax=softmax, to_onehot_y=softmax)
+        self.segmentation = segmentation or DiceCELoss(sigmoid=not softmax, softmax=softmax, to_onehot_y=softmax)
         self.edge = DiceLoss(sigmoid=True)
         self.terms: dict[str, Tensor] = {}
 
@@ -71,7 +91,13 @@ class SGDNetLoss(nn.Module):
             f"segmentation_{scale}": self.segmentation(logits.float(), target)
             for scale, logits in zip(SCALES, maps, strict=False)
         }
-        loss = torch.stack(list(terms.values())).sum()
+        # no product where the weight is 1, and no term where it is 0: eq. (5) to the bit
+        weighted = [
+            term if weight == 1 else weight * term
+            for term, weight in zip(terms.values(), self.scale_weights, strict=False)
+            if weight
+        ]
+        loss = torch.stack(weighted).sum()
         if len(maps) > len(SCALES):
             boundary = morphological_gradient(labels[:, :1], self.boundary_thickness)
             terms["edge"] = self.edge(maps[-1].float(), boundary)

@@ -6,6 +6,7 @@ import oracles
 import pytest
 import torch
 import torch.nn.functional as F
+from monai.losses import DiceLoss, TverskyLoss
 
 from custom_networks.losses.sgd_loss import SGDNetLoss
 
@@ -151,6 +152,39 @@ def test_sizes_that_differ():
     maps = [torch.zeros(1, 1, 8, 8)] * 3 + [torch.zeros(1, 1, 2, 2)]
     with pytest.raises(ValueError, match=r"differ in size: .*\(1, 1, 2, 2\) against \(1, 1, 8, 8\)"):
         SGDNetLoss()(maps, HALF_PLANE)
+
+
+def test_weights_of_the_scales():
+    torch.manual_seed(0)
+    maps = [torch.randn(2, 1, 8, 8) for _ in range(4)]
+    labels = torch.cat([HALF_PLANE, 1 - HALF_PLANE])
+    criterion = SGDNetLoss(edge_weight=2, scale_weights=[1, 0.5, 0])
+    loss, terms = criterion(maps, labels), criterion.terms
+    assert len(terms) == 4
+    close(loss, terms["segmentation_fine"] + terms["segmentation_middle"] / 2 + 2 * terms["edge"])
+    maps[2].fill_(math.nan)
+    close(criterion(maps, labels), loss)
+
+
+@pytest.mark.parametrize(
+    "weights", [[1, 1], [0, 1, 1], [1, -1, 1], [1, 1, math.inf], [math.nan, 1, 1], [1, 1, math.nan]]
+)
+def test_weights_that_are_refused(weights):
+    with pytest.raises(ValueError, match="scale_weights must be three numbers of 0 or more"):
+        SGDNetLoss(scale_weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "by_hand"),
+    [
+        (torch.nn.BCEWithLogitsLoss(), -(math.log(0.75) + math.log(0.25)) / 2),
+        (DiceLoss(sigmoid=True), 1 - 2 * 1.5 / (3 + 2)),
+        (TverskyLoss(sigmoid=True, alpha=0.7, beta=0.3), 1 - 1.5 / (1.5 + 0.7 * 1.5 + 0.3 * 0.5)),
+    ],
+)
+def test_another_loss_of_the_maps_by_hand(segmentation, by_hand):
+    mask = torch.tensor([[1, 1], [0, 0]]).view(1, 1, 2, 2)
+    close(SGDNetLoss(segmentation=segmentation)(logits(0.75, 1, 1, 2, 2), mask), by_hand)
 
 
 def test_negative_edge_weight():
