@@ -27,9 +27,8 @@ One image, untrained, float32, batch normalisation not folded. Multiply-adds: `b
 of the paper, whose counters differ. Call MiB: peak during the call beyond weights and input; total MiB: beyond the bare
 process.""",
     "training": """
-A step is zero_grad, forward, loss, backward, Adam. First loss: same weights and data for all of SGD-Net's lines; CTO's
-is its segmentation loss alone. Call MiB: peak during a step beyond weights, gradients and Adam's averages; total MiB:
-beyond the bare process.""",
+A step is zero_grad, forward, loss, backward, Adam. First loss: same weights and data for all of SGD-Net's lines. Call
+MiB: peak during a step beyond weights, gradients and Adam's averages; total MiB: beyond the bare process.""",
     "input": """
 From the first batch of an epoch to its last; the time to the first batch (start of the workers) stands apart. cached:
 the data set as shipped, from its second epoch on; uncached: everything, from the file on.""",

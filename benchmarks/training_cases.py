@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from benchmarks.measure import Case, Row, Settings, max_difference, run_cases
 from benchmarks.networks import attention_unet, cto, literal_sgdnet, made, sgdnet, swin_unetr
-from custom_networks.losses.sgd_loss import SCALES, SGDNetLoss
+from custom_networks.losses.sgd_loss import SGDNetLoss
 from custom_networks.training.graphed import TrainingInferer
 
 LITERAL = "SGD-Net, literal"
@@ -90,8 +90,6 @@ def build(name: str, size: int, batch: int, device: str) -> Callable[[], Tensor]
     def step() -> Tensor:
         optimizer.zero_grad(set_to_none=True)
         outputs = inferer(image, network)
-        if name.startswith("CTO"):  # its segmentation loss alone
-            outputs = outputs[: len(SCALES)]
         loss = loss_function(outputs, labels)
         loss.backward()
         optimizer.step()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from custom_networks.baselines.architectures import find_architecture
 from custom_networks.errors import UserError, nearest
+from custom_networks.losses.sgd_loss import SCALES
 from custom_networks.network.layers import pad_to_multiple
 from custom_networks.network.segmenter import Segmenter, SGDNetMaps, restore
 
@@ -42,7 +43,8 @@ class Baseline(Segmenter):
         checkpointing: as for `SGDNet`; for a class that takes it.
 
     Raises:
-        UserError: for a class that does not exist, or arguments that it does not take.
+        UserError: for a class that does not exist, or arguments that it does not take; in a training step, for more
+            than three maps, of which the loss would take the fourth for the edge map.
     """
 
     def __init__(
@@ -90,6 +92,11 @@ class Baseline(Segmenter):
         """Segment (B, 3, H, W): final logits (B, classes, H, W) in `eval()`; in `train()` these or a list of maps."""
         padded = pad_to_multiple(image, self.size_factor)
         maps = _as_list(self.network(padded))
+        if self.training and not self.has_edge and len(maps) > len(SCALES):
+            raise UserError(
+                f"{self.arguments['architecture']}: gives {len(maps)} maps in training, but the loss takes "
+                f"{len(SCALES)}; switch some of its deep supervision off"
+            )
         restored = [restore(logits, padded, image) for logits in (maps if self.training else maps[:1])]
         return restored if len(restored) > 1 else restored[0]
 

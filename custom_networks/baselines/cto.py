@@ -24,6 +24,7 @@ from custom_networks.network.sgdnet import SIZE_FACTOR
 from custom_networks.network.stitch_vit import StitchViT
 from custom_networks.network.weights import load_encoder
 from custom_networks.operators.edges import edge_kernels
+from custom_networks.operators.float32 import autocasting, widened
 
 
 class NormalizedEdgeModulation(nn.Module):
@@ -37,9 +38,15 @@ class NormalizedEdgeModulation(nn.Module):
         self.norm = nn.BatchNorm2d(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Modulate (B, C, H, W)."""
-        responses = self.norm(F.conv2d(x.sum(dim=1, keepdim=True), self.kernels.to(x.dtype), padding=1))
-        return x * torch.sigmoid(torch.linalg.vector_norm(responses, dim=1, keepdim=True))
+        """Modulate (B, C, H, W); sum, responses and their size are of float32 at least, under autocast too."""
+        if not torch.jit.is_scripting():  # noqa: SIM102 (TorchScript compiles what stands beside this condition)
+            if autocasting(x):
+                with torch.autocast(x.device.type, enabled=False):
+                    return self.forward(x)
+        source = widened(x)
+        responses = F.conv2d(source.sum(dim=1, keepdim=True), self.kernels.to(source.dtype), padding=1)
+        responses = widened(self.norm(responses.to(self.norm.weight.dtype)))
+        return x * torch.sigmoid(torch.linalg.vector_norm(responses, dim=1, keepdim=True)).to(x.dtype)
 
 
 class BoundaryExtractor(nn.Module):

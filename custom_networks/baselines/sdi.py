@@ -15,8 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from custom_networks.network.layers import resize_to
-
 
 class PooledChannelAttention(nn.Module):
     """Scale each channel by what its mean and its maximum say.
@@ -70,7 +68,12 @@ class Infusion(nn.Module):
         product = torch.ones_like(like)
         for x, smooth in zip(maps, self.smooth, strict=True):
             larger = x.shape[2] > like.shape[2] or x.shape[3] > like.shape[3]
-            resized = F.adaptive_avg_pool2d(x, (like.shape[2], like.shape[3])) if larger else resize_to(x, like)
+            size = (like.shape[2], like.shape[3])
+            resized = (
+                F.adaptive_avg_pool2d(x, size)
+                if larger
+                else F.interpolate(x, size, mode="bilinear", align_corners=True)  # as the authors do
+            )
             product = product * smooth(resized)
         return product
 

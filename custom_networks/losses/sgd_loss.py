@@ -80,12 +80,18 @@ class SGDNetLoss(nn.Module):
             Scalar float32.
 
         Raises:
-            ValueError: where the sizes differ; nothing is resized silently.
+            ValueError: where the sizes differ, nothing is resized silently; for labels of more than two channels, such
+                as one-hot ones; for logits of one class with softmax.
         """
         maps = [outputs] if isinstance(outputs, Tensor) else list(outputs)
         if any(logits.shape[2:] != labels.shape[2:] for logits in maps):
             sizes = ", ".join(str(tuple(logits.shape)) for logits in maps)
             raise ValueError(f"outputs and labels differ in size: {sizes} against {tuple(labels.shape)}")
+        if labels.shape[1] not in (1, 2) or (self.softmax and maps[0].shape[1] < 2):
+            raise ValueError(
+                f"labels must have one channel, or instances and their classes, and softmax needs two classes or more; "
+                f"got {labels.shape[1]} channels of labels and {maps[0].shape[1]} of logits"
+            )
         target = labels[:, -1:] if self.softmax else (labels[:, -1:] > 0).float()
         terms = {
             f"segmentation_{scale}": self.segmentation(logits.float(), target)

@@ -46,6 +46,11 @@ class LayerNorm2d(nn.LayerNorm):
         return normalised.permute(0, 3, 1, 2)
 
 
+def has_batch_norm(module: nn.Module) -> bool:
+    """Whether a module keeps batch statistics, which a second forward pass in one step would count twice."""
+    return any(isinstance(each, nn.modules.batchnorm._BatchNorm) for each in module.modules())
+
+
 def resize_to(x: Tensor, like: Tensor) -> Tensor:
     """Resize bilinearly (align_corners False) to another map's height and width.
 

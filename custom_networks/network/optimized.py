@@ -113,10 +113,11 @@ class PackedConv2d(nn.Module):
             out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
             return out if self.activation is None else self.activation(out)
         shape = list(x.shape)
-        if shape != self.packed_for:
+        packed_for = [*shape, -1 if self.weight.is_inference() else self.weight._version]
+        if packed_for != self.packed_for:
             pack = torch.ops.mkldnn._reorder_convolution_weight
             self.packed = pack(self.weight, *geometry, shape)
-            self.packed_for = shape
+            self.packed_for = packed_for
         convolve = torch.ops.mkldnn._convolution_pointwise
         return convolve(x, self.packed, self.bias, *geometry, self.fused, self.scalars, "none")
 
@@ -174,6 +175,10 @@ class InferenceCopy(nn.Module):
         """Change the copy, still in the type of the network, for the better."""
         return network
 
+    def train(self, mode: bool = True) -> InferenceCopy:
+        """Stay in `eval()`; folded layers cannot be trained."""
+        return super().train(False)
+
     def forward(self, image: Tensor) -> Tensor:
         """Segment (B, 3, H, W) into final logits (B, classes, H, W), and the edge's after them, float32."""
         image = image.to(dtype=self.dtype, memory_format=torch.channels_last)
@@ -201,7 +206,3 @@ class OptimizedSGDNet(FoldedSGDNet):
     def __init__(self, network: nn.Module, dtype: torch.dtype, edge: bool = False) -> None:
         super().__init__(network, dtype, edge)
         self.network = pack(self.network, skip=("stitch_vit.feed_forward", "sge.fuse"))
-
-    def train(self, mode: bool = True) -> OptimizedSGDNet:
-        """Stay in `eval()`; folded layers cannot be trained."""
-        return super().train(False)

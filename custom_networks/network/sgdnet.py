@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from custom_networks.errors import nearest
 from custom_networks.network.decoder import ReverseAttentionDecoder
 from custom_networks.network.dual_attention import DualAttention
-from custom_networks.network.layers import ConvBNReLU, pad_to_multiple
+from custom_networks.network.layers import ConvBNReLU, has_batch_norm, pad_to_multiple
 from custom_networks.network.optimized import FoldedSGDNet, OptimizedSGDNet
 from custom_networks.network.refinements import REFINEMENTS, RefinementOptions
 from custom_networks.network.res2net import DEPTHS, PLANES, Res2Net
@@ -163,7 +163,7 @@ class SGDNet(Segmenter):
         """Run the rest of Figure 1 (a) up to the heads: decoded maps (B, P, h, w), fine to coarse."""
         refined: list[Tensor] = []
         for i, refine in enumerate(self.refine):
-            if not torch.jit.is_scripting() and self.checkpointing and self.training:
+            if not torch.jit.is_scripting() and self.checkpointing and self.training and not has_batch_norm(refine):
                 refined.append(checkpoint(refine, skips[i], guidance, use_reentrant=False))
             else:
                 refined.append(refine(skips[i], guidance))
@@ -219,6 +219,8 @@ class SGDNet(Segmenter):
 
     def with_edge(self, image: Tensor) -> Tensor:
         """Return the final logits (B, classes, H, W) and, as a further channel, those of the edge; in `eval()`."""
+        if self.sge is None:
+            raise ValueError("a network without SGE has no edge map")
         padded = pad_to_multiple(image, self.size_factor)
         decoded, edge, _ = self.decode(padded)
         logits = restore(self.heads[0](decoded[0]), padded, image)

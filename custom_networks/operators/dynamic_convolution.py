@@ -19,10 +19,13 @@ from custom_networks.operators.backends.streaming import check_shapes, streaming
 def dynamic_convolution(x: Tensor, logits: Tensor, heads: int, kernel_size: int, backend: str = AUTO) -> Tensor:
     """Convolve every pixel's neighbourhood with its own softmax-normalised kernel.
 
-    TorchScript, tracing, `torch.export` and the ONNX exporter always get `streaming`, whose operators are plain.
+    TorchScript, tracing, `torch.export` and the ONNX exporter always get `streaming`, whose operators are plain. It
+    alone has second derivatives and forward-mode ones: with the others a second derivative is an error, and a tangent
+    is lost.
 
     Args:
-        x: (B, C, H, W), C a multiple of `heads`; the neighbourhood is zero-padded.
+        x: (B, C, H, W), floating-point, C a multiple of `heads`; the neighbourhood is zero-padded. `tiled` spreads a
+            value that is infinite or no number over the pixels that share its segment.
         logits: (B, heads * kernel_size**2, H, W), taps in row-major order; may be of another type than x.
         heads: G; a head is C/G consecutive channels.
         kernel_size: k, odd.
@@ -32,12 +35,13 @@ def dynamic_convolution(x: Tensor, logits: Tensor, heads: int, kernel_size: int,
         (B, C, H, W), of x's type.
 
     Raises:
-        ValueError: where the shapes do not fit.
+        ValueError: where the shapes do not fit, or x is of whole numbers.
         UserError: for a backend that does not exist, or was named and does not work on `x`.
     """
     check_shapes(x, logits, heads, kernel_size)
-    if not torch.jit.is_scripting():  # noqa: SIM102 (TorchScript compiles what stands beside this condition)
-        if not (torch.jit.is_tracing() or torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()):
+    if not torch.jit.is_scripting():
+        exporting = torch.jit.is_tracing() or torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
+        if not exporting and x.numel() > 0:
             name = choose_backend(backend, x.device, x.dtype, logits.dtype, heads, kernel_size)
             return BACKENDS[name].compute(x, logits, heads, kernel_size)
     return streaming(x, logits, heads, kernel_size)

@@ -27,6 +27,13 @@ def small(**arguments: Any) -> Baseline:
     return Baseline(**{"architecture": UNET, "size_factor": 16, "options": SMALL, **arguments})
 
 
+def test_more_maps_than_the_loss_takes_are_refused() -> None:
+    options = {"spatial_dims": 2, "features": [4, 4, 4, 4, 4, 4], "deep_supervision": True}
+    network = Baseline("monai.networks.nets.BasicUNetPlusPlus", size_factor=16, options=options)
+    with pytest.raises(UserError, match="BasicUNetPlusPlus: gives 4 maps in training, but the loss takes 3"):
+        network.train()(torch.zeros(1, 3, 32, 32))
+
+
 @pytest.fixture
 def record(tmp_path: Path) -> Path:
     """Weights, and their record beside them."""

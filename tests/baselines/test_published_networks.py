@@ -14,7 +14,9 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))  # benchmarks/ is not 
 
 from benchmarks.macs import count_macs, count_parameters
 from custom_networks.baselines import LeViTUNet, TransUNet, UNetV2, VMUNetV2, selective_scan
+from custom_networks.baselines.cto import NormalizedEdgeModulation
 from custom_networks.baselines.levit import LeViT
+from custom_networks.baselines.sdi import Infusion
 from custom_networks.baselines.unet_v2 import PyramidTransformer
 
 LEVIT_CLASSIFIERS = 2 * (2 * 768 + 768 * 1000 + 1000)
@@ -62,3 +64,25 @@ def test_scans_carry_a_change_across_the_whole_image() -> None:
     with torch.no_grad():
         changed = (network(image) - network(other)).abs()
     assert (changed > 0).float().mean() > 0.9
+
+
+def test_small_maps_are_upsampled_corner_on_corner() -> None:
+    """As U-Net v2's authors do: the corners keep their values."""
+    infusion, small = Infusion(1, 1), torch.arange(4.0).view(1, 1, 2, 2)
+    torch.nn.init.dirac_(infusion.smooth[0].weight)
+    torch.nn.init.zeros_(infusion.smooth[0].bias)
+    got = infusion([small], torch.zeros(1, 1, 3, 3))
+    torch.testing.assert_close(got, torch.tensor([[[[0.0, 0.5, 1], [1, 1.5, 2], [2, 2.5, 3]]]]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_edges_of_cto_keep_their_precision_in_sixteen_bits(dtype: torch.dtype) -> None:
+    """Under autocast, and with weights of 16 bits: sums of 256 channels near 100 differ by little."""
+    torch.manual_seed(0)
+    x = 0.4 + 0.01 * torch.randn(1, 256, 16, 16)
+    x = x.bfloat16().float()
+    modulation = NormalizedEdgeModulation().eval()
+    expected = modulation(x) / x
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.float32):
+        got = modulation.to(dtype)(x.bfloat16()).float() / x
+    assert (got - expected).abs().max() < 0.01

@@ -187,6 +187,12 @@ def test_another_loss_of_the_maps_by_hand(segmentation, by_hand):
     close(SGDNetLoss(segmentation=segmentation)(logits(0.75, 1, 1, 2, 2), mask), by_hand)
 
 
+@pytest.mark.parametrize(("channels", "classes", "softmax"), [(3, 3, True), (3, 1, False), (1, 1, True)])
+def test_labels_that_do_not_fit_the_logits(channels, classes, softmax):
+    with pytest.raises(ValueError, match=f"got {channels} channels of labels and {classes} of logits"):
+        SGDNetLoss(softmax=softmax)(torch.zeros(1, classes, 4, 4), torch.zeros(1, channels, 4, 4))
+
+
 def test_negative_edge_weight():
     with pytest.raises(ValueError, match="edge_weight must be 0 or more, got -1"):
         SGDNetLoss(-1)

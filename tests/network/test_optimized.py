@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from custom_networks.network.optimized import PackedConv2d, batch_norm_pairs, merge_pointwise, pack
+from custom_networks.network.optimized import InferenceCopy, PackedConv2d, batch_norm_pairs, merge_pointwise, pack
 from custom_networks.network.res2net import Bottle2neck
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.network.sge import Refiner
@@ -100,6 +100,25 @@ def test_follows_a_change_of_type_and_copies_without_the_packed_weights(onednn):
         assert twin.packed is None
         assert torch.equal(twin(x), expected)
     assert layer.to(torch.bfloat16)(x.bfloat16()).dtype == torch.bfloat16
+
+
+def test_follows_weights_that_change_in_place(onednn):
+    layer, x = PackedConv2d(CONVOLUTIONS["3x3"]().requires_grad_(False)), torch.randn(1, 8, 6, 6)
+    layer(x)
+    other = PackedConv2d(CONVOLUTIONS["3x3"]().requires_grad_(False))
+    layer.load_state_dict(other.state_dict())
+    torch.testing.assert_close(layer(x), other(x))
+    layer.weight.mul_(2)
+    torch.testing.assert_close(layer(x), 2 * other(x))
+
+
+def test_a_copy_for_inference_stays_in_eval():
+    """Of any network: dropout and batch statistics would come back."""
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5))
+    copied, x = InferenceCopy(network, torch.float32), torch.randn(2, 3, 8, 8)
+    expected = copied(x)
+    assert torch.equal(copied.train()(x), expected)
+    assert not any(module.training for module in copied.modules())
 
 
 def test_pack_takes_the_activation_along_and_leaves_what_it_is_told():

@@ -374,10 +374,11 @@ def test_torch_compile_takes_the_network_whole(shaken, autocast, monkeypatch):
     assert (logits - expected).abs().max() <= (0.05 if autocast else 1e-4) * expected.abs().max()
 
 
-def test_checkpointing_keeps_outputs_and_gradients():
+@pytest.mark.parametrize("refinement", ["sgdc", "contmix_published"])  # the second has batch statistics of its own
+def test_checkpointing_keeps_outputs_and_gradients(refinement):
     """The refinements are computed twice, nothing else changes: batch statistics are counted once."""
-    plain = oracles.shake(toy_network(dropout=0.0)).train()
-    frugal = toy_network(dropout=0.0, checkpointing=True).train()
+    plain = oracles.shake(toy_network(dropout=0.0, refinement=refinement)).train()
+    frugal = toy_network(dropout=0.0, refinement=refinement, checkpointing=True).train()
     frugal.load_state_dict(plain.state_dict())
     image, runs = torch.rand(2, 3, 64, 64), []
     for network in (plain, frugal):

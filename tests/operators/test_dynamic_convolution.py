@@ -182,11 +182,41 @@ def test_constant_map_stays_constant_away_from_the_border(form, k):
         ((2, 8, 4, 4), (1, 18, 4, 4), 2, 3, r"= \[2, 18, 4, 4\] for x of \[2, 8, 4, 4\]; got \[1, 18, 4, 4\]"),
         ((1, 8, 4, 4), (1, 18, 4, 5), 2, 3, r"= \[1, 18, 4, 4\] for x of \[1, 8, 4, 4\]; got \[1, 18, 4, 5\]"),
         ((1, 8, 4, 4), (1, 18, 2, 8), 2, 3, r"= \[1, 18, 4, 4\] for x of \[1, 8, 4, 4\]; got \[1, 18, 2, 8\]"),
+        ((1, 8, 4, 4), (1, 36, 4, 4), 4, -3, "kernel_size must be odd and above 0"),
+        ((1, 8, 4, 4), (1, 18, 4, 4), 0, 3, "a multiple of heads; got kernel_size 3, 8 channels, 0 heads"),
+        ((8, 4, 4), (18, 4, 4), 2, 3, r"x must be \(batch, channels, height, width\), floating-point; got \[8, 4, 4\]"),
     ],
 )
 def test_shapes_that_do_not_fit(x, logits, heads, k, message):
     with pytest.raises(ValueError, match=message):
         dynamic_convolution(torch.zeros(x), torch.zeros(logits), heads, k)
+
+
+def test_whole_numbers_are_refused():
+    with pytest.raises(ValueError, match=r"floating-point; got \[1, 8, 4, 4\], torch.int64"):
+        dynamic_convolution(torch.ones(1, 8, 4, 4, dtype=torch.int64), torch.zeros(1, 18, 4, 4), 2, 3)
+
+
+@pytest.mark.parametrize("backend", ["tiled", "streaming"])
+@pytest.mark.parametrize("size", [(0, 4, 5, 6), (1, 4, 0, 6), (1, 4, 5, 0), (1, 0, 5, 6)])
+def test_an_empty_map_stays_empty(backend, size):
+    b, c, h, w = size
+    y = dynamic_convolution(torch.zeros(b, c, h, w), torch.zeros(b, 18, h, w), 2, 3, backend)
+    assert y.shape == size
+
+
+@pytest.mark.parametrize("form", [tiled, streaming])
+def test_float64_stays_float64_under_autocast(form):
+    x, logits = (t.detach() for t in inputs(1, 2, 3, 6, 5, 3, torch.float64))
+    with torch.autocast("cpu", torch.bfloat16):
+        got = form(x, logits, 2, 3)
+    oracles.close(got, oracles.dynamic_convolution(x, logits, 2, 3), torch.float64)
+
+
+def test_logits_of_sixteen_bits_are_normalised_in_the_type_of_the_map():
+    x, logits = (t.detach() for t in inputs(1, 2, 3, 6, 5, 3, torch.float32))
+    logits = logits.bfloat16()
+    oracles.close(streaming(x, logits, 2, 3), oracles.dynamic_convolution(x, logits.float(), 2, 3))
 
 
 def test_scripted_module_refuses_the_same_shapes():
@@ -263,8 +293,12 @@ def test_a_tap_of_an_exported_graph_is_slices_a_product_and_a_sum():
 def test_no_second_derivative():
     x, logits = inputs(1, 2, 2, 5, 4, 3)
     (grad,) = torch.autograd.grad(tiled(x, logits, 2, 3).square().sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="differentiate twice"):
+    with pytest.raises(RuntimeError, match="tiled_backward"):
         grad.sum().backward()
+    y = tiled(x, logits, 2, 3)
+    (grad,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="tiled_backward"):  # not the derivative of the other term alone
+        torch.autograd.grad(grad.square().sum() + y.sum(), x)
 
 
 class LargestStorage(TorchDispatchMode):

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from custom_networks.operators.backends import fused_kernels
 from custom_networks.operators.backends.fused_kernels import Launch
@@ -84,7 +83,6 @@ def _keep(ctx: Any, inputs: tuple[Tensor, Tensor, int, int], output: tuple[Tenso
     ctx.save_for_backward(x, logits, log_sums)
 
 
-@once_differentiable
 def _differentiate(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, Tensor | None, None, None]:
     """Compute the gradients that are asked for."""
     for_x, for_logits = ctx.needs_input_grad[:2]

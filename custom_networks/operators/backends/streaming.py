@@ -24,9 +24,11 @@ def check_shapes(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Non
     Raises:
         ValueError: with what is expected and what is given.
     """
-    if kernel_size % 2 == 0 or x.shape[1] % heads != 0:
+    if x.dim() != 4 or not x.is_floating_point():
+        raise ValueError(f"x must be (batch, channels, height, width), floating-point; got {list(x.shape)}, {x.dtype}")
+    if kernel_size < 1 or kernel_size % 2 == 0 or heads < 1 or x.shape[1] % heads != 0:
         raise ValueError(
-            f"kernel_size must be odd and the channels a multiple of heads; "
+            f"kernel_size must be odd and above 0, and the channels a multiple of heads; "
             f"got kernel_size {kernel_size}, {x.shape[1]} channels, {heads} heads"
         )
     expected = [x.shape[0], heads * kernel_size * kernel_size, x.shape[2], x.shape[3]]
@@ -43,6 +45,8 @@ def streaming(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor
     Slices end at constants, counted from the far side, and weights are split once: exported graphs have fewer nodes.
     """
     radius, taps = kernel_size // 2, kernel_size * kernel_size
+    if logits.dtype != x.dtype and (x.dtype == torch.float32 or x.dtype == torch.float64):
+        logits = logits.to(x.dtype)  # a softmax in bfloat16 would be no better than its logits' type
     weights = torch.softmax(logits.unflatten(1, [heads, taps]), dim=2).to(x.dtype)  # (B, G, K, H, W)
     by_tap = weights.split([1] * taps, dim=2)
     padded = F.pad(x, [radius, radius + 1, radius, radius + 1]).unflatten(1, [heads, -1])  # (B, G, C/G, H + k, W + k)

@@ -18,7 +18,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from custom_networks.operators.float32 import autocasting
 
@@ -179,7 +178,6 @@ def _keep(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
     ctx.save_for_backward(x, weights)
 
 
-@once_differentiable
 def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
     """Compute the gradients that are asked for."""
     for_x, for_weights, _ = ctx.needs_input_grad
@@ -192,7 +190,7 @@ _tiled.register_autograd(_differentiate, setup_context=_keep)
 
 def tiled(x: Tensor, logits: Tensor, heads: int, kernel_size: int) -> Tensor:
     """Sum by banded matrix products; see `dynamic_convolution` for arguments and result."""
-    if autocasting(x):
+    if autocasting(x) and x.dtype != torch.float64:  # which autocast leaves alone
         device = x.device.type
         dtype = torch.get_autocast_dtype(device)
         with torch.autocast(device, enabled=False):  # the products, forward and backward, are of one type
