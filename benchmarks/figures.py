@@ -104,6 +104,29 @@ def with_interval(name: str, metric: str, digits: int = 4) -> str:
     return f"{mean(name, metric, digits)} ({low:.{digits}f} to {high:.{digits}f})"
 
 
+def seed_table(name: str, metric: str, tests: dict[str, str], digits: int) -> str:
+    """Write the means of a metric over the images of each run, a column for each test set and seed.
+
+    Args:
+        name: CSV file of `docs/results/` without `.csv`, of rows, seeds, test sets and images.
+        metric: a column of it.
+        tests: what a test set is called, by its name.
+        digits: after the point.
+    """
+    values: dict[str, dict[tuple[str, str], list[float]]] = {}
+    with (RESULTS / f"{name}.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            values.setdefault(row["row"], {}).setdefault((row["test"], row["seed"]), []).append(float(row[metric]))
+    runs = [
+        (test, seed) for test in tests for seed in sorted({seed for of_row in values.values() for _, seed in of_row})
+    ]
+    lines = ["| | " + " | ".join(f"{tests[test]}, seed {seed}" for test, seed in runs) + " |"]
+    lines.append("|---" * (1 + len(runs)) + "|")
+    for label, of_row in values.items():
+        lines.append(f"| {label} | " + " | ".join(f"{sum(of_row[r]) / len(of_row[r]):.{digits}f}" for r in runs) + " |")
+    return "\n".join(lines)
+
+
 def study_table(name: str) -> str:
     """Rows of `sgdnet table --format csv`: figures with intervals, and the difference in Dice to the reference."""
     found: dict[str, dict[str, dict[str, str]]] = {}
