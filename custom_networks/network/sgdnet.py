@@ -135,6 +135,7 @@ class SGDNet(Segmenter):
             guidance_channels, kernel_size, local_branch, dynamic_branch, local_input, layer_scale_init, backend
         )
         self.refine = nn.ModuleList(REFINEMENTS[refinement](channels, options) for channels in (x1, x2, x3))
+        self.normalizes = [has_batch_norm(refine) for refine in self.refine]
         self.decoder = ReverseAttentionDecoder((x1, x2, x3), encoder_width)
         self.heads = nn.ModuleList(nn.Conv2d(encoder_width, out_channels, 1) for _ in range(3))
         if pretrained_encoder:
@@ -163,7 +164,8 @@ class SGDNet(Segmenter):
         """Run the rest of Figure 1 (a) up to the heads: decoded maps (B, P, h, w), fine to coarse."""
         refined: list[Tensor] = []
         for i, refine in enumerate(self.refine):
-            if not torch.jit.is_scripting() and self.checkpointing and self.training and not has_batch_norm(refine):
+            recomputes = self.checkpointing and self.training and not self.normalizes[i]
+            if not torch.jit.is_scripting() and recomputes:
                 refined.append(checkpoint(refine, skips[i], guidance, use_reentrant=False))
             else:
                 refined.append(refine(skips[i], guidance))

@@ -172,6 +172,7 @@ def test_check_properties_finds_nothing_missing(kind: str, dataset: Path, traine
         dataset_dir=str(dataset),
         output_dir=str(tmp_path / "out"),
         image_size=64,
+        **({"checkpoint": str(tmp_path / "no.pt")} if kind == "evaluate" else {}),  # whatever bundle/models/ holds
     )
     workflow.initialize()
     assert workflow.check_properties() == []
