@@ -113,3 +113,54 @@ def test_versions_are_listed_opened_and_restored(visit, server):
     assert np.array_equal(server.label(image, second + 1), server.label(image, first))
     at.press("q", "Control+z")
     assert np.array_equal(server.label(image, at.submit()), server.label(image, second))
+
+
+def test_a_skip_does_not_hide_the_label_that_somebody_submitted_meanwhile(visit, server):
+    image = "phantom_001.png"
+    behind = visit(image, name="Dr. Åsa")
+    other = visit(image, name="李医生", tool="box")
+    other.drag([(5, 5), (30, 30)])
+    first = other.submit()
+    behind.press("k")
+    behind.message(f"{image} was submitted by 李医生 as version {first} meanwhile; it is not skipped.")
+    expect(other.page.locator(".item", has_text=image)).to_contain_text("done")
+    behind.page.get_by_role("button", name="Look at it").click()
+    behind.message(f"Version {first} is open")
+    behind.press("k")
+    behind.message(f"{image} is skipped.")
+
+
+def test_a_skip_that_waited_does_not_hide_a_label_either(visit, server):
+    image = "phantom_014.png"
+    behind = visit(image, name="Dr. Åsa")
+    behind.page.context.set_offline(True)
+    behind.press("k")
+    behind.message("is marked when the server is back")
+    other = visit(image, name="李医生", tool="box")
+    other.drag([(5, 5), (30, 30)])
+    first = other.submit()
+    behind.page.context.set_offline(False)
+    behind.message(f"{image} was submitted by 李医生 as version {first} meanwhile; it is not skipped.")
+    expect(behind.page.get_by_text("waiting")).to_have_count(0)
+    expect(behind.page.locator(".item", has_text=image)).to_contain_text("done")
+
+
+def test_make_newest_is_refused_where_a_newer_version_was_not_seen(visit, server):
+    image = "phantom_003.png"
+    at = visit(image, tool="box")
+    at.drag([(5, 5), (50, 50)])
+    first = at.submit()
+    at.drag([(60, 60), (110, 110)])
+    at.submit()
+    at.press("Alt+2")
+    old = at.page.get_by_role("article", name=f"Version {first}", exact=True)
+    expect(old).to_be_visible()
+    other = visit(image, name="李医生", tool="box")
+    other.drag([(60, 5), (90, 30)])
+    theirs = other.submit()
+    old.get_by_role("button", name="Make newest").click()
+    at.message(f"version {theirs} by 李医生")
+    expect(at.page.get_by_role("article", name=f"Version {theirs}", exact=True)).to_contain_text("李医生")
+    assert not (server.studies / "annotations" / "labels" / image / f"{theirs + 1:04}.json").exists()
+    at.page.get_by_role("button", name="Try again").click()
+    at.message(f"Version {first} is the newest again, as version {theirs + 1}")

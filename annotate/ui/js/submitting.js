@@ -9,6 +9,9 @@ import { inBackground } from "./work/background.js";
  * @typedef {import("./store/outbox.js").Submission} Submission
  */
 
+/** @type {Record<string, string>} */
+const STATES = { skipped: "skipped", flagged: "flagged", unlabelled: "open again" };
+
 export class Submitting {
   /** @param {Workspace} workspace */
   constructor(workspace) {
@@ -99,15 +102,17 @@ export class Submitting {
     );
   }
 
-  /** @param {Submission & {problem: string}} submission */
-  refusedLater({ image, name, problem, conflict }) {
+  /** @param {{submission: Submission, error: Error}} refused what waited for the server */
+  refusedLater({ submission, error }) {
+    const { image, name, conflict } = submission;
+    if (this.overtaken(submission, error)) return;
     if (conflict) {
       this.workspace.say(`${name} was changed by ${conflict.by} meanwhile; your label waits for your choice.`, "bad", {
         label: "Choose",
         run: () => this.settleConflict(image),
       });
     } else {
-      this.workspace.say(`The server did not take ${name}: ${problem} Your work on it is kept.`, "bad");
+      this.workspace.say(`The server did not take ${name}: ${error.message} Your work on it is kept.`, "bad");
     }
   }
 
@@ -156,6 +161,46 @@ export class Submitting {
   }
 
   /**
+   * Where somebody submitted an image that was marked meanwhile, nothing is marked: tell who, and ask again.
+   * @param {Submission} submission
+   * @param {unknown} error
+   * @returns {boolean} whether it was so
+   */
+  overtaken({ image, name, label, state }, error) {
+    const current = !label && error instanceof ServerError && error.status === 409 && error.body.current;
+    if (!current || !state) return false;
+    const { workspace } = this;
+    workspace.dispatchEvent(new CustomEvent("item", { detail: image }));
+    workspace.say(
+      `${name} was submitted by ${current.by || "somebody"} as version ${current.version} meanwhile; it is not ${STATES[state]}.`,
+      "bad",
+      { label: "Look at it", run: () => this.lookAt(image, current.version) },
+    );
+    return true;
+  }
+
+  /**
+   * @param {string} image
+   * @param {number} version somebody else's, put into the canvas as one step of undo; what follows is based on it
+   */
+  async lookAt(image, version) {
+    const { workspace } = this;
+    try {
+      if (workspace.annotation?.item.id !== image) await workspace.open(image);
+      const { annotation, api } = workspace;
+      if (annotation?.item.id !== image) return;
+      const blob = await api.blob(`${api.image(image)}/versions/${version}`);
+      const theirs = await inBackground("decodePng", [await blob.arrayBuffer()]);
+      await workspace.repairs.ended();
+      annotation.baseVersion = version;
+      annotation.perform(`Open version ${version}`, (edit) => replaceLabel(edit, theirs));
+      workspace.say(`Version ${version} is open. Undo brings your work back.`);
+    } catch (error) {
+      workspace.failed(error, () => this.lookAt(image, version));
+    }
+  }
+
+  /**
    * Mark the image instead of a submission.
    * @param {"skipped" | "flagged" | "unlabelled"} state
    */
@@ -163,20 +208,28 @@ export class Submitting {
     const { workspace } = this;
     const { annotation, outbox } = workspace;
     if (!annotation || this.busy) return;
+    const { id, name } = annotation.item;
+    /** @type {Submission} */
+    const submission = {
+      image: id,
+      name,
+      when: Date.now(),
+      state,
+      comment: annotation.comment,
+      base: annotation.baseVersion,
+    };
     this.busy = true;
     try {
-      const { id, name } = annotation.item;
-      const { sent } = await outbox.send({ image: id, name, when: Date.now(), state, comment: annotation.comment });
+      const { sent } = await outbox.send(submission);
       annotation.item.state = state;
       workspace.dispatchEvent(new CustomEvent("item", { detail: id }));
-      const words = { skipped: "is skipped", flagged: "is flagged", unlabelled: "is open again" };
       workspace.say(
-        sent ? `${name} ${words[state]}.` : `${name} is marked when the server is back.`,
+        sent ? `${name} is ${STATES[state]}.` : `${name} is marked when the server is back.`,
         sent ? "good" : "bad",
       );
       if (sent && state !== "unlabelled") await this.next();
     } catch (error) {
-      workspace.failed(error, () => this.mark(state));
+      if (!this.overtaken(submission, error)) workspace.failed(error, () => this.mark(state));
     } finally {
       this.busy = false;
     }

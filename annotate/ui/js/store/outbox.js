@@ -9,13 +9,13 @@ import { ServerError, Unreachable } from "./api.js";
 /**
  * @typedef {{version: number, by: string, when: string}} Current
  * @typedef {{image: string, name: string, when: number, label?: Blob, about?: any, state?: string, comment?: string,
- *   conflict?: Current}} Submission a label, or a state with a comment
+ *   base?: number, conflict?: Current}} Submission a label, or a state with a comment and the version that was seen
  */
 
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30000;
 
-/** Emits "change" when the number waiting changes, and "sent" and "failed" (with the submission, and for "failed" the `problem`, as `detail`), "unkept" where the database is full. */
+/** Emits "change" when the number waiting changes, and "sent" and "failed" (with the submission, for "failed" the `submission` and the `error`, as `detail`), "unkept" where the database is full. */
 export class Outbox extends EventTarget {
   /**
    * @param {import("./database.js").Database} database
@@ -104,7 +104,7 @@ export class Outbox extends EventTarget {
   }
 
   async sendAll() {
-    for (const submission of [...this.waiting.values()]) {
+    for (const submission of [...this.waiting.values()].sort((first, second) => first.when - second.when)) {
       if (submission.conflict) continue;
       try {
         const { version } = await this.deliver(submission);
@@ -112,7 +112,7 @@ export class Outbox extends EventTarget {
       } catch (error) {
         if (error instanceof Unreachable) return this.later();
         this.dispatchEvent(
-          new CustomEvent("failed", { detail: { ...submission, problem: /** @type {Error} */ (error).message } }),
+          new CustomEvent("failed", { detail: { submission, error } }),
         );
       }
     }
@@ -130,18 +130,21 @@ export class Outbox extends EventTarget {
    * @returns {Promise<{version?: number}>}
    */
   async deliver(submission) {
-    const { image, label, about, state, comment } = submission;
+    const { image, label, about, state, comment, base } = submission;
     try {
       const result = label
         ? await this.api.putLabel(image, label, about)
-        : await this.api.post(`${this.api.image(image)}/state`, { state, comment });
+        : await this.api.post(`${this.api.image(image)}/state`, { state, comment, base_version: base });
+      if (label) await this.raise(submission, result.version);
       if (this.waiting.get(kindOf(submission)) === submission) await this.discard(submission);
       return result;
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;
       if (error.status === 409 && label && (await this.arrived(submission))) {
+        const { version } = error.body.current;
+        await this.raise(submission, version);
         await this.discard(submission);
-        return { version: error.body.current.version };
+        return { version };
       }
       if (error.status === 409 && label) {
         submission.conflict = error.body.current;
@@ -152,6 +155,18 @@ export class Outbox extends EventTarget {
       }
       throw error;
     }
+  }
+
+  /**
+   * What is said of an image after a label that waited with it is said of that label.
+   * @param {Submission} submission a label that the server has
+   * @param {number} version which it became
+   */
+  async raise({ image, about, when }, version) {
+    const state = this.waiting.get(`state ${image}`);
+    if (!state || state.when < when || state.base !== about.base_version) return;
+    state.base = version;
+    await this.keep(state);
   }
 
   /**
