@@ -96,6 +96,29 @@ def test_who_has_not_seen_the_newest_label_neither_marks_nor_restores(client, st
     assert client.post(f"/api/images/{name}/{address}", json=body).is_success  # who does not say goes on top
 
 
+def test_request_for_another_folder_is_refused(start, studies):
+    client = start()
+    name = names(client)[0]
+    here = client.get("/api/session").json()["folder"]
+    assert start().get("/api/session").json()["folder"] == here
+    client = start()
+    client.headers["X-Folder"] = "0" * 32
+    for answer in (
+        put_label(client, name, square()),
+        client.post(f"/api/images/{name}/state", json={"state": "skipped"}),
+        client.put("/datastore/label", params={"image": name}, files={"label": ("a.png", png(square()))}),
+    ):
+        assert (answer.status_code, answer.json()["folder"]) == (409, here)
+        assert "another one" in answer.json()["error"]
+    assert not (studies / "annotations" / "labels").exists()
+    client.headers["X-Folder"] = here
+    assert put_label(client, name, square()).status_code == 201
+    (studies / "annotations" / "folder.json").write_text("{")
+    made = start().get("/api/session").json()["folder"]
+    assert made not in (here, "")
+    assert json.loads((studies / "annotations" / "folder.json").read_text()) == {"id": made}
+
+
 def test_everything_is_there_after_a_restart(start):
     client = start()
     first, second, *_ = names(client)

@@ -1,9 +1,12 @@
 """Work survives: reload, crash, a lost server, two people on one image."""
 
 import contextlib
+import shutil
 
 import numpy as np
+import pytest
 from playwright.sync_api import Error, expect
+from server_process import Server
 
 
 def test_reload_and_crash_keep_the_work(visit, server):
@@ -164,3 +167,47 @@ def test_make_newest_is_refused_where_a_newer_version_was_not_seen(visit, server
     assert not (server.studies / "annotations" / "labels" / image / f"{theirs + 1:04}.json").exists()
     at.page.get_by_role("button", name="Try again").click()
     at.message(f"Version {first} is the newest again, as version {theirs + 1}")
+
+
+@pytest.fixture
+def two_folders(server, tmp_path):
+    """Servers of two folders of one name with the same image, at one address; the first one runs."""
+    servers = []
+    for study in ("study1", "study2"):
+        folder = tmp_path / study / "images"
+        folder.mkdir(parents=True)
+        shutil.copy(server.studies / "images" / "phantom_002.png", folder / "p2.png")
+        servers.append(Server(folder, None))
+    first, second = servers
+    second.port, second.url = first.port, first.url
+    second.knobs["port"] = first.port
+    first.start()
+    yield first, second
+    for each in servers:
+        each.kill()
+
+
+def test_work_for_one_folder_does_not_go_to_another_of_its_name(visit, two_folders):
+    first, second = two_folders
+    at = visit("p2.png", at=first, tool="box")
+    first.kill()
+    at.drag([(15, 15), (75, 75)])
+    at.press("Control+Enter")
+    at.message("is kept in this browser and is sent when the server is back")
+    second.start()
+    at.message("Another studies folder answers at this address now")
+    at.press("k")  # neither does a skip
+    expect(at.page.get_by_text("2 submissions waiting")).to_be_visible()
+    other = visit("p2.png", at=second, context=at.page.context)
+    expect(other.page.locator("#title")).to_contain_text("not submitted yet")
+    expect(other.page.get_by_text("waiting")).to_have_count(0)
+    other.page.wait_for_timeout(500)
+    expect(other.page.locator(".message", has_text="is here again")).to_have_count(0)
+    other.page.close()
+    assert not (second.studies / "annotations" / "labels").exists()
+    second.kill()
+    first.start()
+    at.page.reload()
+    assert first.label("p2.png", at.submitted())[40, 40] == 1
+    expect(at.page.get_by_text("waiting")).to_have_count(0)
+    expect(at.page.locator(".item", has_text="p2.png")).to_contain_text("skipped")

@@ -4,7 +4,7 @@
  */
 
 import { inBackground } from "../work/background.js";
-import { ServerError, Unreachable } from "./api.js";
+import { OtherFolder, ServerError, Unreachable } from "./api.js";
 
 /**
  * @typedef {{version: number, by: string, when: string}} Current
@@ -15,7 +15,7 @@ import { ServerError, Unreachable } from "./api.js";
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30000;
 
-/** Emits "change" when the number waiting changes, and "sent" and "failed" (with the submission, for "failed" the `submission` and the `error`, as `detail`), "unkept" where the database is full. */
+/** Emits "change" when the number waiting changes, and "sent" and "failed" (with the submission, for "failed" the `submission` and the `error`, as `detail`), "unkept" where the database is full, "elsewhere" where another folder answers (with the error as `detail`). */
 export class Outbox extends EventTarget {
   /**
    * @param {import("./database.js").Database} database
@@ -64,6 +64,7 @@ export class Outbox extends EventTarget {
    * @param {Submission} submission
    * @returns {Promise<{version?: number, sent: boolean}>} `sent` is false where it waits for the server
    * @throws {ServerError} where the server refused it; a conflict (409) stays in the outbox until it is settled
+   * @throws {OtherFolder} where another folder answers; it waits for its own
    */
   async send(submission) {
     this.waiting.set(kindOf(submission), submission);
@@ -72,8 +73,8 @@ export class Outbox extends EventTarget {
     try {
       return { ...(await this.deliver(submission)), sent: true };
     } catch (error) {
+      if (error instanceof Unreachable || error instanceof OtherFolder) this.later();
       if (!(error instanceof Unreachable)) throw error;
-      this.later();
       return { sent: false };
     }
   }
@@ -104,19 +105,31 @@ export class Outbox extends EventTarget {
   }
 
   async sendAll() {
+    if (![...this.waiting.values()].some(({ conflict }) => !conflict)) return;
+    try {
+      await this.api.session(); // a server that was started meanwhile may have another folder
+    } catch (error) {
+      return this.interrupted(error);
+    }
     for (const submission of [...this.waiting.values()].sort((first, second) => first.when - second.when)) {
       if (submission.conflict) continue;
       try {
         const { version } = await this.deliver(submission);
         this.dispatchEvent(new CustomEvent("sent", { detail: { ...submission, version } }));
       } catch (error) {
-        if (error instanceof Unreachable) return this.later();
+        if (error instanceof Unreachable || error instanceof OtherFolder) return this.interrupted(error);
         this.dispatchEvent(
           new CustomEvent("failed", { detail: { submission, error } }),
         );
       }
     }
     this.wait = FIRST_WAIT_MS;
+  }
+
+  /** @param {unknown} error why nothing can be sent now */
+  interrupted(error) {
+    if (error instanceof OtherFolder) this.dispatchEvent(new CustomEvent("elsewhere", { detail: error }));
+    this.later();
   }
 
   later() {

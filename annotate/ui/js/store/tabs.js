@@ -9,8 +9,8 @@ export class Tabs {
   constructor() {
     this.id = sessionStorage.getItem("tab") ?? newId();
     this.channel = new BroadcastChannel("annotation-tabs");
-    /** The server's folder: another one at the same address has other images of the same names. */
-    this.studies = "";
+    /** Id of the server's folder: another one at the same address has other images of the same names. */
+    this.folder = "";
     /** The image open in this tab. @type {string | null} */
     this.image = null;
     this.channel.onmessage = ({ data }) => {
@@ -34,7 +34,7 @@ export class Tabs {
    * @returns {string} the key of this tab's record about it
    */
   key(what) {
-    return `${this.id} ${encodeURIComponent(this.studies)} ${what}`;
+    return `${this.id} ${this.folder} ${what}`;
   }
 
   /**
@@ -43,10 +43,10 @@ export class Tabs {
    */
   ours(keys) {
     const split = keys.map((key) => {
-      const [tab, studies, ...rest] = key.split(" ");
-      return { key, tab, studies, what: rest.join(" ") };
+      const [tab, folder, ...rest] = key.split(" ");
+      return { key, tab, folder, what: rest.join(" ") };
     });
-    return split.filter(({ studies }) => studies === encodeURIComponent(this.studies));
+    return split.filter(({ folder }) => folder === this.folder);
   }
 
   /**
