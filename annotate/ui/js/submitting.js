@@ -40,6 +40,7 @@ export class Submitting {
         image: item.id,
         name: item.name,
         when: Date.now(),
+        tab: annotation.tab,
         label: await inBackground("encodePng", [mask.labels, mask.width, mask.height]),
         about: {
           base_version: annotation.baseVersion,
@@ -83,18 +84,40 @@ export class Submitting {
     if (annotation.changedAt <= when) {
       annotation.worked = false;
       await this.workspace.drafts.remove(annotation.item.id);
+      this.offerOthers(annotation.item).catch((error) => this.workspace.failed(error));
     } else this.workspace.drafts.later(annotation);
     this.workspace.dispatchEvent(new CustomEvent("item", { detail: annotation.item.id }));
   }
 
-  /** @param {Submission & {version: number}} submission that waited for the server */
-  async sentLater({ image, name, label, version, when }) {
+  /**
+   * Work on the same image that a tab which is gone has left is not lost: it comes next.
+   * @param {{id: string, name: string}} item submitted just now
+   */
+  async offerOthers({ id, name }) {
     const { workspace } = this;
-    if (label) {
-      const open = workspace.annotation?.item.id === image ? workspace.annotation : null;
-      if (open) await this.settle(open, version, when);
-      else await workspace.drafts.removeBefore(image, when);
-    }
+    if (await workspace.drafts.others(id))
+      workspace.say(`Another tab left work on ${name} that was not submitted.`, "bad", {
+        label: "Open it",
+        run: () => workspace.open(id),
+      });
+  }
+
+  /**
+   * The server has a label, at once or after a while: the draft that it was made from is not needed any more.
+   * @param {Submission} submission
+   * @param {number} version which it became
+   */
+  async settleWork({ image, when, tab = "" }, version) {
+    const { annotation, drafts } = this.workspace;
+    if (annotation?.item.id === image && annotation.tab === tab) await this.settle(annotation, version, when);
+    else await drafts.removeBefore(image, when, tab);
+  }
+
+  /** @param {Submission & {version: number}} submission that waited for the server */
+  async sentLater(submission) {
+    const { workspace } = this;
+    const { image, name, label, version } = submission;
+    if (label) await this.settleWork(submission, version);
     workspace.dispatchEvent(new CustomEvent("item", { detail: image }));
     workspace.say(
       label ? `${name}, which waited, is submitted as version ${version}.` : `${name}, which waited, is marked.`,
@@ -122,7 +145,7 @@ export class Submitting {
    */
   async settleConflict(image) {
     const { workspace } = this;
-    const { api, outbox, drafts } = workspace;
+    const { api, outbox } = workspace;
     const submission = outbox.about(image);
     if (!submission?.conflict || !submission.label) return;
     try {
@@ -133,10 +156,8 @@ export class Submitting {
       const choice = await chooseVersion(workspace, submission, mine, theirs);
       if (choice === "mine") {
         const about = { ...submission.about, base_version: submission.conflict.version };
-        const open = workspace.annotation?.item.id === image ? workspace.annotation : null;
         const { sent, version } = await outbox.send({ ...submission, about, conflict: undefined });
-        if (sent && open) await this.settle(open, /** @type {number} */ (version), submission.when);
-        else if (sent) await drafts.removeBefore(image, submission.when);
+        if (sent) await this.settleWork(submission, /** @type {number} */ (version));
         if (sent)
           workspace.say(
             `Your label is version ${version}; the other one stays as version ${submission.conflict.version}.`,
@@ -214,6 +235,7 @@ export class Submitting {
       image: id,
       name,
       when: Date.now(),
+      tab: annotation.tab,
       state,
       comment: annotation.comment,
       base: annotation.baseVersion,

@@ -114,7 +114,10 @@ export class Workspace extends EventTarget {
       else if (item.version) await this.loadLabel(annotation);
       if (opening !== this.opening) return;
       this.show(annotation);
-      if (draft) this.say("Your work on this image that was not submitted is here again.");
+      if (draft) {
+        const others = (await this.drafts.others(id)) ? " That of another tab is kept until this is submitted." : "";
+        this.say(`Your work on this image that was not submitted is here again.${others}`);
+      }
       this.tabs.openElsewhere(id).then((elsewhere) => {
         if (elsewhere)
           this.say("This image is open in another tab, too. Whoever submits second is asked which label to keep.");

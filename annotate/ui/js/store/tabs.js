@@ -31,10 +31,19 @@ export class Tabs {
 
   /**
    * @param {string} what an image, or what is said of it
+   * @param {string} [origin] the tab that is gone and whose work it is; none for this tab's own
    * @returns {string} the key of this tab's record about it
    */
-  key(what) {
-    return `${this.id} ${this.folder} ${what}`;
+  key(what, origin = "") {
+    return this.taken(`${origin} ${this.folder} ${what}`);
+  }
+
+  /**
+   * @param {string} key of a record of a tab that is gone
+   * @returns {string} its key as this tab's, beside all others: what two tabs made of one image stays apart
+   */
+  taken(key) {
+    return key.startsWith(" ") ? this.id + key : `${this.id}+${key}`;
   }
 
   /**
@@ -43,8 +52,8 @@ export class Tabs {
    */
   ours(keys) {
     const split = keys.map((key) => {
-      const [tab, folder, ...rest] = key.split(" ");
-      return { key, tab, folder, what: rest.join(" ") };
+      const [tabs, folder, ...rest] = key.split(" ");
+      return { key, tab: tabs.split("+")[0], folder, what: rest.join(" ") };
     });
     return split.filter(({ folder }) => folder === this.folder);
   }
