@@ -228,33 +228,33 @@ def kept(at, store, image):
     )
 
 
-def two_tabs(visit, image):
+def two_tabs(visit, server, image):
     """Two tabs of one browser, in which different boxes of an image were drawn, the second one later."""
-    first = visit(image, tool="box")
+    first = visit(image, at=server, tool="box")
     context = first.page.context
     first.drag([(40, 5), (60, 25)])
     first.drafted(image)
-    second = visit(image, context=context)
+    second = visit(image, at=server, context=context)
     second.message("open in another tab")
     second.press("r")
-    second.drag([(5, 50), (25, 70)])
+    second.drag([(5, 40), (25, 60)])
     second.page.wait_for_timeout(600)
     assert kept(second, "drafts", image) == 2
     return first, second, context
 
 
-def test_work_of_two_closed_tabs_is_offered_one_after_the_other(visit, server):
-    image = "phantom_001.png"
-    first, second, context = two_tabs(visit, image)
+def test_work_of_two_closed_tabs_is_offered_one_after_the_other(visit, without_weights):
+    image, server = "phantom_001.png", without_weights()
+    first, second, context = two_tabs(visit, server, image)
     first.page.close()
     second.page.close()
-    at = visit(image, context=context)
+    at = visit(image, at=server, context=context)
     told = at.page.locator(".message", has_text="That of another tab is kept until this is submitted")
     told.get_by_label("Close the message").click()
     assert kept(at, "drafts", image) == 2
     version = at.submit()
     label = server.label(image, version)
-    assert (label[60, 15], label[15, 50]) == (1, 0)
+    assert (label[50, 15], label[15, 50]) == (1, 0)
     at.message("Another tab left work on phantom_001.png")
     at.page.get_by_role("button", name="Open it").click()
     at.message("is here again")
@@ -263,29 +263,29 @@ def test_work_of_two_closed_tabs_is_offered_one_after_the_other(visit, server):
     dialog.get_by_role("button", name="Submit mine as the newest").click()
     at.message(f"the other one stays as version {version}")
     label = server.label(image, version + 1)
-    assert (label[60, 15], label[15, 50]) == (0, 1)
+    assert (label[50, 15], label[15, 50]) == (0, 1)
     at.page.wait_for_timeout(600)
     assert kept(at, "drafts", image) == 0
 
 
-def test_labels_that_waited_in_two_closed_tabs_both_arrive(visit, server):
-    image = "phantom_002.png"
-    first, second, context = two_tabs(visit, image)
+def test_labels_that_waited_in_two_closed_tabs_both_arrive(visit, without_weights):
+    image, server = "phantom_001.png", without_weights()
+    first, second, context = two_tabs(visit, server, image)
     context.set_offline(True)
     for tab in (first, second):
         tab.press("Control+Enter")
         tab.message("is kept in this browser and is sent when the server is back")
         tab.page.close()
     context.set_offline(False)
-    at = visit(image, context=context)
+    at = visit(image, at=server, context=context)
     version = at.submitted()
     label = server.label(image, version)
-    assert (label[60, 15], label[15, 50]) == (0, 1)
+    assert (label[50, 15], label[15, 50]) == (0, 1)
     at.page.get_by_role("button", name="Choose", exact=True).click()
     dialog = at.page.get_by_role("dialog", name="Somebody else submitted this image")
     dialog.get_by_role("button", name="Submit mine as the newest").click()
     at.message(f"the other one stays as version {version}")
     label = server.label(image, version + 1)
-    assert (label[60, 15], label[15, 50]) == (1, 0)
+    assert (label[50, 15], label[15, 50]) == (1, 0)
     at.page.wait_for_timeout(600)
     assert (kept(at, "outbox", image), kept(at, "drafts", image)) == (0, 0)
