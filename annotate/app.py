@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from annotate.guards import Guard, install_errors
 from annotate.label_app import make_app
 from annotate.routes import clients, clients_infer, images, inference, labels, session, training
+from annotate.routes.common import same_folder
 from annotate.service import Service
 from annotate.sessions import Sessions
 
@@ -49,7 +50,13 @@ def create_app(service: Service) -> FastAPI:
         yield
         service.close()
 
-    app = FastAPI(title="SGD-Net annotation", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="SGD-Net annotation",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        dependencies=[Depends(same_folder)],
+    )
     app.state.service = service
     app.state.label_app = make_app(service)
     app.state.sessions = Sessions(service.settings)

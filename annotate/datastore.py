@@ -150,7 +150,8 @@ class StudiesDatastore(Datastore):
             data: the file.
             filename: whose ending tells the format.
             tag: "final" or "original".
-            info: what the client says of it; base_version, where given, must be the newest.
+            info: what the client says of it; base_version, where given, must be the newest, and without it the label
+                goes on top of the newest.
             by: the annotator.
 
         Returns:

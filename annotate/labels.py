@@ -162,30 +162,54 @@ class LabelStore:
         with self._lock:
             newest = self.newest(name)
             number = newest.version if newest else 0
-            if checked["base_version"] != number:
-                current = {"version": number, "by": newest.by, "when": newest.when} if newest else None
-                said = f"version {number} by {newest.by}" if newest else "no version"
-                raise Conflict(
-                    f"{name}: based on version {checked['base_version']}, but there is {said} now; compare the two, "
-                    f"then submit again with base_version {number}",
-                    current=current,
-                )
+            _refuse_stale(name, checked["base_version"], newest)
             return self._write(name, label_png(pixels), Version(number + 1, by, now(), **checked))
 
-    def restore(self, name: str, number: int, by: str) -> Version:
-        """Bring an old version back as a new one; raises NotFound."""
+    def restore(self, name: str, number: int, by: str, base: int | None = None) -> Version:
+        """Bring an old version back as a new one.
+
+        Args:
+            name: of the image.
+            number: of the old version.
+            by: the annotator.
+            base: newest version that the annotator has seen; None goes on top of whatever is the newest.
+
+        Returns:
+            The new version.
+
+        Raises:
+            NotFound: without such a version.
+            Conflict: when base is not the newest; nothing is written.
+        """
         with self._lock:
             old = self.get(name, number)
+            _refuse_stale(name, base, self.newest(name))
             newest = self.get(name).version
             made = Version(newest + 1, by, now(), old.model, restored_from=number, base_version=newest)
             return self._write(name, self.path(name, number).read_bytes(), made)
 
-    def set_state(self, name: str, state: str, comment: str, by: str) -> State:
-        """Skip or flag an image, or take it back to unlabelled; raises Unfit for another state."""
+    def set_state(self, name: str, state: str, comment: str, by: str, base: int | None = None) -> State:
+        """Skip or flag an image, or take it back to unlabelled.
+
+        Args:
+            name: of the image.
+            state: skipped, flagged or unlabelled.
+            comment: of the annotator.
+            by: the annotator.
+            base: newest version that the annotator has seen; None marks the image whatever is the newest.
+
+        Returns:
+            The state.
+
+        Raises:
+            Unfit: for another state.
+            Conflict: when base is not the newest; nothing is written.
+        """
         if state not in ("unlabelled", "skipped", "flagged"):
             raise Unfit(f"state {state[:40]!r}: must be skipped, flagged or unlabelled")
         with self._lock:
             newest = self.newest(name)
+            _refuse_stale(name, base, newest)
             said = State(state, comment[:2000], by, now(), newest.version if newest else 0)
             write_json(self.folder / name / STATE_FILE, asdict(said))
             self._states[name] = said
@@ -287,6 +311,19 @@ def checked_about(about: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": round(float(_number(about, "seconds", 10**7)), 3),
         "comment": comment[:2000],
     }
+
+
+def _refuse_stale(name: str, base: int | None, newest: Version | None) -> None:
+    """Raise Conflict, with who was faster and when, where an annotator has seen another version than the newest."""
+    number = newest.version if newest else 0
+    if base is None or base == number:
+        return
+    said = f"version {number} by {newest.by}" if newest else "no version"
+    raise Conflict(
+        f"{name}: based on version {base}, but there is {said} now; compare the two, "
+        f"then send it again with base_version {number}",
+        current={"version": number, "by": newest.by, "when": newest.when} if newest else None,
+    )
 
 
 def now() -> str:

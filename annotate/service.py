@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import re
+import secrets
 import threading
 import time
 from pathlib import Path
@@ -15,11 +17,14 @@ from annotate.models import Models
 from annotate.pictures import Pictures
 from annotate.predicting import Task
 from annotate.queue import InferenceQueue, Job
+from annotate.records import read_record
 from annotate.settings import PALETTE, Settings
 from annotate.studies import Studies
 from annotate.training import Trainer
 from custom_networks.errors import UserError
+from custom_networks.files import write_json
 
+FOLDER_FILE = "folder.json"
 SCORING_PAUSE = 1.0  # seconds between looks whether the queue is idle
 LOCK_PATIENCE = 5.0  # seconds that a killed server may take to let the folder go
 
@@ -40,6 +45,7 @@ class Service:
 
         self.settings = settings
         self._lock_file = _locked(settings.annotations)
+        self.folder_id = folder_id(settings.annotations)
         self.studies = Studies(settings)
         self.labels = LabelStore(settings.annotations / "labels")
         self.pictures = Pictures(self.studies, settings.annotations / "cache" / "thumbnails")
@@ -111,6 +117,22 @@ class Service:
                 self.chooser.score_some()
             except (UserError, OSError):
                 continue  # an image that vanished, a full disk: try again later
+
+
+def folder_id(annotations: Path) -> str:
+    """Return the random id of a studies folder, which is made once; raises UserError where it cannot be written.
+
+    Two folders of one name have different ids, a folder that is moved or renamed keeps its own.
+    """
+    known = read_record(annotations / FOLDER_FILE).get("id")
+    if isinstance(known, str) and re.fullmatch("[0-9a-f]{32}", known):
+        return known
+    made = secrets.token_hex(16)
+    try:
+        write_json(annotations / FOLDER_FILE, {"id": made})
+    except OSError as error:
+        raise UserError(f"{annotations}: cannot be written ({error.strerror}); labels are kept there") from None
+    return made
 
 
 def _locked(folder: Path) -> Any:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Path, Request, UploadFile
 
-from annotate.errors import NotFound, TooLarge
+from annotate.errors import Conflict, NotFound, TooLarge
 from annotate.guards import annotator
 from annotate.service import Service
 
@@ -26,6 +26,17 @@ ERRORS: Described = {
 def service_of(request: Request) -> Service:
     """The service that the app was made with."""
     return cast(Service, request.app.state.service)
+
+
+async def same_folder(request: Request) -> None:
+    """Raise Conflict where a client means another studies folder, by the header X-Folder, than the one served here."""
+    meant, service = request.headers.get("x-folder"), service_of(request)
+    if meant and meant != service.folder_id:
+        raise Conflict(
+            f"this server has the studies folder {service.settings.studies.resolve().name}, the request is for another "
+            "one; reload the page, or start the server of the other folder again",
+            folder=service.folder_id,
+        )
 
 
 def image_name(request: Request, image: Annotated[str, Path(max_length=300)]) -> str:

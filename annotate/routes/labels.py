@@ -15,6 +15,7 @@ from annotate.routes.images import item_of
 
 router = APIRouter(prefix="/api/images/{image}", tags=["labels"], responses=ERRORS)
 Number = Annotated[int, Path(ge=1, le=10**9)]
+Base = Annotated[int | None, Field(ge=0, le=10**9)]  # newest version that the client has seen; None: it does not say
 
 
 class Restore(BaseModel):
@@ -22,6 +23,7 @@ class Restore(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     version: int = Field(ge=1, le=10**9)
+    base_version: Base = None
 
 
 class Mark(BaseModel):
@@ -30,6 +32,7 @@ class Mark(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     state: Literal["skipped", "flagged", "unlabelled"]
     comment: str = Field("", max_length=2000)
+    base_version: Base = None
 
 
 @router.get("/versions")
@@ -65,14 +68,14 @@ def submit(
 
 @router.post("/restore", status_code=201)
 def restore(service: Served, name: ImageName, by: Annotator, body: Restore) -> dict[str, Any]:
-    """Bring an old version back as a new one."""
-    return {"version": service.labels.restore(name, body.version, by).version}
+    """Bring an old version back as a new one; 409 where somebody else was faster."""
+    return {"version": service.labels.restore(name, body.version, by, body.base_version).version}
 
 
 @router.post("/state")
 def mark(service: Served, name: ImageName, by: Annotator, body: Mark) -> dict[str, Any]:
-    """Skip or flag an image, or take it back to unlabelled."""
-    service.labels.set_state(name, body.state, body.comment, by)
+    """Skip or flag an image, or take it back to unlabelled; 409 where somebody else submitted it meanwhile."""
+    service.labels.set_state(name, body.state, body.comment, by, body.base_version)
     return item_of(service, name, service.chooser.uncertainty())
 
 

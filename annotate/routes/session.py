@@ -29,6 +29,7 @@ def session(service: Served, by: Annotator, response: Response) -> dict[str, Any
         "interactive": service.interactive(),
         "max_upload_bytes": settings.max_upload_bytes,
         "studies": settings.studies.resolve().name,
+        "folder": service.folder_id,
     }
 
 

@@ -76,6 +76,49 @@ def test_old_version_comes_back_as_a_new_one(client):
     assert client.post(f"/api/images/{name}/restore", json={"version": 9}).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("address", "body"),
+    [("state", {"state": "skipped"}), ("state", {"state": "unlabelled"}), ("restore", {"version": 1})],
+)
+def test_who_has_not_seen_the_newest_label_neither_marks_nor_restores(client, studies, address, body):
+    name = names(client)[0]
+    put_label(client, name, square(), by="ada")
+    put_label(client, name, square(1, 5), base=1, by="bob")
+    before = {path: path.read_bytes() for path in (studies / "annotations" / "labels" / name).iterdir()}
+    for base in (0, 1, 3):
+        refused = client.post(f"/api/images/{name}/{address}", json={**body, "base_version": base})
+        assert refused.status_code == 409, base
+        assert "version 2 by bob" in refused.json()["error"]
+        assert (refused.json()["current"]["version"], refused.json()["current"]["by"]) == (2, "bob")
+    assert {path: path.read_bytes() for path in (studies / "annotations" / "labels" / name).iterdir()} == before
+    assert client.get(f"/api/images/{name}").json()["state"] == "labelled"
+    assert client.post(f"/api/images/{name}/{address}", json={**body, "base_version": 2}).is_success
+    assert client.post(f"/api/images/{name}/{address}", json=body).is_success  # who does not say goes on top
+
+
+def test_request_for_another_folder_is_refused(start, studies):
+    client = start()
+    name = names(client)[0]
+    here = client.get("/api/session").json()["folder"]
+    assert start().get("/api/session").json()["folder"] == here
+    client = start()
+    client.headers["X-Folder"] = "0" * 32
+    for answer in (
+        put_label(client, name, square()),
+        client.post(f"/api/images/{name}/state", json={"state": "skipped"}),
+        client.put("/datastore/label", params={"image": name}, files={"label": ("a.png", png(square()))}),
+    ):
+        assert (answer.status_code, answer.json()["folder"]) == (409, here)
+        assert "another one" in answer.json()["error"]
+    assert not (studies / "annotations" / "labels").exists()
+    client.headers["X-Folder"] = here
+    assert put_label(client, name, square()).status_code == 201
+    (studies / "annotations" / "folder.json").write_text("{")
+    made = start().get("/api/session").json()["folder"]
+    assert made not in (here, "")
+    assert json.loads((studies / "annotations" / "folder.json").read_text()) == {"id": made}
+
+
 def test_everything_is_there_after_a_restart(start):
     client = start()
     first, second, *_ = names(client)

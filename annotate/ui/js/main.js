@@ -40,6 +40,7 @@ async function start() {
   const drafts = new Drafts(database, tabs, full);
   const outbox = new Outbox(database, tabs, api);
   outbox.addEventListener("unkept", full);
+  outbox.addEventListener("elsewhere", (event) => workspace.failed(/** @type {CustomEvent} */ (event).detail));
   const workspace = new Workspace({ api, drafts, outbox, tabs, settings });
   workspace.stage = new Stage(byId("stage"), workspace);
   mountMessages(workspace);

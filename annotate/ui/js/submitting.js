@@ -9,6 +9,9 @@ import { inBackground } from "./work/background.js";
  * @typedef {import("./store/outbox.js").Submission} Submission
  */
 
+/** @type {Record<string, string>} */
+const STATES = { skipped: "skipped", flagged: "flagged", unlabelled: "open again" };
+
 export class Submitting {
   /** @param {Workspace} workspace */
   constructor(workspace) {
@@ -37,6 +40,7 @@ export class Submitting {
         image: item.id,
         name: item.name,
         when: Date.now(),
+        tab: annotation.tab,
         label: await inBackground("encodePng", [mask.labels, mask.width, mask.height]),
         about: {
           base_version: annotation.baseVersion,
@@ -80,18 +84,40 @@ export class Submitting {
     if (annotation.changedAt <= when) {
       annotation.worked = false;
       await this.workspace.drafts.remove(annotation.item.id);
+      this.offerOthers(annotation.item).catch((error) => this.workspace.failed(error));
     } else this.workspace.drafts.later(annotation);
     this.workspace.dispatchEvent(new CustomEvent("item", { detail: annotation.item.id }));
   }
 
-  /** @param {Submission & {version: number}} submission that waited for the server */
-  async sentLater({ image, name, label, version, when }) {
+  /**
+   * Work on the same image that a tab which is gone has left is not lost: it comes next.
+   * @param {{id: string, name: string}} item submitted just now
+   */
+  async offerOthers({ id, name }) {
     const { workspace } = this;
-    if (label) {
-      const open = workspace.annotation?.item.id === image ? workspace.annotation : null;
-      if (open) await this.settle(open, version, when);
-      else await workspace.drafts.removeBefore(image, when);
-    }
+    if (await workspace.drafts.others(id))
+      workspace.say(`Another tab left work on ${name} that was not submitted.`, "bad", {
+        label: "Open it",
+        run: () => workspace.open(id),
+      });
+  }
+
+  /**
+   * The server has a label, at once or after a while: the draft that it was made from is not needed any more.
+   * @param {Submission} submission
+   * @param {number} version which it became
+   */
+  async settleWork({ image, when, tab = "" }, version) {
+    const { annotation, drafts } = this.workspace;
+    if (annotation?.item.id === image && annotation.tab === tab) await this.settle(annotation, version, when);
+    else await drafts.removeBefore(image, when, tab);
+  }
+
+  /** @param {Submission & {version: number}} submission that waited for the server */
+  async sentLater(submission) {
+    const { workspace } = this;
+    const { image, name, label, version } = submission;
+    if (label) await this.settleWork(submission, version);
     workspace.dispatchEvent(new CustomEvent("item", { detail: image }));
     workspace.say(
       label ? `${name}, which waited, is submitted as version ${version}.` : `${name}, which waited, is marked.`,
@@ -99,15 +125,17 @@ export class Submitting {
     );
   }
 
-  /** @param {Submission & {problem: string}} submission */
-  refusedLater({ image, name, problem, conflict }) {
+  /** @param {{submission: Submission, error: Error}} refused what waited for the server */
+  refusedLater({ submission, error }) {
+    const { image, name, conflict } = submission;
+    if (this.overtaken(submission, error)) return;
     if (conflict) {
       this.workspace.say(`${name} was changed by ${conflict.by} meanwhile; your label waits for your choice.`, "bad", {
         label: "Choose",
         run: () => this.settleConflict(image),
       });
     } else {
-      this.workspace.say(`The server did not take ${name}: ${problem} Your work on it is kept.`, "bad");
+      this.workspace.say(`The server did not take ${name}: ${error.message} Your work on it is kept.`, "bad");
     }
   }
 
@@ -117,7 +145,7 @@ export class Submitting {
    */
   async settleConflict(image) {
     const { workspace } = this;
-    const { api, outbox, drafts } = workspace;
+    const { api, outbox } = workspace;
     const submission = outbox.about(image);
     if (!submission?.conflict || !submission.label) return;
     try {
@@ -128,10 +156,8 @@ export class Submitting {
       const choice = await chooseVersion(workspace, submission, mine, theirs);
       if (choice === "mine") {
         const about = { ...submission.about, base_version: submission.conflict.version };
-        const open = workspace.annotation?.item.id === image ? workspace.annotation : null;
         const { sent, version } = await outbox.send({ ...submission, about, conflict: undefined });
-        if (sent && open) await this.settle(open, /** @type {number} */ (version), submission.when);
-        else if (sent) await drafts.removeBefore(image, submission.when);
+        if (sent) await this.settleWork(submission, /** @type {number} */ (version));
         if (sent)
           workspace.say(
             `Your label is version ${version}; the other one stays as version ${submission.conflict.version}.`,
@@ -156,6 +182,46 @@ export class Submitting {
   }
 
   /**
+   * Where somebody submitted an image that was marked meanwhile, nothing is marked: tell who, and ask again.
+   * @param {Submission} submission
+   * @param {unknown} error
+   * @returns {boolean} whether it was so
+   */
+  overtaken({ image, name, label, state }, error) {
+    const current = !label && error instanceof ServerError && error.status === 409 && error.body.current;
+    if (!current || !state) return false;
+    const { workspace } = this;
+    workspace.dispatchEvent(new CustomEvent("item", { detail: image }));
+    workspace.say(
+      `${name} was submitted by ${current.by || "somebody"} as version ${current.version} meanwhile; it is not ${STATES[state]}.`,
+      "bad",
+      { label: "Look at it", run: () => this.lookAt(image, current.version) },
+    );
+    return true;
+  }
+
+  /**
+   * @param {string} image
+   * @param {number} version somebody else's, put into the canvas as one step of undo; what follows is based on it
+   */
+  async lookAt(image, version) {
+    const { workspace } = this;
+    try {
+      if (workspace.annotation?.item.id !== image) await workspace.open(image);
+      const { annotation, api } = workspace;
+      if (annotation?.item.id !== image) return;
+      const blob = await api.blob(`${api.image(image)}/versions/${version}`);
+      const theirs = await inBackground("decodePng", [await blob.arrayBuffer()]);
+      await workspace.repairs.ended();
+      annotation.baseVersion = version;
+      annotation.perform(`Open version ${version}`, (edit) => replaceLabel(edit, theirs));
+      workspace.say(`Version ${version} is open. Undo brings your work back.`);
+    } catch (error) {
+      workspace.failed(error, () => this.lookAt(image, version));
+    }
+  }
+
+  /**
    * Mark the image instead of a submission.
    * @param {"skipped" | "flagged" | "unlabelled"} state
    */
@@ -163,20 +229,29 @@ export class Submitting {
     const { workspace } = this;
     const { annotation, outbox } = workspace;
     if (!annotation || this.busy) return;
+    const { id, name } = annotation.item;
+    /** @type {Submission} */
+    const submission = {
+      image: id,
+      name,
+      when: Date.now(),
+      tab: annotation.tab,
+      state,
+      comment: annotation.comment,
+      base: annotation.baseVersion,
+    };
     this.busy = true;
     try {
-      const { id, name } = annotation.item;
-      const { sent } = await outbox.send({ image: id, name, when: Date.now(), state, comment: annotation.comment });
+      const { sent } = await outbox.send(submission);
       annotation.item.state = state;
       workspace.dispatchEvent(new CustomEvent("item", { detail: id }));
-      const words = { skipped: "is skipped", flagged: "is flagged", unlabelled: "is open again" };
       workspace.say(
-        sent ? `${name} ${words[state]}.` : `${name} is marked when the server is back.`,
+        sent ? `${name} is ${STATES[state]}.` : `${name} is marked when the server is back.`,
         sent ? "good" : "bad",
       );
       if (sent && state !== "unlabelled") await this.next();
     } catch (error) {
-      workspace.failed(error, () => this.mark(state));
+      if (!this.overtaken(submission, error)) workspace.failed(error, () => this.mark(state));
     } finally {
       this.busy = false;
     }

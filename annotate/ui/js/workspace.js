@@ -10,7 +10,7 @@ import { replaceLabel } from "./mask/answer.js";
 import { Annotation } from "./mask/annotation.js";
 import { ModelWork } from "./model-work.js";
 import { Repairing } from "./repairing.js";
-import { ServerError, Unreachable } from "./store/api.js";
+import { OtherFolder, ServerError, Unreachable } from "./store/api.js";
 import { Submitting } from "./submitting.js";
 import { BrushTool } from "./tools/brush.js";
 import { BoxTool, ClickTool, ScribbleTool } from "./tools/guide.js";
@@ -88,8 +88,8 @@ export class Workspace extends EventTarget {
 
   /** Ask the server who we are to it, which model and which classes there are. */
   async loadSession() {
-    this.session = await this.api.get("/api/session");
-    this.tabs.studies = this.session?.studies ?? "";
+    this.session = await this.api.session();
+    this.tabs.folder = this.session.folder;
     const { values } = this.settings;
     if (!this.classes.some(({ index }) => index === values.value))
       this.settings.set({ value: this.classes[0]?.index ?? 1 });
@@ -114,7 +114,10 @@ export class Workspace extends EventTarget {
       else if (item.version) await this.loadLabel(annotation);
       if (opening !== this.opening) return;
       this.show(annotation);
-      if (draft) this.say("Your work on this image that was not submitted is here again.");
+      if (draft) {
+        const others = (await this.drafts.others(id)) ? " That of another tab is kept until this is submitted." : "";
+        this.say(`Your work on this image that was not submitted is here again.${others}`);
+      }
       this.tabs.openElsewhere(id).then((elsewhere) => {
         if (elsewhere)
           this.say("This image is open in another tab, too. Whoever submits second is asked which label to keep.");
@@ -245,7 +248,7 @@ export class Workspace extends EventTarget {
    * @param {() => void} [retry]
    */
   failed(error, retry) {
-    const known = error instanceof ServerError || error instanceof Unreachable;
+    const known = [ServerError, Unreachable, OtherFolder].some((kind) => error instanceof kind);
     if (!known) console.error(error);
     const { message } = /** @type {Error} */ (error);
     const text = known

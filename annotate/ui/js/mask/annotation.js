@@ -18,7 +18,8 @@ import { polygonSpans } from "./raster.js";
  *   version: number, seconds: number, clicks: number}} Item
  * @typedef {{x: number, y: number, positive: boolean, t: number}} LoggedClick
  * @typedef {{image: string, baseVersion: number, model: number | null, tiles: Map<number, TileRuns>, guidance: Guidance,
- *   comment: string, seconds: number, clicks: LoggedClick[], scribbles: number, when: number}} Draft
+ *   comment: string, seconds: number, clicks: LoggedClick[], scribbles: number, when: number,
+ *   tab?: string}} Draft
  */
 
 /** Answers whose probability is kept, so that undo brings the threshold's slider back with them. */
@@ -33,6 +34,8 @@ export class Annotation extends EventTarget {
     super();
     this.item = item;
     this.baseVersion = item.version ?? 0;
+    /** The tab that is gone and whose work this was; empty for this tab's own. */
+    this.tab = "";
     this.mask = new LabelMask(item.width, item.height);
     this.history = new History();
     /** @type {Guidance} */
@@ -178,12 +181,14 @@ export class Annotation extends EventTarget {
       clicks: this.clicks,
       scribbles: this.scribbles,
       when: this.changedAt,
+      tab: this.tab,
     };
   }
 
   /** @param {Draft} draft */
   fromDraft(draft) {
     this.baseVersion = draft.baseVersion;
+    this.tab = draft.tab ?? "";
     this.model = draft.model;
     this.mask.decode(draft.tiles);
     this.guidance = Object.freeze(draft.guidance);

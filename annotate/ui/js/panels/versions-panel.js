@@ -13,6 +13,8 @@ import { inBackground } from "../work/background.js";
 export function buildVersionsPanel(workspace) {
   const list = h("div", { class: "section" });
   const element = h("div", { hidden: true }, list);
+  /** The newest version that the list shows. */
+  let newest = 0;
 
   async function load() {
     const { annotation, api } = workspace;
@@ -24,6 +26,7 @@ export function buildVersionsPanel(workspace) {
     try {
       const versions = await api.get(`${api.image(annotation.item.id)}/versions`);
       if (workspace.annotation !== annotation) return;
+      newest = versions.at(-1)?.version ?? 0;
       list.replaceChildren(
         h("h3", {}, plural(versions.length, "version")),
         ...(versions.length
@@ -89,12 +92,13 @@ export function buildVersionsPanel(workspace) {
     const { annotation, api } = workspace;
     if (!annotation) return;
     try {
-      const result = await api.post(`${api.image(annotation.item.id)}/restore`, { version });
+      const result = await api.post(`${api.image(annotation.item.id)}/restore`, { version, base_version: newest });
       annotation.baseVersion = result.version;
       await look(version);
       workspace.say(`Version ${version} is the newest again, as version ${result.version}.`, "good");
       workspace.dispatchEvent(new CustomEvent("item", { detail: annotation.item.id }));
     } catch (error) {
+      await load(); // where somebody else was faster, theirs is seen before it is tried again
       workspace.failed(error, () => restore(version));
     }
   }

@@ -1,4 +1,7 @@
-/** The server's endpoints. Errors come as one sentence for the annotator: {@link ServerError} or {@link Unreachable}. */
+/**
+ * The server's endpoints. Errors come as one sentence for the annotator: {@link ServerError}, {@link Unreachable} or
+ * {@link OtherFolder}.
+ */
 
 /** The server answered, and refused. */
 export class ServerError extends Error {
@@ -21,13 +24,25 @@ export class Unreachable extends Error {
   }
 }
 
+/** Another studies folder than this page's answers at this address; it has other images, some of the same names. */
+export class OtherFolder extends Error {
+  constructor() {
+    super(
+      "Another studies folder answers at this address now. Your work is kept in this browser for the folder it belongs to. Reload the page to see the other one.",
+    );
+  }
+}
+
 /**
  * @typedef {{query?: Record<string, any>, json?: any, form?: FormData, signal?: AbortSignal}} Options
  * @typedef {{index: number, name: string, colour: string}} ClassEntry
  * @typedef {{version: number, sha256: string, published: boolean, dice: number | null}} Model
  * @typedef {{user: string, model: Model | null, classes: ClassEntry[], interactive: boolean, max_upload_bytes: number,
- *   studies: string}} Session
+ *   studies: string, folder: string}} Session
  */
+
+/** What tells the folder needs none told. */
+const SESSION = "/api/session";
 
 /** Emits "connection" when the server stops or begins to answer. */
 export class Api extends EventTarget {
@@ -39,6 +54,8 @@ export class Api extends EventTarget {
     super();
     this.token = token;
     this.annotator = annotator;
+    /** Id of the studies folder that this page is about, once the server has told it. */
+    this.folder = "";
     this.reachable = true;
   }
 
@@ -56,6 +73,7 @@ export class Api extends EventTarget {
     const headers = {};
     if (this.annotator) headers["X-Annotator"] = encodeURIComponent(this.annotator);
     if (this.token) headers.Authorization = `Bearer ${this.token}`;
+    if (this.folder && path !== SESSION) headers["X-Folder"] = this.folder;
     if (json !== undefined) headers["Content-Type"] = "application/json";
     let response;
     try {
@@ -77,11 +95,24 @@ export class Api extends EventTarget {
     this.setReachable(true);
     if (response.ok) return response;
     const body = await response.json().catch(() => ({}));
+    if (response.status === 409 && body.folder) throw new OtherFolder();
     throw new ServerError(
       body.error ?? `The server refused this (${response.status} ${response.statusText}).`,
       response.status,
       body,
     );
+  }
+
+  /**
+   * Ask the server who we are to it, and whether it still has the folder that this page is about.
+   * @returns {Promise<Session>}
+   * @throws {OtherFolder}
+   */
+  async session() {
+    const session = await this.get(SESSION);
+    this.folder ||= session.folder;
+    if (session.folder !== this.folder) throw new OtherFolder();
+    return session;
   }
 
   /** @param {boolean} reachable */

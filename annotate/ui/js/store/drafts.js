@@ -55,10 +55,14 @@ export class Drafts {
   /**
    * @param {string} image
    * @param {number} when a draft older than this moment (milliseconds) is not needed any more
+   * @param {string} [origin] the tab that is gone and whose work it is; none for this tab's own
    */
-  async removeBefore(image, when) {
-    const draft = await this.database.get("drafts", this.tabs.key(image));
-    if (draft && draft.when <= when) await this.remove(image);
+  async removeBefore(image, when, origin = "") {
+    for (const { key, draft } of await this.kept(image)) {
+      if (draft.tab !== origin || draft.when > when) continue;
+      if (key === this.tabs.key(image)) await this.remove(image);
+      else await this.database.delete("drafts", key);
+    }
   }
 
   /**
@@ -68,17 +72,33 @@ export class Drafts {
   async load(image) {
     const own = await this.database.get("drafts", this.tabs.key(image));
     if (own) return own;
-    /** @type {{key: string, draft: Draft}[]} */
-    const left = [];
+    const [newest] = await this.kept(image); // the others wait until this one is submitted
+    if (!newest) return null;
+    await this.database.put("drafts", this.tabs.key(image), newest.draft);
+    await this.database.delete("drafts", newest.key);
+    return newest.draft;
+  }
+
+  /**
+   * @param {string} image
+   * @returns {Promise<boolean>} whether tabs that are gone have left work on it beside this tab's
+   */
+  async others(image) {
+    return (await this.kept(image)).some(({ key }) => key !== this.tabs.key(image));
+  }
+
+  /**
+   * @param {string} image
+   * @returns {Promise<{key: string, draft: Draft}[]>} this tab's draft and those of tabs that are gone, the newest first
+   */
+  async kept(image) {
+    const found = [];
     for (const { key, tab, what } of this.tabs.ours(await this.database.keys("drafts"))) {
-      if (what !== image || (await this.tabs.alive(tab))) continue;
-      left.push({ key, draft: await this.database.get("drafts", key) });
+      if (what !== image || (tab !== this.tabs.id && (await this.tabs.alive(tab)))) continue;
+      const draft = await this.database.get("drafts", key);
+      if (draft) found.push({ key, draft: { ...draft, tab: draft.tab || (tab === this.tabs.id ? "" : tab) } });
     }
-    if (!left.length) return null;
-    left.sort((first, second) => second.draft.when - first.draft.when);
-    await this.database.put("drafts", this.tabs.key(image), left[0].draft);
-    for (const { key } of left) await this.database.delete("drafts", key);
-    return left[0].draft;
+    return found.sort((first, second) => second.draft.when - first.draft.when);
   }
 
   /** @returns {Promise<Set<string>>} images with a draft, of any tab */

@@ -9,8 +9,8 @@ export class Tabs {
   constructor() {
     this.id = sessionStorage.getItem("tab") ?? newId();
     this.channel = new BroadcastChannel("annotation-tabs");
-    /** The server's folder: another one at the same address has other images of the same names. */
-    this.studies = "";
+    /** Id of the server's folder: another one at the same address has other images of the same names. */
+    this.folder = "";
     /** The image open in this tab. @type {string | null} */
     this.image = null;
     this.channel.onmessage = ({ data }) => {
@@ -31,10 +31,19 @@ export class Tabs {
 
   /**
    * @param {string} what an image, or what is said of it
+   * @param {string} [origin] the tab that is gone and whose work it is; none for this tab's own
    * @returns {string} the key of this tab's record about it
    */
-  key(what) {
-    return `${this.id} ${encodeURIComponent(this.studies)} ${what}`;
+  key(what, origin = "") {
+    return this.taken(`${origin} ${this.folder} ${what}`);
+  }
+
+  /**
+   * @param {string} key of a record of a tab that is gone
+   * @returns {string} its key as this tab's, beside all others: what two tabs made of one image stays apart
+   */
+  taken(key) {
+    return key.startsWith(" ") ? this.id + key : `${this.id}+${key}`;
   }
 
   /**
@@ -43,10 +52,10 @@ export class Tabs {
    */
   ours(keys) {
     const split = keys.map((key) => {
-      const [tab, studies, ...rest] = key.split(" ");
-      return { key, tab, studies, what: rest.join(" ") };
+      const [tabs, folder, ...rest] = key.split(" ");
+      return { key, tab: tabs.split("+")[0], folder, what: rest.join(" ") };
     });
-    return split.filter(({ studies }) => studies === encodeURIComponent(this.studies));
+    return split.filter(({ folder }) => folder === this.folder);
   }
 
   /**
