@@ -25,7 +25,7 @@ from annotate.errors import Conflict, Unfit
 from annotate.finetune import RESULT, SPEC, WEIGHTS
 from annotate.labels import LabelStore, now
 from annotate.models import Models
-from annotate.records import read_record
+from annotate.records import numbered, read_record
 from annotate.settings import Settings
 from annotate.studies import Studies
 from custom_networks.files import write_json
@@ -248,8 +248,7 @@ class Trainer:
         return run
 
     def _last_run(self) -> Path | None:
-        found = sorted(self.folder.glob("[0-9]*")) if self.folder.is_dir() else []
-        return found[-1] if found else None
+        return next(reversed(numbered(self.folder).values()), None)
 
     def _clean_up(self) -> None:
         """Conclude what was running when the server was killed."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from support import BUNDLE, SIZE, Start, put_label
 
@@ -114,22 +115,23 @@ def test_weights_of_other_classes_are_not_gone_on_from(start: Start, weights, ph
     assert (answer.status_code, "1 class(es) apart, the labels have 2" in answer.json()["error"]) == (409, True)
 
 
-def model_file(folder, content: bytes):
+def model_file(folder, content: str):
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "model.pt"
-    path.write_bytes(content)
+    torch.save({content: torch.zeros(1)}, path)
     path.with_suffix(".json").write_text("{}")
     return path
 
 
 def test_versions_of_weights(tmp_path):
-    shipped = model_file(tmp_path / "shipped", b"shipped")
+    shipped = model_file(tmp_path / "shipped", "shipped")
+    kept = shipped.read_bytes()
     models = Models(tmp_path / "models", shipped)
-    new = model_file(tmp_path / "run", b"better")
+    new = model_file(tmp_path / "run", "better")
     about = {"published": True, "dice": 0.9, "before": 0.8, "trained_on": 4, "when": "now"}
     assert models.add(new, about).version == 1
-    assert models.active().checkpoint.read_bytes() == b"better"
-    worse = models.add(model_file(tmp_path / "run", b"worse"), {**about, "published": False})
+    assert models.active().checkpoint.read_bytes() == new.read_bytes()
+    worse = models.add(model_file(tmp_path / "run", "worse"), {**about, "published": False})
     assert (worse.version, worse.published, worse.checkpoint.exists()) == (2, False, False)
     assert models.active().version == 1
     assert models.activate(0).checkpoint == shipped
@@ -137,7 +139,7 @@ def test_versions_of_weights(tmp_path):
     assert again.active().version == 0
     (tmp_path / "models" / ".new-0003").mkdir()  # a server killed while it copied
     assert [model.version for model in Models(tmp_path / "models", shipped).all()] == [0, 1, 2]
-    assert shipped.read_bytes() == b"shipped"
+    assert shipped.read_bytes() == kept
 
 
 @pytest.mark.parametrize("published", [True, False])

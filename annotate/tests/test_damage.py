@@ -1,0 +1,79 @@
+"""Records, weights and images that are damaged: they are told, and neither stop the rest nor are written over."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from support import Running, Start, png, put_label, square
+
+from annotate.models import Models
+
+FIRST, SECOND = "phantom_000.png", "phantom_001.png"
+
+
+def versions(client: TestClient) -> list[int]:
+    return [each["version"] for each in client.get(f"/api/images/{FIRST}/versions").json()]
+
+
+@pytest.mark.parametrize("damaged", [b"", b'{"version": 2}', b'{"version": 2, "by": 1, "when": []}', b"[" * 100_000])
+def test_a_version_whose_record_is_damaged_is_never_written_over(start: Start, studies: Path, damaged: bytes) -> None:
+    client = start()
+    put_label(client, FIRST, square())
+    put_label(client, FIRST, square(1, 9), base=1)
+    folder = studies / "annotations" / "labels" / FIRST
+    (folder / "0002.json").write_bytes(damaged)
+    (folder / "state.json").write_bytes(b'{"st')
+    (folder / "0007 (copy).json").write_text((folder / "0001.json").read_text())
+    client = start()
+    assert versions(client) == [1]
+    assert client.app.state.service.labels.damaged == [folder / "0002.json", folder / "state.json"]
+    assert put_label(client, FIRST, square(5, 50), base=1).json()["version"] == 3
+    assert client.post(f"/api/images/{FIRST}/restore", json={"version": 1}).json()["version"] == 4
+    assert (folder / "0002.png").read_bytes() == png(square(1, 9))
+    assert (folder / "0002.json").read_bytes() == damaged
+    assert versions(start()) == [1, 3, 4]
+
+
+def test_damaged_records_and_weights_are_told_at_the_start(studies: Path, weights: Path) -> None:
+    models = Models(studies / "annotations" / "models", weights)
+    about = {"published": True, "dice": 0.9, "before": 0.8, "trained_on": 4, "when": "now"}
+    models.add(weights, about)
+    server = Running(studies, "--checkpoint", str(weights), "--score", "false")
+    server.stop()
+    said = "".join(server.said)
+    assert f"model 1 was in use and stays so, not --checkpoint {weights}" in said
+    assert "damaged or missing" not in said
+    (models.folder / "0001" / "model.pt").write_bytes(b"no weights")
+    record = studies / "annotations" / "labels" / FIRST / "0001.json"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"version": 1}')
+    server = Running(studies, "--checkpoint", str(weights), "--score", "false")
+    server.stop()
+    said = "".join(server.said)
+    assert f"1 files in {studies / 'annotations'} are damaged or missing, {record} for one" in said
+    assert f"model 1 was in use, but its weights are damaged or missing; now weights {weights}" in said
+
+
+def test_the_next_weights_take_a_number_that_nothing_has(start: Start, studies: Path, weights: Path) -> None:
+    models = Models(studies / "annotations" / "models", weights)
+    about = {"published": True, "dice": 0.9, "before": 0.8, "trained_on": 4, "when": "now"}
+    models.add(weights, about)
+    (models.folder / "0001" / "about.json").write_bytes(b"")
+    shutil.copytree(models.folder / "0001", models.folder / "0001 (copy)")
+    assert models.damaged() == [models.folder / "0001" / "about.json"]
+    assert models.active().version == 0
+    assert models.add(weights, about).version == 2
+    training = studies / "annotations" / "training"
+    for name in ("0003", "0003 (copy)"):
+        (training / name).mkdir(parents=True)
+        (training / name / "spec.json").write_text(json.dumps({"epochs": int(name[:4])}))
+    client = start(weights)
+    assert client.get("/api/training").json()["epochs"] == 3
+    assert client.app.state.service.trainer._new_run().name == "0004"
+    (models.folder / "0002" / "model.pt").write_bytes(b"no weights")
+    refused = client.post("/api/models/2/activate")
+    assert (refused.status_code, "its weights are damaged" in refused.json()["error"]) == (409, True)
