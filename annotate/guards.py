@@ -123,7 +123,13 @@ class _TooMuch(Exception):
 
 def annotator(request: Request) -> str:
     """Name of who asks: the header X-Annotator (percent-encoded where it is not ASCII), or the user of HTTP Basic."""
-    name = unquote(request.headers.get("x-annotator", "")) or _basic(request.headers.get("authorization", ""))[0]
+    return person(
+        unquote(request.headers.get("x-annotator", "")) or _basic(request.headers.get("authorization", ""))[0]
+    )
+
+
+def person(name: str) -> str:
+    """Name of an annotator: what of it can be shown, at most 80 characters."""
     return "".join(c for c in name if c.isprintable()).strip()[:80] or "anonymous"
 
 
@@ -161,6 +167,9 @@ def parse_json(text: str, what: str) -> dict[str, Any]:
     """Parse an object in a form's field; raises ClientError for anything else."""
     try:
         content = json.loads(text or "{}", parse_constant=_no_constant)
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Unfit(f"{what}: holds half a surrogate pair, which is no text; send whole characters") from None
     except (ValueError, RecursionError):
         raise Unfit(f"{what}: not valid JSON") from None
     if not isinstance(content, dict):

@@ -9,9 +9,10 @@ from typing import Any
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Read an object; empty where the file is missing or holds none."""
+    """Read an object; empty where the file is missing or holds none, with ? for half a surrogate pair."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(json.dumps(content, ensure_ascii=False).encode(errors="replace"))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -45,6 +45,13 @@ def serve(knobs: dict[str, Any]) -> None:
                 "docs/annotation.md tells how",
                 flush=True,
             )
+        nameless = service.studies.nameless()
+        if nameless:
+            print(
+                f"{len(nameless)} images are not shown, {nameless[0]} for one: their names are not UTF-8 or not "
+                "printable; rename them",
+                flush=True,
+            )
         damaged = [*service.labels.damaged, *service.models.damaged()]
         if damaged:
             print(

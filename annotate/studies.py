@@ -61,14 +61,18 @@ class Studies:
         stamp = self.folder.stat().st_mtime_ns
         with self._lock:
             if stamp != self._stamp:
-                found = sorted(path for path in self.folder.iterdir() if self._is_image(path))
+                found = sorted(path for path in self.folder.iterdir() if _is_image(path))
                 self._names, self._stamp = {path.name: path for path in found}, stamp
             return self._names
 
     def unread(self) -> list[str]:
         """Names of DICOM and NIfTI files of the folder, which are no images here."""
         files = sorted(path for path in self.folder.iterdir() if path.is_file() and not path.name.startswith("."))
-        return [path.name for path in files if is_dicom(path) or is_nifti(path)]
+        return [_shown(path.name) for path in files if is_dicom(path) or is_nifti(path)]
+
+    def nameless(self) -> list[str]:
+        """Names of images that are left out because no address can hold the name, as they can be printed."""
+        return sorted(_shown(path.name) for path in self.folder.iterdir() if _has_ending(path) and not _is_image(path))
 
     def find(self, image: str) -> str:
         """Return the name that an id stands for: the name itself, or one without its ending that is unique.
@@ -132,10 +136,6 @@ class Studies:
         write_atomically(self.folder / name, lambda file: file.write(data))
         return name
 
-    @staticmethod
-    def _is_image(path: Path) -> bool:
-        return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
-
 
 def checked_name(filename: str) -> str:
     """Return the name of an upload if it is one.
@@ -178,6 +178,18 @@ def check_image(name: str, data: bytes, settings: Settings) -> None:
         raise
     except UserError as error:
         raise Unfit(str(error)) from None
+
+
+def _has_ending(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
+
+
+def _is_image(path: Path) -> bool:
+    return path.name.isprintable() and _has_ending(path)  # bytes that are no UTF-8 are not printable
+
+
+def _shown(name: str) -> str:
+    return name if name.isprintable() else ascii(name)
 
 
 def _size(path: Path) -> Size:

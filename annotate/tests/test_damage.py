@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from support import Running, Start, png, put_label, square
@@ -77,3 +79,39 @@ def test_the_next_weights_take_a_number_that_nothing_has(start: Start, studies: 
     (models.folder / "0002" / "model.pt").write_bytes(b"no weights")
     refused = client.post("/api/models/2/activate")
     assert (refused.status_code, "its weights are damaged" in refused.json()["error"]) == (409, True)
+
+
+@pytest.mark.parametrize("field", ["comment", "model"])
+def test_half_a_character_is_refused(client: TestClient, field: str) -> None:
+    refused = put_label(client, FIRST, square(), **{field: "x\ud83d"})
+    assert (refused.status_code, "about: holds half a surrogate pair" in refused.json()["error"]) == (422, True)
+    assert client.get("/api/images").status_code == 200
+
+
+def test_half_a_character_of_another_client_or_of_an_old_record_hides_nothing(start: Start, studies: Path) -> None:
+    client = start()
+    said = {"params": json.dumps({"client_id": "Ada\n\ud83d Lovelace"})}
+    sent = client.put(f"/datastore/label?image={FIRST}", files={"label": ("a.png", png(square()))}, data=said)
+    assert sent.status_code == 422
+    said = {"params": json.dumps({"client_id": "Ada\n Lovelace"})}
+    sent = client.put(f"/datastore/label?image={FIRST}", files={"label": ("a.png", png(square()))}, data=said)
+    assert sent.status_code == 200
+    assert client.get(f"/api/images/{FIRST}").json()["by"] == "Ada Lovelace"
+    record = studies / "annotations" / "labels" / FIRST / "0001.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "comment": "x\ud83d", "by": "\udce9va"}))
+    listed = start().get("/api/images")
+    assert listed.status_code == 200
+    assert (listed.json()["items"][0]["comment"], listed.json()["items"][0]["by"]) == ("x?", "?va")
+
+
+def test_names_that_no_address_can_hold_are_told_and_left_out(studies: Path) -> None:
+    folder = studies / "images"
+    for name in (b"caf\xe9.png", b"line\nbreak.png", b"caf\xe9.dcm"):
+        (folder / os.fsdecode(name)).write_bytes((folder / FIRST).read_bytes())
+    server = Running(studies, "--score", "false")
+    try:
+        assert r"2 images are not shown, 'caf\udce9.png' for one: their names are not UTF-8" in "".join(server.said)
+        listed = httpx.get(f"{server.address}/api/images").json()
+        assert (listed["total"], len(listed["items"])) == (8, 8)
+    finally:
+        server.stop()
