@@ -52,6 +52,7 @@ class Studies:
         inner = settings.studies / "images"
         self.folder = (inner if inner.is_dir() else settings.studies).resolve()
         self._lock = threading.Lock()
+        self._adding = threading.Lock()
         self._stamp = -1
         self._names: dict[str, Path] = {}
         self._sizes: dict[tuple[str, int, int], Size] = {}
@@ -131,9 +132,10 @@ class Studies:
         """
         name = checked_name(filename)
         check_image(name, data, self.settings)
-        if name in self.names() or (self.folder / name).exists():
-            raise Conflict(f"{name}: an image of that name is there already; rename the new one")
-        write_atomically(self.folder / name, lambda file: file.write(data))
+        with self._adding:  # two of one name at once: the second finds the first
+            if name in self.names() or (self.folder / name).exists():
+                raise Conflict(f"{name}: an image of that name is there already; rename the new one")
+            write_atomically(self.folder / name, lambda file: file.write(data))
         return name
 
 
