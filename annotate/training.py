@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import logging
 import shutil
 import subprocess
 import sys
@@ -28,9 +29,11 @@ from annotate.models import Models
 from annotate.records import numbered, read_record
 from annotate.settings import Settings
 from annotate.studies import Studies
+from custom_networks.errors import UserError
 from custom_networks.files import write_json
 from custom_networks.weights import trained_size
 
+logger = logging.getLogger(__name__)
 STATE = "state.json"
 HELD_OUT_EVERY = 3  # of the labelled images, the second of each three
 FEWEST = 5  # held-out images below which a difference is not called an improvement
@@ -93,6 +96,7 @@ class Trainer:
         Raises:
             Unfit: for epochs out of range.
             Conflict: while one runs, with fewer than two labelled images, or with weights of other classes.
+            UserError: where the folder cannot be written, or no process started; nothing of the run is left then.
         """
         if isinstance(epochs, bool) or not 1 <= epochs <= MAX_EPOCHS:
             raise Unfit(f"epochs {epochs}: must be a whole number from 1 to {MAX_EPOCHS}")
@@ -105,16 +109,16 @@ class Trainer:
                 raise Conflict(f"{WORDS} needs at least two labelled images, there are {count}; submit more labels")
             self._check_classes()
             run = self._new_run()
-            spec = self._spec(run, training, heldout, epochs)
-            write_json(run / SPEC, {**spec, "by": by, "when": now()})
-            log = (run / "log.txt").open("wb")
-            command = [sys.executable, "-m", "annotate.tethered", str(run)]
-            root = Path(__file__).resolve().parents[1]
-            self._cancelled = False
-            self._process = subprocess.Popen(
-                command, cwd=root, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-            )
-            log.close()
+            try:
+                spec = self._spec(run, training, heldout, epochs)
+                write_json(run / SPEC, {**spec, "by": by, "when": now()})
+                self._cancelled = False
+                self._process = _launched(run)
+            except BaseException as error:
+                shutil.rmtree(run, ignore_errors=True)
+                if isinstance(error, OSError):
+                    raise UserError(f"{WORDS} cannot start ({error.strerror}); free some space or memory") from None
+                raise
             self._watcher = threading.Thread(target=self._watch, args=(run, self._process, spec), daemon=True)
             self._watcher.start()
         return self.progress()
@@ -141,7 +145,12 @@ class Trainer:
         run = self._last_run()
         if run is None:
             return Progress()
-        spec, result, ended = read_record(run / SPEC), read_record(run / RESULT), read_record(run / STATE)
+        spec, result = read_record(run / SPEC), read_record(run / RESULT)
+        with self._lock:
+            ended = read_record(run / STATE)
+            if not ended and self._process is None:
+                said = f"how {WORDS} ended could not be written; free some space, then start it again"
+                ended = {"state": "error", "message": said}
         curve = _curve(run / "run" / "metrics.csv")
         images = len(spec.get("heldout") or ())
 
@@ -214,11 +223,15 @@ class Trainer:
         except Exception as error:
             ended = {"state": "error", "published": False, "message": f"the result could not be kept ({error})"}
         with self._lock:
-            write_json(run / STATE, ended)
-            _drop_weights(run)
-            if process.stdin is not None:
-                process.stdin.close()
-            self._process = None
+            try:
+                _drop_weights(run)  # first, for they may be what fills the disk
+                write_json(run / STATE, ended)
+            except (UserError, OSError) as error:
+                logger.warning("%s", error)
+            finally:
+                if process.stdin is not None:
+                    process.stdin.close()
+                self._process = None
 
     def _conclude(self, run: Path, code: int, spec: dict[str, Any]) -> dict[str, Any]:
         if self._cancelled:
@@ -266,6 +279,16 @@ class Trainer:
             ended |= {"state": "done", "published": made.published, "message": f"Dice {made.dice:.4f}; {found}"}
         write_json(run / STATE, ended)
         _drop_weights(run)
+
+
+def _launched(run: Path) -> subprocess.Popen[bytes]:
+    """Start the process of a run."""
+    command = [sys.executable, "-m", "annotate.tethered", str(run)]
+    root = Path(__file__).resolve().parents[1]
+    with (run / "log.txt").open("wb") as log:
+        return subprocess.Popen(
+            command, cwd=root, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
 
 
 def judge(before: float | None, after: float, better: int, images: int) -> tuple[bool, str]:

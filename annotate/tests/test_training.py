@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import errno
 import json
+import subprocess
 import time
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,8 @@ from support import BUNDLE, SIZE, Start, put_label
 from annotate.models import Models
 from annotate.predicting import disagreement
 from annotate.training import judge
+from custom_networks.errors import UserError
+from custom_networks.files import write_json
 from custom_networks.metrics.overlap import confusion, dice
 from custom_networks.prediction.predictor import SGDNetPredictor
 
@@ -62,6 +68,37 @@ def test_fine_tuning_is_published_only_if_not_worse_and_can_be_rolled_back(start
     else:
         assert client.post("/api/models/1/activate").status_code == 409
     assert client.post("/api/models/7/activate").status_code == 404
+
+
+@pytest.mark.parametrize("full", ["state.json", "spec.json", "log.txt"])
+def test_a_full_disk_stops_no_later_fine_tuning(start: Start, weights, phantoms, studies, monkeypatch, full):
+    """Full where the run begins, or where it ends."""
+    client = start(weights)
+    submit_truth(client, phantoms, 3)
+
+    def write(path: Path, content: Any) -> None:
+        if path.name == full:
+            raise UserError(f"{path}: cannot be written (No space left on device)")
+        write_json(path, content)
+
+    def launch(*_: Any, **__: Any) -> subprocess.Popen[bytes]:
+        if full == "log.txt":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return subprocess.Popen(["false"], stdin=subprocess.PIPE)
+
+    monkeypatch.setattr("annotate.training.write_json", write)
+    shown = SimpleNamespace(Popen=launch, PIPE=subprocess.PIPE, STDOUT=subprocess.STDOUT)
+    monkeypatch.setattr("annotate.training.subprocess", shown)
+    for _ in range(2):
+        answer = client.post("/api/training", json={"epochs": 1})
+        assert "runs already" not in answer.text
+        if full == "state.json":
+            told = wait(client, 20)
+            assert (told["state"], "could not be written; free some space" in told["message"]) == ("error", True)
+        else:
+            assert (answer.status_code, "No space left" in answer.json()["error"]) == (422, True)
+            assert client.get("/api/training").json()["state"] == "idle"
+            assert not list((studies / "annotations" / "training").iterdir())
 
 
 def test_cancelled_training_publishes_nothing(start: Start, weights, phantoms):
