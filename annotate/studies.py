@@ -6,6 +6,7 @@ no id leads elsewhere.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +158,11 @@ def checked_name(filename: str) -> str:
     if Path(name).suffix.lower() not in EXTENSIONS:
         raise Unfit(f"{name}: no ending of an image; known are {', '.join(EXTENSIONS)}")
     return name
+
+
+def short_name(name: str) -> str:
+    """Return the name of an image, or a hash of one so long that no ending fits behind it."""
+    return name if len(name.encode()) <= MAX_NAME_BYTES else hashlib.sha256(name.encode()).hexdigest()
 
 
 def check_image(name: str, data: bytes, settings: Settings) -> None:

@@ -24,6 +24,7 @@ from typing import Any
 
 from annotate.errors import Conflict, Unfit
 from annotate.finetune import RESULT, SPEC, WEIGHTS
+from annotate.fitting import fitting, left_out_sentence
 from annotate.labels import LabelStore, now
 from annotate.models import Models
 from annotate.records import numbered, read_record
@@ -106,7 +107,8 @@ class Trainer:
             training, heldout = self.split()
             if not training or not heldout:
                 count = len(training) + len(heldout)
-                raise Conflict(f"{WORDS} needs at least two labelled images, there are {count}; submit more labels")
+                said = f"{WORDS} needs at least two labelled images, there are {count}; submit more labels"
+                raise Conflict("; ".join(filter(None, [said, self._left_out()])))
             self._check_classes()
             run = self._new_run()
             try:
@@ -154,6 +156,8 @@ class Trainer:
         curve = _curve(run / "run" / "metrics.csv")
         images = len(spec.get("heldout") or ())
 
+        said = str(ended.get("message", f"on {spec.get('trained_on', 0)} labels, {images} held out"))
+
         def figure(name: str) -> dict[str, Any] | None:
             value = result.get(name)
             return None if value is None else {"dice": round(value, 4), "images": images}
@@ -166,21 +170,24 @@ class Trainer:
             before=figure("before"),
             after=figure("after"),
             published=ended.get("published"),
-            message=ended.get("message", f"on {spec.get('trained_on', 0)} labels, {images} held out"),
+            message="; ".join(filter(None, [said, str(spec.get("left_out") or "")])),
             log=_tail(run / "log.txt"),
         )
 
     def split(self) -> tuple[list[str], list[str]]:
-        """Deal the labelled images: (training, held out); an image that was dealt once stays where it is."""
+        """Deal the labelled images that fit: (training, held out); one that was dealt once stays where it is."""
         file = self.settings.annotations / "heldout.json"
         sides = {name: bool(side) for name, side in read_record(file).items()}
-        labelled = self.labels.labelled(self.studies.names())
+        labelled, _ = fitting(self.labels, self.studies)
         new = [name for name in labelled if name not in sides]
         for name in new:
             sides[name] = len(sides) % HELD_OUT_EVERY == 1
         if new:
             write_json(file, sides)
         return [name for name in labelled if not sides[name]], [name for name in labelled if sides[name]]
+
+    def _left_out(self) -> str:
+        return left_out_sentence(fitting(self.labels, self.studies)[1])
 
     def _check_classes(self) -> None:
         """Refuse to go on from weights of other classes: their last layer does not fit."""
@@ -214,6 +221,7 @@ class Trainer:
             "batch_size": min(LARGEST_BATCH, len(training)),
             "learning_rate": LEARNING_RATE,
             "device": self.settings.device,
+            "left_out": self._left_out(),
         }
 
     def _watch(self, run: Path, process: subprocess.Popen[bytes], spec: dict[str, Any]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import httpx
@@ -115,3 +117,56 @@ def test_names_that_no_address_can_hold_are_told_and_left_out(studies: Path) -> 
         assert (listed["total"], len(listed["items"])) == (8, 8)
     finally:
         server.stop()
+
+
+def test_images_that_cannot_be_read_are_not_chosen(start: Start, studies: Path) -> None:
+    folder = studies / "images"
+    whole = (folder / FIRST).read_bytes()
+    (folder / "a0.png").write_bytes(b"")
+    (folder / "a1.png").write_bytes(whole[: len(whole) // 2])
+    client = start()
+    for strategy in ("first", "epistemic", *["random"] * 30):
+        chosen = client.post("/api/next", json={"strategy": strategy}).json()["id"]
+        assert chosen not in ("a0.png", "a1.png"), strategy
+    client.app.state.service.chooser.uncertainty = lambda: {"a1.png": 0.9, SECOND: 0.5, FIRST: 0.1}
+    assert client.post("/api/next", json={"strategy": "epistemic"}).json()["id"] == SECOND
+    assert client.post("/api/next", json={"strategy": "first", "after": "phantom_007.png"}).json()["id"] == FIRST
+    (folder / "a0.png").write_bytes(whole)
+    assert client.post("/api/next", json={"strategy": "first"}).json()["id"] == "a0.png"
+    for path in sorted(folder.glob("*.png")):
+        path.write_bytes(b"")
+    none = client.post("/api/next", json={"strategy": "first"})
+    assert (none.status_code, "cannot be read" in none.json()["error"]) == (404, True)
+
+
+def test_labelled_images_that_were_replaced_are_left_out_and_named(start: Start, studies: Path, weights: Path) -> None:
+    client = start(weights)
+    names = [f"phantom_00{i}.png" for i in range(5)]
+    for name in names:
+        put_label(client, name, square())
+    (studies / "images" / FIRST).write_bytes(png(square(size=64)))
+    (studies / "images" / SECOND).write_bytes(b"")
+    assert client.app.state.service.trainer.split() == ([names[2], names[4]], [names[3]])
+    for kind, entry in (("datalist", "labels/"), ("coco", "images/"), ("dicomseg", "")):
+        answer = client.get("/api/export", params={"format": kind})
+        assert answer.status_code == 200, answer.text
+        archive = zipfile.ZipFile(io.BytesIO(answer.content))
+        assert {name.split(".")[0] for name in archive.namelist() if "phantom" in name} >= {f"{entry}phantom_002"}
+        assert not [name for name in archive.namelist() if "phantom_000" in name or "phantom_001" in name]
+        first, second = archive.read("left_out.txt").decode().splitlines()
+        assert (first, SECOND in second) == (f"{FIRST}: 64 x 64 pixels, its label 96 x 96; label it again", True)
+    told = client.post("/api/training", json={"epochs": 1}).json()
+    assert told["message"].endswith(f"left out, because image and label do not fit: {FIRST}, {SECOND}")
+    client.delete("/api/training")
+    for name in names[2:4]:
+        (studies / "images" / name).write_bytes(b"")
+    refused = client.post("/api/training", json={"epochs": 1})
+    assert (refused.status_code, "and 1 more" in refused.json()["error"]) == (409, True)
+
+
+def test_an_image_with_a_name_as_long_as_a_file_may_have(start: Start, studies: Path) -> None:
+    long = "x" * 236 + ".png"
+    shutil.copy(studies / "images" / FIRST, studies / "images" / long)
+    client = start()
+    for _ in range(2):  # drawn, then from the cache
+        assert client.get(f"/api/images/{long}/thumbnail").status_code == 200
