@@ -60,9 +60,7 @@ def serve(knobs: dict[str, Any]) -> None:
                 flush=True,
             )
         print(weights_sentence(service), flush=True)
-        token = f"?token={settings.token}" if settings.token else ""
-        port = listening.getsockname()[1]
-        print(f"Open http://{settings.host}:{port}/ui/{token}    (stop with Ctrl-C)", flush=True)
+        print(f"Open {settings.address(listening.getsockname()[1])}    (stop with Ctrl-C)", flush=True)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3)
         uvicorn.Server(config).run(sockets=[listening])
     finally:
