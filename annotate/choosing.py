@@ -14,6 +14,7 @@ from pathlib import Path
 from annotate.errors import NotFound, Unfit
 from annotate.labels import LabelStore
 from annotate.models import Models
+from annotate.pictures import Pictures
 from annotate.predicting import Task
 from annotate.queue import IDLE, InferenceQueue, Job
 from annotate.records import read_record
@@ -70,13 +71,20 @@ class Chooser:
         labels: what is labelled already.
         models: whose weights score.
         queue: that computes.
+        pictures: which images can be read.
     """
 
     def __init__(
-        self, settings: Settings, studies: Studies, labels: LabelStore, models: Models, queue: InferenceQueue
+        self,
+        settings: Settings,
+        studies: Studies,
+        labels: LabelStore,
+        models: Models,
+        queue: InferenceQueue,
+        pictures: Pictures,
     ) -> None:
         self.settings, self.studies, self.labels = settings, studies, labels
-        self.models, self.queue = models, queue
+        self.models, self.queue, self.pictures = models, queue, pictures
         self.scores = Scores(settings.annotations / "scores.json")
         self._failed: set[tuple[str, str]] = set()
         self._pending: Job | None = None
@@ -88,14 +96,14 @@ class Chooser:
         return self.scores.of(model.sha256) if model else {}
 
     def next(self, strategy: str, after: str | None = None) -> Choice:
-        """Choose an image without a label that was not skipped or flagged.
+        """Choose an image without a label that was not skipped or flagged, and can be read.
 
         Args:
             strategy: one of `STRATEGIES`.
             after: image that is open now; it is not chosen, and "first" goes on behind it.
 
         Raises:
-            NotFound: when every image is done.
+            NotFound: when every image is done, or cannot be read.
             Unfit: for another strategy.
         """
         if strategy not in STRATEGIES:
@@ -108,16 +116,25 @@ class Chooser:
         if not left:
             raise NotFound("every image is labelled, skipped or flagged; nothing is left")
         if strategy == "random":
-            return Choice(random.choice(left), f"drawn from {len(left)} images without a label")
+            drawn = self._readable(random.sample(left, len(left)))
+            return Choice(drawn, f"drawn from {len(left)} images without a label")
         if strategy == "epistemic":
-            known = {name: score for name, score in self.uncertainty().items() if name in set(left)}
-            if known:
-                best = max(known, key=lambda name: known[name])
-                return Choice(best, f"disagreement {known[best]:.2f}, the largest of {len(known)} images scored")
+            scores, open_ones = self.uncertainty(), set(left)
+            known = sorted((name for name in scores if name in open_ones), key=lambda name: -scores[name])
+            best = next(filter(self.pictures.readable, known), None)
+            if best is not None:
+                return Choice(best, f"disagreement {scores[best]:.2f}, the largest of {len(known)} images scored")
         later = [name for name in left if open_now is None or name > open_now]
-        found = (later or left)[0]
+        found = self._readable(later + [name for name in left if open_now is not None and name < open_now])
         unscored = "; no image is scored yet" if strategy == "epistemic" else ""
         return Choice(found, f"the first of {len(left)} images without a label{unscored}")
+
+    def _readable(self, names: list[str]) -> str:
+        """Return the first image that can be read; raises NotFound."""
+        found = next(filter(self.pictures.readable, names), None)
+        if found is None:
+            raise NotFound(f"{names[0]} and whatever else has no label cannot be read; replace or remove the files")
+        return found
 
     def score_some(self) -> None:
         """Queue the scoring of one more image where nothing else is to be done; called now and then."""

@@ -10,12 +10,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.draw import polygon
 
 from annotate.errors import Unfit
 from custom_networks.prediction.objects import components, objects, rings
 
 XML_BYTES = 16 * 2**20
+MOST_WORK = 5 * 10**8  # pixels and crossings that the polygons of one file may take
+AT_ONCE = 2**20  # crossings
 
 
 @dataclass(frozen=True)
@@ -111,18 +112,25 @@ def label_of_asap(data: bytes, size: tuple[int, int], classes: Sequence[Mapping[
         (H, W), class of each pixel whose centre lies in a polygon; later polygons cover earlier ones.
 
     Raises:
-        Unfit: for another file, an unknown class or a polygon of fewer than three points.
+        Unfit: for another file, an unknown class, a polygon of fewer than three points, or more than can be filled in
+            seconds.
     """
-    if len(data) > XML_BYTES or b"<!" in data.replace(b"<!--", b""):
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:  # UTF-16, in which the next test would see nothing
+        raise Unfit("the label: XML must be UTF-8; save it so")
+    if len(data) > XML_BYTES or "<!" in text.replace("<!--", ""):
         raise Unfit("the label: XML beyond 16 MiB, or with a document type, is refused; send plain ASAP XML")
     try:
-        root = ElementTree.fromstring(data)
+        root = ElementTree.fromstring(text)  # as text: what the file says of its encoding does not count
     except (ElementTree.ParseError, ValueError, LookupError):
         raise Unfit("the label: not valid XML") from None
     if root.tag != "ASAP_Annotations":
         raise Unfit(f"the label: XML of {root.tag[:40]!r}, not of ASAP_Annotations")
     numbers = {str(each["name"]).lower(): int(each["index"]) for each in classes}
-    filled = np.zeros(size[::-1], np.uint16)
+    polygons: list[tuple[int, list[tuple[float, float]]]] = []
     for one in root.iter("Annotation"):
         name = one.get("PartOfGroup") or one.get("Name") or ""
         number = 1 if len(classes) == 1 else numbers.get(name.lower())
@@ -131,15 +139,53 @@ def label_of_asap(data: bytes, size: tuple[int, int], classes: Sequence[Mapping[
         points = [_point(each) for each in one.iter("Coordinate")]
         if len(points) < 3:
             raise Unfit(f"the label: a polygon of {len(points)} points; three are the least")
+        polygons.append((number, points))
+    if sum(_work(points, size) for _, points in polygons) > MOST_WORK:
+        raise Unfit("the label: its polygons are too many or too long to fill; simplify them, or send a PNG")
+    filled = np.zeros(size[::-1], np.uint16)
+    for number, points in polygons:
         filled[inside(points, size)] = number
     return filled
 
 
 def inside(points: Sequence[tuple[float, float]], size: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of the pixels of an image (width, height) whose centres lie in a polygon of (x, y)."""
+    """Rows and columns of the pixels of an image (width, height) whose centres lie in a polygon of (x, y).
+
+    Each edge flips, in every row whose centre it crosses, what lies right of the crossing; what was flipped an odd
+    number of times lies inside. The cost is that of the box and of the crossings, not their product as with
+    `skimage.draw.polygon`. Of centres on the outline itself those at the left and at the top are inside.
+    """
+    top, bottom, first, last = _box(points, size)
     x, y = np.asarray(points, float).T - 0.5
-    rows, columns = polygon(y, x, size[::-1])
-    return rows, columns
+    x0, y0, x1, y1 = x, y, np.roll(x, -1), np.roll(y, -1)
+    flips = np.zeros((bottom - top, last - first + 1), bool)  # the last column is for what lies right of the box
+    begin = np.clip(np.ceil(np.minimum(y0, y1)), top, bottom).astype(np.intp)
+    rows = np.clip(np.ceil(np.maximum(y0, y1)), top, bottom).astype(np.intp) - begin
+    ends = np.cumsum(rows)
+    for start in range(0, int(ends[-1]), AT_ONCE):
+        crossing = np.arange(start, min(start + AT_ONCE, int(ends[-1])))
+        edge = np.searchsorted(ends, crossing, side="right")
+        row = begin[edge] + crossing - (ends[edge] - rows[edge])
+        at = x0[edge] + (row - y0[edge]) * (x1[edge] - x0[edge]) / (y1[edge] - y0[edge])
+        column = np.clip(np.ceil(at), first, last).astype(np.intp)
+        np.logical_xor.at(flips, (row - top, column - first), True)
+    found = np.nonzero(np.logical_xor.accumulate(flips, axis=1)[:, :-1])
+    return found[0] + top, found[1] + first
+
+
+def _box(points: Sequence[tuple[float, float]], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """First row, row behind the last, first column and column behind the last that a polygon may have in an image."""
+    x, y = np.asarray(points, float).T - 0.5
+    top, bottom = np.clip([np.ceil(y.min()), np.floor(y.max()) + 1], 0, size[1])
+    first, last = np.clip([np.ceil(x.min()), np.floor(x.max()) + 1], 0, size[0])
+    return int(top), max(int(top), int(bottom)), int(first), max(int(first), int(last))
+
+
+def _work(points: Sequence[tuple[float, float]], size: tuple[int, int]) -> int:
+    """Pixels of a polygon's box, and in how many rows its edges cross."""
+    top, bottom, first, last = _box(points, size)
+    y = np.clip(np.asarray(points, float)[:, 1], 0, size[1])
+    return (bottom - top) * (last - first) + int(np.abs(y - np.roll(y, -1)).sum()) + len(points)
 
 
 def _point(element: ElementTree.Element) -> tuple[float, float]:

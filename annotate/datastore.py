@@ -16,9 +16,11 @@ from monailabel.interfaces.datastore import Datastore
 
 from annotate.errors import Conflict, NotFound, Unfit
 from annotate.export import export_labels
+from annotate.fitting import fitting
 from annotate.foreign import read_foreign
 from annotate.labels import label_png
 from annotate.service import Service
+from annotate.studies import short_name
 from custom_networks.files import write_atomically, write_json
 
 FINAL, ORIGINAL = "final", "original"
@@ -54,10 +56,8 @@ class StudiesDatastore(Datastore):
     def datalist(self) -> list[dict[str, Any]]:
         """Pairs of image and newest label."""
         labels, studies = self.service.labels, self.service.studies
-        return [
-            {"image": str(studies.path(name)), "label": str(labels.path(name))}
-            for name in labels.labelled(studies.names())
-        ]
+        fit, _ = fitting(labels, studies)
+        return [{"image": str(studies.path(name)), "label": str(labels.path(name))} for name in fit]
 
     def get_labels_by_image_id(self, image_id: str) -> dict[str, str]:
         """Label ids by tag."""
@@ -213,7 +213,7 @@ class StudiesDatastore(Datastore):
         return {"name": self.name(), "description": self.description(), "objects": objects}
 
     def _proposal(self, name: str) -> Path:
-        return self.proposals / f"{name}.png"
+        return self.proposals / f"{short_name(name)}.png"
 
 
 def checked_tag(tag: str) -> str:

@@ -3,6 +3,8 @@
 - datalist: datalist.json, images/, labels/
 - coco: annotations.json, images/
 - dicomseg: NAME.dcm, the image as DICOM Secondary Capture, and NAME.seg.dcm, which refers to it
+
+Labelled images that do not fit their label any more are left out; left_out.txt names them.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotate.errors import NotFound, Unfit
+from annotate.fitting import fitting, left_out_sentence
 from annotate.labels import Version
 from annotate.service import Service
 from custom_networks.data.formats import read, stem
@@ -45,18 +48,20 @@ def export_labels(service: Service, kind: str) -> Path:
     """
     if kind not in FORMATS:
         raise Unfit(f"format {kind[:40]!r}: must be one of {', '.join(FORMATS)}")
-    names = service.labels.labelled(service.studies.names())
+    names, left_out = fitting(service.labels, service.studies)
     if not names:
-        raise NotFound("no image is labelled yet; submit a label first")
+        raise NotFound(left_out_sentence(left_out) or "no image is labelled yet; submit a label first")
     classes = {each["index"]: each["name"] for each in service.classes()}
     folder = service.settings.annotations / "cache"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, prefix="export-", suffix=".zip", delete=False) as file:
         path = Path(file.name)
         try:
-            with zipfile.ZipFile(file, "w") as archive:
+            with zipfile.ZipFile(file, "w", strict_timestamps=False) as archive:
                 writer = {"datalist": _datalist, "coco": _coco, "dicomseg": _dicom}[kind]
                 writer(archive, service, names, classes)
+                if left_out:
+                    archive.writestr("left_out.txt", "\n".join([*left_out.values(), ""]))
         except BaseException:
             path.unlink(missing_ok=True)
             raise

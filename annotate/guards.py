@@ -35,6 +35,7 @@ HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"SAMEORIGIN"),
+    (b"cross-origin-resource-policy", b"same-origin"),
 )
 
 
@@ -42,8 +43,8 @@ class Guard:
     """Refuse requests without the token, from other web sites, or beyond the size limit.
 
     A server on this machine alone has no token; there a page of another web site could still reach it through the
-    browser. Hence the host must be this machine's name (DNS rebinding) and the origin, where the browser tells one,
-    must be the server itself.
+    browser. Hence the host must be this machine's name (DNS rebinding), and origin and site, where the browser tells
+    them, must be the server itself; of other sites, links to the page alone are followed.
 
     Args:
         app: what is guarded.
@@ -97,16 +98,21 @@ class Guard:
                 await JSONResponse({"error": self._too_large()}, 413)(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: dict[str, str], brought: list[str]) -> tuple[int, str] | None:
-        host = headers.get("host", "")
-        if not self.settings.token and not is_loopback(_hostname(host)):
+        host, path = headers.get("host", ""), str(scope["path"])
+        if _hostname(host) is None:
+            return 403, f"host {host[:80]!r}: no name of a host"
+        if not self.settings.token and not is_loopback(_hostname(host) or ""):
             return 403, f"host {host[:80]!r}: this server answers to 127.0.0.1 and localhost only"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin.partition("://")[2] != host:
             return 403, f"origin {origin[:80]!r}: requests from other web sites are refused"
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not (
+            headers.get("sec-fetch-mode") == "navigate" and (path in ("/", "/ui") or path.startswith("/ui/"))
+        ):  # an image or a link of another site tells no origin
+            return 403, "requests from other web sites are refused; links to /ui/ work"
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > self.limit:
             return 413, self._too_large()
-        path = str(scope["path"])
         if self.settings.token and not any(path == place or path.startswith(place + "/") for place in OPEN):
             given = [*brought, *_tokens(headers)]
             if not any(hmac.compare_digest(each.encode(), self.settings.token.encode()) for each in given):
@@ -123,7 +129,13 @@ class _TooMuch(Exception):
 
 def annotator(request: Request) -> str:
     """Name of who asks: the header X-Annotator (percent-encoded where it is not ASCII), or the user of HTTP Basic."""
-    name = unquote(request.headers.get("x-annotator", "")) or _basic(request.headers.get("authorization", ""))[0]
+    return person(
+        unquote(request.headers.get("x-annotator", "")) or _basic(request.headers.get("authorization", ""))[0]
+    )
+
+
+def person(name: str) -> str:
+    """Name of an annotator: what of it can be shown, at most 80 characters."""
     return "".join(c for c in name if c.isprintable()).strip()[:80] or "anonymous"
 
 
@@ -161,6 +173,9 @@ def parse_json(text: str, what: str) -> dict[str, Any]:
     """Parse an object in a form's field; raises ClientError for anything else."""
     try:
         content = json.loads(text or "{}", parse_constant=_no_constant)
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Unfit(f"{what}: holds half a surrogate pair, which is no text; send whole characters") from None
     except (ValueError, RecursionError):
         raise Unfit(f"{what}: not valid JSON") from None
     if not isinstance(content, dict):
@@ -172,8 +187,12 @@ def _no_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-def _hostname(host: str) -> str:
-    return urlsplit(f"//{host}").hostname or "" if "@" not in host else ""
+def _hostname(host: str) -> str | None:
+    """Name in the header Host, without the port; None where it cannot be one."""
+    try:
+        return urlsplit(f"//{host}").hostname or "" if "@" not in host else ""
+    except ValueError:
+        return None
 
 
 def _taken_from_path(scope: Scope) -> tuple[list[str], Scope]:

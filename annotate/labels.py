@@ -6,7 +6,8 @@ In `annotations/labels/NAME/`:
 - 0001.json: who, when, which model, clicks, seconds; a version exists when this file does
 - state.json: skipped or flagged, with a comment; it holds until the next version
 
-All files are written atomically, a version's PNG before its JSON: a server killed in between leaves an unused PNG.
+All files are written atomically, a version's PNG before its JSON: a server killed in between leaves an unused PNG. A
+JSON that cannot be read is told at the start, and its number is never given again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import hashlib
 import io
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import TypeAdapter, ValidationError
 
 from annotate.errors import ClientError, Conflict, NotFound, Unfit
-from annotate.records import read_record
+from annotate.records import numbered, read_record
 from custom_networks.data.formats import read
 from custom_networks.errors import UserError
 from custom_networks.files import write_atomically, write_json
@@ -85,11 +87,17 @@ class State:
     at_version: int = 0
 
 
+_VERSION, _STATE = TypeAdapter(Version), TypeAdapter(State)
+
+
 class LabelStore:
     """The labels of a studies folder; one process at a time may use it.
 
     Args:
         folder: `annotations/labels`.
+
+    Attributes:
+        damaged: records that could not be read at the start.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -97,6 +105,7 @@ class LabelStore:
         self._lock = threading.RLock()
         self._versions: dict[str, list[Version]] = {}
         self._states: dict[str, State] = {}
+        self.damaged: list[Path] = []
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             if path.is_dir():
                 self._load(path)
@@ -216,7 +225,9 @@ class LabelStore:
             return said
 
     def _write(self, name: str, png: bytes, version: Version) -> Version:
-        version = Version(**{**asdict(version), "sha256": hashlib.sha256(png).hexdigest()})
+        taken = max(numbered(self.folder / name, ".json"), default=0)  # by a record that cannot be read, perhaps
+        number = max(version.version, taken + 1)
+        version = replace(version, version=number, sha256=hashlib.sha256(png).hexdigest())
         write_atomically(self._file(name, version.version, ".png"), lambda file: file.write(png))
         write_json(self._file(name, version.version, ".json"), asdict(version))
         self._versions.setdefault(name, []).append(version)
@@ -226,19 +237,27 @@ class LabelStore:
         return self.folder / name / f"{number:04}{ending}"
 
     def _load(self, path: Path) -> None:
-        known = {each.name for each in fields(Version)}
         for leftover in path.glob(".[0-9]*-*"):  # of a write that a kill cut short
             leftover.unlink(missing_ok=True)
         found = []
-        for file in sorted(path.glob("[0-9]*.json")):
-            content = read_record(file)
-            if content and file.with_suffix(".png").is_file():
-                found.append(Version(**{name: value for name, value in content.items() if name in known}))
+        for number, file in numbered(path, ".json").items():
+            try:
+                version = replace(_VERSION.validate_python(read_record(file)), version=number)
+            except ValidationError:
+                self.damaged.append(file)
+                continue
+            if file.with_suffix(".png").is_file():
+                found.append(version)
+            else:
+                self.damaged.append(file.with_suffix(".png"))
         if found:
-            self._versions[path.name] = sorted(found, key=lambda version: version.version)
-        said = read_record(path / STATE_FILE)
-        if said:
-            self._states[path.name] = State(**said)
+            self._versions[path.name] = found
+        file = path / STATE_FILE
+        if file.is_file():
+            try:
+                self._states[path.name] = _STATE.validate_python(read_record(file))
+            except ValidationError:
+                self.damaged.append(file)
 
 
 def read_label(data: bytes, size: tuple[int, int], classes: int, any_foreground: bool = False) -> NDArray[np.uint16]:

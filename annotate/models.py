@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from annotate.errors import Conflict, NotFound, Unavailable
-from annotate.records import read_record
+from annotate.records import numbered, read_record
 from custom_networks.errors import UserError
 from custom_networks.files import sha256, write_atomically, write_json
 from custom_networks.prediction.outputs.coco import LESION
@@ -73,6 +73,7 @@ class Models:
         self._lock = threading.RLock()
         self._hashes: dict[tuple[str, int, int], str] = {}
         self._guided: dict[str, bool] = {}
+        self._damaged: set[str] = set()
         self._classes: dict[str, dict[int, str]] = {}
         for leftover in folder.glob(".new-*") if folder.is_dir() else []:
             shutil.rmtree(leftover, ignore_errors=True)
@@ -85,24 +86,35 @@ class Models:
                 found.append(
                     Model(0, dice=_dice(self.shipped), sha256=self._hash(self.shipped), checkpoint=self.shipped)
                 )
-            for about in sorted(self.folder.glob("[0-9]*/" + ABOUT)) if self.folder.is_dir() else []:
-                content = read_record(about)
-                weights = about.with_name("model.pt")
+            for number, place in numbered(self.folder).items():
+                content = read_record(place / ABOUT)
+                weights = place / "model.pt"
                 if content:
                     published = bool(content.get("published")) and weights.is_file()
                     digest = self._hash(weights) if published else ""
                     known: dict[str, Any] = {key: content.get(key) for key in ("dice", "trained_on", "when", "before")}
                     known["run"] = str(content.get("run", ""))
-                    found.append(Model(int(about.parent.name), published, sha256=digest, checkpoint=weights, **known))
+                    found.append(Model(number, published, sha256=digest, checkpoint=weights, **known))
             return found
 
     def active(self) -> Model | None:
-        """The version in use; None where there are no weights yet."""
+        """The version in use; None where there are no weights yet.
+
+        It is the one that was chosen, else that of the start, else the newest; fine-tuned ones that cannot be read are
+        passed over.
+        """
         usable = {model.version: model for model in self.all() if model.published}
-        chosen = read_record(self.folder / ACTIVE).get("version")
-        if chosen in usable:
-            return usable[chosen]
-        return usable.get(0) or (usable[max(usable)] if usable else None)
+        order = [self.chosen(), 0, *sorted(usable, reverse=True)]
+        return next((usable[n] for n in order if n in usable and (n == 0 or self._loads(usable[n]))), None)
+
+    def chosen(self) -> int | None:
+        """Number of the version that was chosen last; None where none was, or the record cannot be read."""
+        number = read_record(self.folder / ACTIVE).get("version")
+        return number if isinstance(number, int) else None
+
+    def damaged(self) -> list[Path]:
+        """Records of fine-tuned weights that cannot be read."""
+        return [place / ABOUT for place in numbered(self.folder).values() if not read_record(place / ABOUT)]
 
     def required(self) -> Model:
         """The version in use; raises Unavailable where there are no weights."""
@@ -121,6 +133,8 @@ class Models:
             raise NotFound(f"no model {version}; there are {', '.join(str(m.version) for m in self.all()) or 'none'}")
         if not found.published:
             raise Conflict(f"model {version} was worse on the held-out images and was not published; choose another")
+        if version and not self._loads(found):
+            raise Conflict(f"model {version}: its weights are damaged; choose another")
         write_json(self.folder / ACTIVE, {"version": version})
         return found
 
@@ -135,7 +149,7 @@ class Models:
             The version; weights that were not published are not kept.
         """
         with self._lock:
-            number = 1 + max((model.version for model in self.all()), default=0)
+            number = 1 + max(numbered(self.folder), default=0)
             temporary = self.folder / f".new-{number:04}"
             shutil.rmtree(temporary, ignore_errors=True)
             write_json(temporary / ABOUT, about)
@@ -188,6 +202,17 @@ class Models:
         return {
             number: code for number, code in known.items() if number in classes and classes[number] == named[number]
         }
+
+    def _loads(self, model: Model) -> bool:
+        """Whether a version's weights can be read; tried once for each file."""
+        if model.sha256 in self._damaged:
+            return False
+        try:
+            self.takes_clicks(model)
+        except UserError:
+            self._damaged.add(model.sha256)
+            return False
+        return True
 
     def _hash(self, path: Path) -> str:
         status = path.stat()

@@ -13,8 +13,9 @@ from PIL import Image
 
 from annotate.errors import Unfit
 from annotate.settings import MIB
-from annotate.studies import Studies
+from annotate.studies import Studies, short_name
 from custom_networks.data.images import WIDE_MODES, read_picture, to_rgb, upright
+from custom_networks.errors import UserError
 from custom_networks.files import write_atomically
 
 THUMBNAIL = 160
@@ -35,6 +36,7 @@ class Pictures:
         self.cache = cache
         self._lock = threading.Lock()
         self._decoded: OrderedDict[tuple[str, int], NDArray] = OrderedDict()
+        self._unreadable: set[tuple[str, int, int]] = set()
 
     def pixels(self, name: str) -> NDArray:
         """Pixels of an image, upright: (H, W, 3) uint8, or (H, W) in the file's own units where it has 16 bits."""
@@ -53,6 +55,22 @@ class Pictures:
                 self._decoded.popitem(last=False)
         return found
 
+    def readable(self, name: str) -> bool:
+        """Whether an image can be decoded; one that cannot is tried again when its file has changed."""
+        key: tuple[str, int, int] | None = None
+        try:
+            path = self.studies.path(name)
+            status = path.stat()
+            key = (path.name, status.st_size, status.st_mtime_ns)
+            if key in self._unreadable:
+                return False
+            self.pixels(name)
+        except (UserError, OSError):
+            if key is not None:
+                self._unreadable.add(key)
+            return False
+        return True
+
     def window(self, name: str) -> Window:
         """Smallest and largest value of an image, which is what a view without a window shows; 0 and 255 of 8 bits."""
         if self.studies.size(name).bits == 8:
@@ -63,7 +81,7 @@ class Pictures:
     def thumbnail(self, name: str) -> bytes:
         """JPEG of at most 160 pixels a side, from the cache on disk where it is there."""
         path = self.studies.path(name)
-        file = self.cache / f"{path.name}.{path.stat().st_mtime_ns}.jpg"
+        file = self.cache / f"{short_name(path.name)}.{path.stat().st_mtime_ns}.jpg"
         if file.is_file():
             return file.read_bytes()
         image = self._view(self.pixels(name), self.window(name))

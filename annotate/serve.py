@@ -45,10 +45,22 @@ def serve(knobs: dict[str, Any]) -> None:
                 "docs/annotation.md tells how",
                 flush=True,
             )
+        nameless = service.studies.nameless()
+        if nameless:
+            print(
+                f"{len(nameless)} images are not shown, {nameless[0]} for one: their names are not UTF-8 or not "
+                "printable; rename them",
+                flush=True,
+            )
+        damaged = [*service.labels.damaged, *service.models.damaged()]
+        if damaged:
+            print(
+                f"{len(damaged)} files in {settings.annotations} are damaged or missing, {damaged[0]} for one; "
+                "they are passed over, bring them back from a copy",
+                flush=True,
+            )
         print(weights_sentence(service), flush=True)
-        token = f"?token={settings.token}" if settings.token else ""
-        port = listening.getsockname()[1]
-        print(f"Open http://{settings.host}:{port}/ui/{token}    (stop with Ctrl-C)", flush=True)
+        print(f"Open {settings.address(listening.getsockname()[1])}    (stop with Ctrl-C)", flush=True)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3)
         uvicorn.Server(config).run(sockets=[listening])
     finally:
@@ -87,10 +99,16 @@ def weights_sentence(service: Service) -> str:
             f"no weights at {service.settings.weights}, so the page draws by hand alone; `make train` makes some in "
             "minutes, and they are taken as soon as they are there"
         )
+    chosen, given = service.models.chosen(), service.settings.checkpoint
+    said = f"weights {model.checkpoint}"
+    if chosen is not None and chosen != model.version:
+        said = f"model {chosen} was in use, but its weights are damaged or missing; now {said}"
+    elif given is not None and model.version != 0:
+        said = f"model {chosen} was in use and stays so, not --checkpoint {given}, which is model 0 here; {said}"
     if service.models.takes_clicks(model):
-        return f"weights {model.checkpoint}, which take clicks, scribbles and boxes"
+        return f"{said}, which take clicks, scribbles and boxes"
     return (
-        f"weights {model.checkpoint}, which segment automatically and take no clicks; `sgdnet train --config_file "
+        f"{said}, which segment automatically and take no clicks; `sgdnet train --config_file "
         "bundle/configs/train_interactive.json` makes such ones from them"
     )
 

@@ -51,7 +51,7 @@ class Service:
         self.pictures = Pictures(self.studies, settings.annotations / "cache" / "thumbnails")
         self.models = Models(settings.annotations / "models", settings.weights)
         self.queue = InferenceQueue(threads or min(4, torch.get_num_threads()))
-        self.chooser = Chooser(settings, self.studies, self.labels, self.models, self.queue)
+        self.chooser = Chooser(settings, self.studies, self.labels, self.models, self.queue, self.pictures)
         self.trainer = Trainer(settings, self.studies, self.labels, self.models)
         self._closed = threading.Event()
         if settings.score:

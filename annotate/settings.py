@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,8 @@ class Settings:
         score: whether images are scored for active learning while nothing else is to be done.
 
     Raises:
-        UserError: for a folder that does not exist, or an open address without a token.
+        UserError: for a folder that does not exist, an open address without a token, or a token that an address cannot
+            hold as it is.
     """
 
     studies: Path
@@ -58,8 +60,16 @@ class Settings:
             )
         if self.token and len(self.token) < 16:
             raise UserError("--token: too short; take at least 16 characters")
+        if re.fullmatch("[A-Za-z0-9._~-]*", self.token) is None:  # what stands in an address as it is
+            raise UserError("--token: take letters, digits and . _ ~ - alone, for it stands in addresses")
         if len(self.classes) > 65535:
             raise UserError(f"--classes: {len(self.classes)} names, more than the 65535 that a 16-bit PNG can hold")
+
+    def address(self, port: int) -> str:
+        """Address of the page at a port, with the token."""
+        host = self.host.strip("[]")
+        token = f"?token={self.token}" if self.token else ""
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}/ui/{token}"
 
     @property
     def weights(self) -> Path:

@@ -6,6 +6,7 @@ no id leads elsewhere.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,7 @@ class Studies:
         inner = settings.studies / "images"
         self.folder = (inner if inner.is_dir() else settings.studies).resolve()
         self._lock = threading.Lock()
+        self._adding = threading.Lock()
         self._stamp = -1
         self._names: dict[str, Path] = {}
         self._sizes: dict[tuple[str, int, int], Size] = {}
@@ -61,14 +63,18 @@ class Studies:
         stamp = self.folder.stat().st_mtime_ns
         with self._lock:
             if stamp != self._stamp:
-                found = sorted(path for path in self.folder.iterdir() if self._is_image(path))
+                found = sorted(path for path in self.folder.iterdir() if _is_image(path))
                 self._names, self._stamp = {path.name: path for path in found}, stamp
             return self._names
 
     def unread(self) -> list[str]:
         """Names of DICOM and NIfTI files of the folder, which are no images here."""
         files = sorted(path for path in self.folder.iterdir() if path.is_file() and not path.name.startswith("."))
-        return [path.name for path in files if is_dicom(path) or is_nifti(path)]
+        return [_shown(path.name) for path in files if is_dicom(path) or is_nifti(path)]
+
+    def nameless(self) -> list[str]:
+        """Names of images that are left out because no address can hold the name, as they can be printed."""
+        return sorted(_shown(path.name) for path in self.folder.iterdir() if _has_ending(path) and not _is_image(path))
 
     def find(self, image: str) -> str:
         """Return the name that an id stands for: the name itself, or one without its ending that is unique.
@@ -127,14 +133,11 @@ class Studies:
         """
         name = checked_name(filename)
         check_image(name, data, self.settings)
-        if name in self.names() or (self.folder / name).exists():
-            raise Conflict(f"{name}: an image of that name is there already; rename the new one")
-        write_atomically(self.folder / name, lambda file: file.write(data))
+        with self._adding:  # two of one name at once: the second finds the first
+            if name in self.names() or (self.folder / name).exists():
+                raise Conflict(f"{name}: an image of that name is there already; rename the new one")
+            write_atomically(self.folder / name, lambda file: file.write(data))
         return name
-
-    @staticmethod
-    def _is_image(path: Path) -> bool:
-        return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
 
 
 def checked_name(filename: str) -> str:
@@ -155,6 +158,11 @@ def checked_name(filename: str) -> str:
     if Path(name).suffix.lower() not in EXTENSIONS:
         raise Unfit(f"{name}: no ending of an image; known are {', '.join(EXTENSIONS)}")
     return name
+
+
+def short_name(name: str) -> str:
+    """Return the name of an image, or a hash of one so long that no ending fits behind it."""
+    return name if len(name.encode()) <= MAX_NAME_BYTES else hashlib.sha256(name.encode()).hexdigest()
 
 
 def check_image(name: str, data: bytes, settings: Settings) -> None:
@@ -178,6 +186,18 @@ def check_image(name: str, data: bytes, settings: Settings) -> None:
         raise
     except UserError as error:
         raise Unfit(str(error)) from None
+
+
+def _has_ending(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
+
+
+def _is_image(path: Path) -> bool:
+    return path.name.isprintable() and _has_ending(path)  # bytes that are no UTF-8 are not printable
+
+
+def _shown(name: str) -> str:
+    return name if name.isprintable() else ascii(name)
 
 
 def _size(path: Path) -> Size:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import logging
 import shutil
 import subprocess
 import sys
@@ -23,14 +24,17 @@ from typing import Any
 
 from annotate.errors import Conflict, Unfit
 from annotate.finetune import RESULT, SPEC, WEIGHTS
+from annotate.fitting import fitting, left_out_sentence
 from annotate.labels import LabelStore, now
 from annotate.models import Models
-from annotate.records import read_record
+from annotate.records import numbered, read_record
 from annotate.settings import Settings
 from annotate.studies import Studies
+from custom_networks.errors import UserError
 from custom_networks.files import write_json
 from custom_networks.weights import trained_size
 
+logger = logging.getLogger(__name__)
 STATE = "state.json"
 HELD_OUT_EVERY = 3  # of the labelled images, the second of each three
 FEWEST = 5  # held-out images below which a difference is not called an improvement
@@ -93,6 +97,7 @@ class Trainer:
         Raises:
             Unfit: for epochs out of range.
             Conflict: while one runs, with fewer than two labelled images, or with weights of other classes.
+            UserError: where the folder cannot be written, or no process started; nothing of the run is left then.
         """
         if isinstance(epochs, bool) or not 1 <= epochs <= MAX_EPOCHS:
             raise Unfit(f"epochs {epochs}: must be a whole number from 1 to {MAX_EPOCHS}")
@@ -102,19 +107,20 @@ class Trainer:
             training, heldout = self.split()
             if not training or not heldout:
                 count = len(training) + len(heldout)
-                raise Conflict(f"{WORDS} needs at least two labelled images, there are {count}; submit more labels")
+                said = f"{WORDS} needs at least two labelled images, there are {count}; submit more labels"
+                raise Conflict("; ".join(filter(None, [said, self._left_out()])))
             self._check_classes()
             run = self._new_run()
-            spec = self._spec(run, training, heldout, epochs)
-            write_json(run / SPEC, {**spec, "by": by, "when": now()})
-            log = (run / "log.txt").open("wb")
-            command = [sys.executable, "-m", "annotate.tethered", str(run)]
-            root = Path(__file__).resolve().parents[1]
-            self._cancelled = False
-            self._process = subprocess.Popen(
-                command, cwd=root, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-            )
-            log.close()
+            try:
+                spec = self._spec(run, training, heldout, epochs)
+                write_json(run / SPEC, {**spec, "by": by, "when": now()})
+                self._cancelled = False
+                self._process = _launched(run)
+            except BaseException as error:
+                shutil.rmtree(run, ignore_errors=True)
+                if isinstance(error, OSError):
+                    raise UserError(f"{WORDS} cannot start ({error.strerror}); free some space or memory") from None
+                raise
             self._watcher = threading.Thread(target=self._watch, args=(run, self._process, spec), daemon=True)
             self._watcher.start()
         return self.progress()
@@ -141,9 +147,16 @@ class Trainer:
         run = self._last_run()
         if run is None:
             return Progress()
-        spec, result, ended = read_record(run / SPEC), read_record(run / RESULT), read_record(run / STATE)
+        spec, result = read_record(run / SPEC), read_record(run / RESULT)
+        with self._lock:
+            ended = read_record(run / STATE)
+            if not ended and self._process is None:
+                said = f"how {WORDS} ended could not be written; free some space, then start it again"
+                ended = {"state": "error", "message": said}
         curve = _curve(run / "run" / "metrics.csv")
         images = len(spec.get("heldout") or ())
+
+        said = str(ended.get("message", f"on {spec.get('trained_on', 0)} labels, {images} held out"))
 
         def figure(name: str) -> dict[str, Any] | None:
             value = result.get(name)
@@ -157,21 +170,24 @@ class Trainer:
             before=figure("before"),
             after=figure("after"),
             published=ended.get("published"),
-            message=ended.get("message", f"on {spec.get('trained_on', 0)} labels, {images} held out"),
+            message="; ".join(filter(None, [said, str(spec.get("left_out") or "")])),
             log=_tail(run / "log.txt"),
         )
 
     def split(self) -> tuple[list[str], list[str]]:
-        """Deal the labelled images: (training, held out); an image that was dealt once stays where it is."""
+        """Deal the labelled images that fit: (training, held out); one that was dealt once stays where it is."""
         file = self.settings.annotations / "heldout.json"
         sides = {name: bool(side) for name, side in read_record(file).items()}
-        labelled = self.labels.labelled(self.studies.names())
+        labelled, _ = fitting(self.labels, self.studies)
         new = [name for name in labelled if name not in sides]
         for name in new:
             sides[name] = len(sides) % HELD_OUT_EVERY == 1
         if new:
             write_json(file, sides)
         return [name for name in labelled if not sides[name]], [name for name in labelled if sides[name]]
+
+    def _left_out(self) -> str:
+        return left_out_sentence(fitting(self.labels, self.studies)[1])
 
     def _check_classes(self) -> None:
         """Refuse to go on from weights of other classes: their last layer does not fit."""
@@ -205,6 +221,7 @@ class Trainer:
             "batch_size": min(LARGEST_BATCH, len(training)),
             "learning_rate": LEARNING_RATE,
             "device": self.settings.device,
+            "left_out": self._left_out(),
         }
 
     def _watch(self, run: Path, process: subprocess.Popen[bytes], spec: dict[str, Any]) -> None:
@@ -214,11 +231,15 @@ class Trainer:
         except Exception as error:
             ended = {"state": "error", "published": False, "message": f"the result could not be kept ({error})"}
         with self._lock:
-            write_json(run / STATE, ended)
-            _drop_weights(run)
-            if process.stdin is not None:
-                process.stdin.close()
-            self._process = None
+            try:
+                _drop_weights(run)  # first, for they may be what fills the disk
+                write_json(run / STATE, ended)
+            except (UserError, OSError) as error:
+                logger.warning("%s", error)
+            finally:
+                if process.stdin is not None:
+                    process.stdin.close()
+                self._process = None
 
     def _conclude(self, run: Path, code: int, spec: dict[str, Any]) -> dict[str, Any]:
         if self._cancelled:
@@ -248,8 +269,7 @@ class Trainer:
         return run
 
     def _last_run(self) -> Path | None:
-        found = sorted(self.folder.glob("[0-9]*")) if self.folder.is_dir() else []
-        return found[-1] if found else None
+        return next(reversed(numbered(self.folder).values()), None)
 
     def _clean_up(self) -> None:
         """Conclude what was running when the server was killed."""
@@ -267,6 +287,16 @@ class Trainer:
             ended |= {"state": "done", "published": made.published, "message": f"Dice {made.dice:.4f}; {found}"}
         write_json(run / STATE, ended)
         _drop_weights(run)
+
+
+def _launched(run: Path) -> subprocess.Popen[bytes]:
+    """Start the process of a run."""
+    command = [sys.executable, "-m", "annotate.tethered", str(run)]
+    root = Path(__file__).resolve().parents[1]
+    with (run / "log.txt").open("wb") as log:
+        return subprocess.Popen(
+            command, cwd=root, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
 
 
 def judge(before: float | None, after: float, better: int, images: int) -> tuple[bool, str]:

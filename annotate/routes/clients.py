@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse
 
 from annotate.datastore import FINAL, StudiesDatastore
 from annotate.errors import Conflict, NotFound, Unfit
-from annotate.guards import parse_json
+from annotate.guards import parse_json, person
 from annotate.routes.common import ERRORS, Annotator, Served, read_upload
 from annotate.sessions import upload_name
 from custom_networks.errors import nearest
@@ -109,7 +109,7 @@ def put_label(
     """Submit a label as PNG, NRRD, NIfTI, ASAP XML or raw bytes; it becomes a new version."""
     said = parse_json(params, "params")
     data = read_upload(label, service.settings.max_upload_bytes)
-    by = str(said.get("client_id") or by)[:80] if by == "anonymous" else by
+    by = person(str(said.get("client_id") or by)) if by == "anonymous" else by
     stored = datastore(request).store_label(image, data, label.filename or "label.png", tag, said, by)
     return {"image": stored, "label": stored}
 
@@ -158,7 +158,8 @@ def train(request: Request, by: Annotator, model: str = "sgdnet", params: Params
     task = known(model[:100], app._trainers, "trainer")
     said = params or {}
     said = said[model] if isinstance(said.get(model), dict) else said
-    task({"max_epochs": said.get("max_epochs", 10), "client_id": said.get("client_id") or by}, app.datastore())
+    by = person(str(said.get("client_id") or by))
+    task({"max_epochs": said.get("max_epochs", 10), "client_id": by}, app.datastore())
     return {"id": "sgdnet", "status": "SUBMITTED", "details": []}
 
 

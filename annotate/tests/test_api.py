@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import itertools
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 from support import SIZE, finished, png, put_label, square
+
+from custom_networks.files import write_atomically
 
 
 def names(client: TestClient) -> list[str]:
@@ -187,6 +192,24 @@ def test_upload_is_checked_by_decoding(client, studies):
         assert answer.status_code in (status, 422), (filename, answer.text)
     outside = [path for path in studies.parent.parent.rglob("*x.png") if studies / "images" != path.parent]
     assert not outside
+
+
+def test_two_uploads_of_one_name_at_once(client, studies, monkeypatch):
+    """Both have looked before either writes, as far as they are let."""
+    both = threading.Barrier(2)
+
+    def late(path, write):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(timeout=1)
+        write_atomically(path, write)
+
+    monkeypatch.setattr("annotate.studies.write_atomically", late)
+    images = [png(np.full((40, 50, 3), shade, np.uint8)) for shade in (10, 200)]
+    with ThreadPoolExecutor(2) as people:
+        send = lambda data: client.post("/api/images", files={"image": ("one.png", data)}).status_code  # noqa: E731
+        statuses = list(people.map(send, images))
+    assert sorted(statuses) == [201, 409]
+    assert (studies / "images" / "one.png").read_bytes() == images[statuses.index(201)]
 
 
 def _gif() -> bytes:

@@ -7,6 +7,7 @@ import gzip
 import importlib.util
 import io
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -18,6 +19,7 @@ import pytest
 from fastapi.testclient import TestClient
 from monailabel.client import MONAILabelClient
 from PIL import Image
+from skimage.draw import polygon
 from support import REPOSITORY, SIZE, Running, png, put_label, square
 
 from annotate.contours import asap_xml, inside, label_of_asap, outlines
@@ -186,6 +188,48 @@ def _label(client: TestClient) -> np.ndarray:
 def test_wrong_asap_xml_is_refused(data, words):
     with pytest.raises(Unfit, match=words):
         label_of_asap(data, (9, 9), CLASSES)
+
+
+def test_utf_16_does_not_hide_an_entity():
+    text = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x "1">]><ASAP_Annotations/>'
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        with pytest.raises(Unfit, match="must be UTF-8"):
+            label_of_asap(text.encode(encoding), (9, 9), CLASSES)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_polygons_are_filled_as_skimage_fills_them(seed):
+    """Random ones that cross themselves and leave the image; no centre lies on an outline."""
+    generator = np.random.default_rng(seed)
+    corners = generator.uniform(-20, 70, (generator.integers(3, 40), 2))
+    if seed % 3 == 0:
+        corners = np.round(corners)  # corners of pixels, as our own outlines have them
+    expected, found = np.zeros((40, 50), bool), np.zeros((40, 50), bool)
+    expected[polygon(corners[:, 1] - 0.5, corners[:, 0] - 0.5, (40, 50))] = True
+    found[inside([(x, y) for x, y in corners], (50, 40))] = True
+    on_an_edge = seed % 3 == 0  # slanted edges between corners of pixels may meet centres
+    assert (found & ~expected).sum() == 0
+    assert (expected & ~found).sum() <= (60 if on_an_edge else 0)
+
+
+def asap_of(points: np.ndarray, count: int = 1) -> bytes:
+    one = "".join(f'<Coordinate X="{x}" Y="{y}"/>' for x, y in points)
+    return f"<ASAP_Annotations>{count * f'<Annotation>{one}</Annotation>'}</ASAP_Annotations>".encode()
+
+
+def test_a_long_outline_takes_no_minutes_and_too_much_is_refused():
+    angle = np.linspace(0, 2 * np.pi, 20_000, endpoint=False)
+    wide = 1 + 0.2 * np.sin(400 * angle)
+    ring = np.stack([1500 + 1100 * wide * np.cos(angle), 1000 + 750 * wide * np.sin(angle)], 1)
+    begin = time.process_time()
+    label = label_of_asap(asap_of(ring), (3000, 2000), CLASSES)
+    assert time.process_time() - begin < 10
+    area = 0.5 * abs(np.sum(ring[:, 0] * np.roll(ring[:, 1], -1) - ring[:, 1] * np.roll(ring[:, 0], -1)))
+    assert abs(label.sum() / area - 1) < 1e-3
+    begin = time.process_time()
+    with pytest.raises(Unfit, match="too many or too long to fill"):
+        label_of_asap(asap_of(np.array([[0, 0], [20000, 0], [0, 20000]]), 9), (20000, 10000), CLASSES)
+    assert time.process_time() - begin < 1
 
 
 def test_asap_xml_of_several_classes():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -101,6 +102,14 @@ def test_segments_are_coded_as_the_weights_say(start, tmp_path):
         folder = exported(client, "dicomseg", tmp_path / str(len(classes)))
         segments = dcmread(folder / "phantom_000.seg.dcm").SegmentSequence
         assert [one.SegmentedPropertyTypeCodeSequence[0].CodeValue for one in segments] == expected
+
+
+@pytest.mark.parametrize("kind", ["datalist", "coco", "dicomseg"])
+def test_a_file_older_than_zip_knows(client, studies, tmp_path, kind):
+    put_label(client, NAMES[0], square())
+    os.utime(studies / "images" / NAMES[0], (0, 0))
+    assert list(exported(client, kind, tmp_path).rglob("phantom_000*"))
+    assert client.get("/datastore/dataset").status_code == 200
 
 
 def test_nothing_to_export(client):

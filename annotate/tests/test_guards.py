@@ -105,6 +105,39 @@ def test_other_web_sites_are_refused(client):
     assert client.post("/api/next", json={}, headers=own).status_code == 200
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_images_and_links_of_other_web_sites_are_refused(client, site):
+    """They tell no origin."""
+    told = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
+    link = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}
+    for path in ("/api/images/phantom_000.png/view", "/api/export", "/api/session"):
+        for headers in (told, link):
+            answer = client.get(path, headers=headers)
+            assert (answer.status_code, "other web sites" in answer.json()["error"]) == (403, True)
+        assert client.get(path, headers={"Sec-Fetch-Site": "same-origin"}).status_code in (200, 404)
+    assert client.get("/ui/js/main.js", headers=told).status_code == 403
+    for path in ("/ui/", "/"):
+        assert client.get(path, headers=link).status_code == 200
+    headers = client.get("/api/images/phantom_000.png/view", headers={"Sec-Fetch-Site": "none"}).headers
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("token", ["", TOKEN])
+def test_headers_that_are_no_address_are_refused(start, token):
+    client = start(token=token)
+    for headers in ({"Host": "["}, {"Host": "[::1"}, {"Origin": "http://["}):
+        assert client.get("/api/session", headers=headers).status_code == 403
+
+
+def test_the_printed_address_works(tmp_path: Path):
+    for token in ("abc+def/ghi==xxxxx", "a secret of many letters", "geheimes Wört.....", "%41%41%41%41%41%41"):
+        with pytest.raises(UserError, match="letters, digits and"):
+            Settings(studies=tmp_path, bundle_root=BUNDLE, token=token)
+    for host, shown in (("::1", "[::1]"), ("[::1]", "[::1]"), ("127.0.0.1", "127.0.0.1")):
+        made = Settings(studies=tmp_path, bundle_root=BUNDLE, host=host, token="abc-def_ghi.jkl~1")
+        assert made.address(8904) == f"http://{shown}:8904/ui/?token=abc-def_ghi.jkl~1"
+
+
 def test_headers_that_browsers_heed(client):
     headers = client.get("/api/session").headers
     assert headers["x-content-type-options"] == "nosniff"

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+import errno
 import json
+import subprocess
 import time
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from support import BUNDLE, SIZE, Start, put_label
 
 from annotate.models import Models
 from annotate.predicting import disagreement
 from annotate.training import judge
+from custom_networks.errors import UserError
+from custom_networks.files import write_json
 from custom_networks.metrics.overlap import confusion, dice
 from custom_networks.prediction.predictor import SGDNetPredictor
 
@@ -61,6 +68,37 @@ def test_fine_tuning_is_published_only_if_not_worse_and_can_be_rolled_back(start
     else:
         assert client.post("/api/models/1/activate").status_code == 409
     assert client.post("/api/models/7/activate").status_code == 404
+
+
+@pytest.mark.parametrize("full", ["state.json", "spec.json", "log.txt"])
+def test_a_full_disk_stops_no_later_fine_tuning(start: Start, weights, phantoms, studies, monkeypatch, full):
+    """Full where the run begins, or where it ends."""
+    client = start(weights)
+    submit_truth(client, phantoms, 3)
+
+    def write(path: Path, content: Any) -> None:
+        if path.name == full:
+            raise UserError(f"{path}: cannot be written (No space left on device)")
+        write_json(path, content)
+
+    def launch(*_: Any, **__: Any) -> subprocess.Popen[bytes]:
+        if full == "log.txt":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return subprocess.Popen(["false"], stdin=subprocess.PIPE)
+
+    monkeypatch.setattr("annotate.training.write_json", write)
+    shown = SimpleNamespace(Popen=launch, PIPE=subprocess.PIPE, STDOUT=subprocess.STDOUT)
+    monkeypatch.setattr("annotate.training.subprocess", shown)
+    for _ in range(2):
+        answer = client.post("/api/training", json={"epochs": 1})
+        assert "runs already" not in answer.text
+        if full == "state.json":
+            told = wait(client, 20)
+            assert (told["state"], "could not be written; free some space" in told["message"]) == ("error", True)
+        else:
+            assert (answer.status_code, "No space left" in answer.json()["error"]) == (422, True)
+            assert client.get("/api/training").json()["state"] == "idle"
+            assert not list((studies / "annotations" / "training").iterdir())
 
 
 def test_cancelled_training_publishes_nothing(start: Start, weights, phantoms):
@@ -114,22 +152,23 @@ def test_weights_of_other_classes_are_not_gone_on_from(start: Start, weights, ph
     assert (answer.status_code, "1 class(es) apart, the labels have 2" in answer.json()["error"]) == (409, True)
 
 
-def model_file(folder, content: bytes):
+def model_file(folder, content: str):
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "model.pt"
-    path.write_bytes(content)
+    torch.save({content: torch.zeros(1)}, path)
     path.with_suffix(".json").write_text("{}")
     return path
 
 
 def test_versions_of_weights(tmp_path):
-    shipped = model_file(tmp_path / "shipped", b"shipped")
+    shipped = model_file(tmp_path / "shipped", "shipped")
+    kept = shipped.read_bytes()
     models = Models(tmp_path / "models", shipped)
-    new = model_file(tmp_path / "run", b"better")
+    new = model_file(tmp_path / "run", "better")
     about = {"published": True, "dice": 0.9, "before": 0.8, "trained_on": 4, "when": "now"}
     assert models.add(new, about).version == 1
-    assert models.active().checkpoint.read_bytes() == b"better"
-    worse = models.add(model_file(tmp_path / "run", b"worse"), {**about, "published": False})
+    assert models.active().checkpoint.read_bytes() == new.read_bytes()
+    worse = models.add(model_file(tmp_path / "run", "worse"), {**about, "published": False})
     assert (worse.version, worse.published, worse.checkpoint.exists()) == (2, False, False)
     assert models.active().version == 1
     assert models.activate(0).checkpoint == shipped
@@ -137,7 +176,7 @@ def test_versions_of_weights(tmp_path):
     assert again.active().version == 0
     (tmp_path / "models" / ".new-0003").mkdir()  # a server killed while it copied
     assert [model.version for model in Models(tmp_path / "models", shipped).all()] == [0, 1, 2]
-    assert shipped.read_bytes() == b"shipped"
+    assert shipped.read_bytes() == kept
 
 
 @pytest.mark.parametrize("published", [True, False])
