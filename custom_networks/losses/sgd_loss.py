@@ -37,8 +37,8 @@ class SGDNetLoss(nn.Module):
             `segmentation_coarse`, `edge` (before lambda and `scale_weights`).
 
     Raises:
-        ValueError: for a negative `edge_weight`, or `scale_weights` that are not three numbers of 0 or more, the first
-            above 0: it is the map that is used later.
+        ValueError: for a negative `edge_weight`, a `segmentation` that is no function, or `scale_weights` that are
+            not three numbers of 0 or more, the first above 0: it is the map that is used later.
     """
 
     def __init__(
@@ -52,11 +52,13 @@ class SGDNetLoss(nn.Module):
         super().__init__()
         if edge_weight < 0:
             raise ValueError(f"edge_weight must be 0 or more, got {edge_weight}")
-        weights = [float(weight) for weight in scale_weights]
+        if segmentation is not None and not callable(segmentation):
+            raise ValueError(f"segmentation must be a loss with a _target_, got {segmentation!r}")
+        weights = [float(weight) for weight in scale_weights] if isinstance(scale_weights, Sequence) else []
         if len(weights) != len(SCALES) or not weights[0] > 0 or min(weights) < 0 or not math.isfinite(sum(weights)):
             raise ValueError(
                 f"scale_weights must be three numbers of 0 or more, of the maps {', '.join(SCALES)}, and the first "
-                f"above 0; got {list(scale_weights)}"
+                f"above 0; got {scale_weights}"
             )
         self.scale_weights = weights
         self.edge_weight = edge_weight

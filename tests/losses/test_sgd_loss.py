@@ -167,7 +167,7 @@ def test_weights_of_the_scales():
 
 
 @pytest.mark.parametrize(
-    "weights", [[1, 1], [0, 1, 1], [1, -1, 1], [1, 1, math.inf], [math.nan, 1, 1], [1, 1, math.nan]]
+    "weights", [[1, 1], [0, 1, 1], [1, -1, 1], [1, 1, math.inf], [math.nan, 1, 1], [1, 1, math.nan], 1]
 )
 def test_weights_that_are_refused(weights):
     with pytest.raises(ValueError, match="scale_weights must be three numbers of 0 or more"):
@@ -185,6 +185,11 @@ def test_weights_that_are_refused(weights):
 def test_another_loss_of_the_maps_by_hand(segmentation, by_hand):
     mask = torch.tensor([[1, 1], [0, 0]]).view(1, 1, 2, 2)
     close(SGDNetLoss(segmentation=segmentation)(logits(0.75, 1, 1, 2, 2), mask), by_hand)
+
+
+def test_a_loss_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="segmentation must be a loss with a _target_, got 'dice'"):
+        SGDNetLoss(segmentation="dice")
 
 
 @pytest.mark.parametrize(("channels", "classes", "softmax"), [(3, 3, True), (3, 1, False), (1, 1, True)])

@@ -101,15 +101,20 @@ def test_a_killed_server_loses_nothing_and_gets_the_label_when_it_is_back(visit,
     assert label[round(y0) : round(y1), round(x0) : round(x1)].all()
 
 
-def test_versions_are_listed_opened_and_restored(visit, server):
-    image = "phantom_003.png"
+def with_two_versions(visit, image):
+    """Submit twice and open the list of versions: the page, the older one's entry, and both numbers."""
     at = visit(image, tool="box")
     at.drag([(5, 5), (50, 50)])
     first = at.submit()
     at.drag([(60, 60), (110, 110)])
     second = at.submit()
     at.press("Alt+2")
-    old = at.page.get_by_role("article", name=f"Version {first}", exact=True)
+    return at, at.page.get_by_role("article", name=f"Version {first}", exact=True), first, second
+
+
+def test_versions_are_listed_opened_and_restored(visit, server):
+    image = "phantom_003.png"
+    at, old, first, second = with_two_versions(visit, image)
     expect(old).to_contain_text("Dr. Meier")
     old.get_by_role("button", name="Make newest").click()
     at.message(f"Version {first} is the newest again, as version {second + 1}")
@@ -150,13 +155,7 @@ def test_a_skip_that_waited_does_not_hide_a_label_either(visit, server):
 
 def test_make_newest_is_refused_where_a_newer_version_was_not_seen(visit, server):
     image = "phantom_003.png"
-    at = visit(image, tool="box")
-    at.drag([(5, 5), (50, 50)])
-    first = at.submit()
-    at.drag([(60, 60), (110, 110)])
-    at.submit()
-    at.press("Alt+2")
-    old = at.page.get_by_role("article", name=f"Version {first}", exact=True)
+    at, old, first, _ = with_two_versions(visit, image)
     expect(old).to_be_visible()
     other = visit(image, name="李医生", tool="box")
     other.drag([(60, 5), (90, 30)])
