@@ -1,4 +1,4 @@
-"""Rooms, each run in a process of its own; not in `__main__`, which such a process cannot import."""
+"""Rooms, run in processes of their own; not in `__main__`, which such a process cannot import."""
 
 from __future__ import annotations
 
