@@ -49,6 +49,7 @@ def _convolution(shape: tuple[int, int, int, int], batch: int, device: str, dtyp
     layer = nn.Conv2d(channels, out, kernel, padding=kernel // 2).requires_grad_(False).to(device, dtype)
     layer = layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     packed = PackedConv2d(layer)
+    packed.same_size = False  # the plain convolution, whose every multiplication the floors count
     image = torch.randn(batch, channels, side, side, device=device).to(dtype)
     image = image.contiguous(memory_format=torch.channels_last)
     name = f"{channels} to {out}, {kernel}x{kernel}, {side}x{side}, batch {batch}"

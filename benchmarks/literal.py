@@ -20,6 +20,7 @@ from custom_networks.network.layers import resize_to
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.network.sge import StructureGuidanceExtractor
 from custom_networks.network.stitch_vit import StitchViT
+from custom_networks.operators.convolution import Convolution
 from custom_networks.operators.dynamic_convolution import DynamicConvolution
 from custom_networks.operators.edges import edge_kernels
 
@@ -97,4 +98,7 @@ def literal(network: SGDNet) -> LiteralSGDNet:
     """Return the literal network with the weights and the mode of a default `SGDNet`."""
     result = LiteralSGDNet()
     result.load_state_dict(network.state_dict())
+    for module in result.modules():
+        if type(module) is Convolution:
+            module.__class__ = nn.Conv2d
     return result.train(network.training)

@@ -47,6 +47,7 @@ FORMS: dict[str, Form] = {
     "SGD-Net, channels-last, bfloat16 autocast": Form(sgdnet, True, True),
     "SGD-Net, channels-last, bfloat16, checkpointing": Form(partial(sgdnet, checkpointing=True), True, True),
     "CTO": Form(cto, fused=False),
+    "CTO, channels-last": Form(cto, True),
 }
 ON_A_GPU: dict[str, Form] = {
     "SGD-Net, literal, bfloat16": Form(literal_sgdnet, bfloat16=True, fused=False),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from custom_networks.network.layers import ConvBNReLU, resize_to
+from custom_networks.operators.convolution import Convolution
 
 
 class ReverseAttentionStep(nn.Module):
@@ -24,10 +25,10 @@ class ReverseAttentionStep(nn.Module):
     def __init__(self, channels: int = 64) -> None:
         super().__init__()
         self.agree = nn.Sequential(
-            nn.Conv2d(2 * channels, channels, 3, padding=1),
+            Convolution(2 * channels, channels, 3),
             nn.BatchNorm2d(channels),
             nn.PReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
+            Convolution(channels, channels, 3),
             nn.BatchNorm2d(channels),
             nn.PReLU(),
             nn.Conv2d(channels, 1, 1),

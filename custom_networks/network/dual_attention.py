@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from custom_networks.network.layers import ConvBNReLU
+from custom_networks.operators.convolution import Convolution
 from custom_networks.operators.float32 import precise_matmul
 
 
@@ -25,9 +26,9 @@ class PositionAttention(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 8) -> None:
         super().__init__()
-        self.query = nn.Conv2d(channels, channels // reduction, 1)
-        self.key = nn.Conv2d(channels, channels // reduction, 1)
-        self.value = nn.Conv2d(channels, channels, 1)
+        self.query = Convolution(channels, channels // reduction, 1)
+        self.key = Convolution(channels, channels // reduction, 1)
+        self.value = Convolution(channels, channels, 1)
         self.scale = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,7 +73,7 @@ class DualAttention(nn.Module):
             ConvBNReLU(in_channels, inner, 3), PositionAttention(inner), ConvBNReLU(inner, inner, 3)
         )
         self.channel = nn.Sequential(ConvBNReLU(in_channels, inner, 3), ChannelAttention(), ConvBNReLU(inner, inner, 3))
-        self.project = nn.Sequential(nn.Dropout(dropout), nn.Conv2d(inner, out_channels, 1))
+        self.project = nn.Sequential(nn.Dropout(dropout), Convolution(inner, out_channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in_channels, H, W) to (B, out_channels, H, W)."""

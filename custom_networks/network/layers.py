@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from custom_networks.operators.convolution import Convolution
+
 
 class ConvBNReLU(nn.Sequential):
     """k x k convolution, batch normalisation, ReLU; "same" padding.
@@ -22,7 +24,7 @@ class ConvBNReLU(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, bias: bool = False) -> None:
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias),
+            Convolution(in_channels, out_channels, kernel_size, bias=bias),
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
         )

@@ -11,7 +11,8 @@ Folding: layers that follow each other linearly become one, with the same output
 
 Packing: PyTorch hands oneDNN the weights as they are, and oneDNN copies them into its blocked layout at every call: for
 wide layers on small maps that costs more than the convolution. `PackedConv2d` copies once for each shape of the input;
-where oneDNN cannot, it is the plain convolution. The operators are those that `torch.compile` calls on a CPU.
+where oneDNN cannot, it is the plain convolution. The operators are those that `torch.compile` calls on a CPU. Where
+Winograd's form is faster, its transformed kernels take the place of packed weights.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from custom_networks.network.res2net import Bottle2neck, Res2Net
+from custom_networks.operators import winograd
+from custom_networks.operators.convolution import Convolution
 from custom_networks.processor import packs
 
 Pair = tuple[nn.Module, str, nn.Module, str]
@@ -102,24 +105,38 @@ class PackedConv2d(nn.Module):
         self.padding: list[int] = list(conv.padding)  # type: ignore[arg-type]
         self.stride, self.dilation, self.groups = list(conv.stride), list(conv.dilation), conv.groups
         self.activation = activation
+        same = [d * (side // 2) for d, side in zip(self.dilation, conv.kernel_size, strict=True)]
+        self.same_size = self.padding == same and self.stride == [1, 1] and self.groups == 1
         self.fused, self.scalars = ACTIVATIONS[type(activation)](activation) if activation else ("none", [])
         self.packed: Tensor | None = None
         self.packed_for: list[int] = []
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve (B, C, H, W) and activate."""
+    def finish(self, out: Tensor, shortcut: Tensor | None) -> Tensor:
+        """Add and activate."""
+        out = out if shortcut is None else out + shortcut
+        return out if self.activation is None else self.activation(out)
+
+    def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """Convolve (B, C, H, W), add a shortcut of the result's shape, and activate."""
         geometry = (self.padding, self.stride, self.dilation, self.groups)
         if x.device.type != "cpu" or x.requires_grad or not packs(x.dtype):
             out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
-            return out if self.activation is None else self.activation(out)
+            return self.finish(out, shortcut)
         shape = list(x.shape)
         packed_for = [*shape, -1 if self.weight.is_inference() else self.weight._version]
+        by_winograd = self.same_size and winograd.pays(x, self.weight, self.dilation[0])
         if packed_for != self.packed_for:
             pack = torch.ops.mkldnn._reorder_convolution_weight
-            self.packed = pack(self.weight, *geometry, shape)
-            self.packed_for = packed_for
+            kernels = winograd.transform_kernels(self.weight) if by_winograd else pack(self.weight, *geometry, shape)
+            self.packed, self.packed_for = kernels, packed_for
+        if by_winograd:
+            assert self.packed is not None
+            return self.finish(winograd.convolve_transformed(x, self.packed, self.bias, self.dilation[0]), shortcut)
         convolve = torch.ops.mkldnn._convolution_pointwise
-        return convolve(x, self.packed, self.bias, *geometry, self.fused, self.scalars, "none")
+        if shortcut is None:
+            return convolve(x, self.packed, self.bias, *geometry, self.fused, self.scalars, "none")
+        fused = None if self.activation is None else self.fused
+        return convolve.binary(x, shortcut, self.packed, self.bias, *geometry, "add", 1.0, fused, self.scalars, None)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PackedConv2d:
         """Drop the packed weights when the module changes its type or device."""
@@ -129,6 +146,33 @@ class PackedConv2d(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         """Copy and pickle without the packed weights."""
         return {**self.__dict__, "packed": None, "packed_for": []}
+
+
+class PackedBottle2neck(nn.Module):
+    """A folded block of the encoder whose activations and shortcut are part of its convolutions.
+
+    Args:
+        block: to take the layers of.
+    """
+
+    def __init__(self, block: Bottle2neck) -> None:
+        super().__init__()
+        assert isinstance(block.bn1, nn.Identity), "fold first"
+        self.width, self.first = block.width, block.first
+        self.conv1, self.conv3 = PackedConv2d(block.conv1, nn.ReLU()), PackedConv2d(block.conv3, nn.ReLU())
+        self.convs = nn.ModuleList(PackedConv2d(conv, nn.ReLU()) for conv in block.convs)  # type: ignore[arg-type]
+        self.pool, self.downsample = block.pool, block.downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Do what `Bottle2neck` does."""
+        splits = self.conv1(x).split(self.width, 1)
+        outputs: list[Tensor] = []
+        for i, conv in enumerate(self.convs):
+            outputs.append(conv(splits[i] if i == 0 or self.first else splits[i] + outputs[i - 1]))
+        outputs.append(self.pool(splits[-1]))
+        shortcut: Tensor = self.downsample(x)
+        out: Tensor = self.conv3(torch.cat(outputs, 1), shortcut)
+        return out
 
 
 def pack(module: nn.Module, skip: Sequence[str] = ()) -> nn.Module:
@@ -145,7 +189,9 @@ def pack(module: nn.Module, skip: Sequence[str] = ()) -> nn.Module:
     for parent in parents:
         children = list(parent._modules.items())
         for i, (name, child) in enumerate(children):
-            if type(child) is not nn.Conv2d:
+            if isinstance(child, Bottle2neck):
+                parent._modules[name] = PackedBottle2neck(child)
+            if type(child) not in (nn.Conv2d, Convolution):
                 continue
             following = next(((n, c) for n, c in children[i + 1 :] if not isinstance(c, nn.Identity)), ("", None))
             fusable = isinstance(parent, nn.Sequential) and type(following[1]) in ACTIVATIONS

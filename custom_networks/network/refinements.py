@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from custom_networks.network.contmix import ContMixRefinement
 from custom_networks.network.layers import LayerNorm2d
 from custom_networks.network.sgdc import SGDC, GuidanceAddition
+from custom_networks.operators.convolution import Convolution
 from custom_networks.operators.dynamic_convolution import DynamicConvolution
 from custom_networks.operators.float32 import precise_matmul
 
@@ -51,11 +52,11 @@ class PooledDynamicConvolution(nn.Module):
         self.operator = DynamicConvolution(heads, kernel_size, backend)
         inner = channels // reduction
         self.fuse = GuidanceAddition(channels, guidance_channels)
-        self.query = nn.Conv2d(channels, inner, 1)
-        self.key = nn.Conv2d(channels, inner, 1)
+        self.query = Convolution(channels, inner, 1)
+        self.key = Convolution(channels, inner, 1)
         self.to_logits = nn.Linear(kernel_size**2, kernel_size**2)
         self.norm = LayerNorm2d(channels)
-        self.project = nn.Conv2d(channels, channels, 1)
+        self.project = Convolution(channels, channels, 1)
 
     def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
         """Refine (B, C, H, W) with a guidance of any size."""

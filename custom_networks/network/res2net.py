@@ -17,6 +17,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from custom_networks.operators.convolution import Convolution
+
 EXPANSION = 4
 SPLITS = 4
 BASE_WIDTH = 26
@@ -45,11 +47,11 @@ class Bottle2neck(nn.Module):
         out_channels = planes * EXPANSION
         self.width = width
         self.first = first
-        self.conv1 = nn.Conv2d(in_channels, width * SPLITS, 1, bias=False)
+        self.conv1 = Convolution(in_channels, width * SPLITS, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width * SPLITS)
         self.convs = nn.ModuleList(nn.Conv2d(width, width, 3, stride, 1, bias=False) for _ in range(SPLITS - 1))
         self.bns = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(SPLITS - 1))
-        self.conv3 = nn.Conv2d(width * SPLITS, out_channels, 1, bias=False)
+        self.conv3 = Convolution(width * SPLITS, out_channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
         self.relu = nn.ReLU(inplace=True)
         self.pool = nn.AvgPool2d(3, stride, padding=1) if first else nn.Identity()
@@ -57,7 +59,7 @@ class Bottle2neck(nn.Module):
         if first:
             self.downsample = nn.Sequential(
                 nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False),
-                nn.Conv2d(in_channels, out_channels, 1, bias=False),
+                Convolution(in_channels, out_channels, 1, bias=False),
                 nn.BatchNorm2d(out_channels),
             )
 

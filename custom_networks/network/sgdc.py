@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from custom_networks.errors import nearest
 from custom_networks.network.layers import LayerNorm2d, constant_parameter, resize_to
+from custom_networks.operators.convolution import Convolution
 from custom_networks.operators.dynamic_convolution import DynamicConvolution
 
 LOCAL_INPUTS = ("normalized", "raw")
@@ -23,7 +24,8 @@ class FeedForward(nn.Sequential):
     """1x1 C -> ratio * C, GELU, 1x1 back, eq. (4)."""
 
     def __init__(self, channels: int, ratio: int = 4) -> None:
-        super().__init__(nn.Conv2d(channels, ratio * channels, 1), nn.GELU(), nn.Conv2d(ratio * channels, channels, 1))
+        inner = ratio * channels
+        super().__init__(Convolution(channels, inner, 1), nn.GELU(), Convolution(inner, channels, 1))
 
 
 class GuidanceAddition(nn.Module):
@@ -156,7 +158,7 @@ class SGDC(nn.Module):
         self.dynamic = DynamicBranch(channels, heads, kernel_size, backend) if dynamic_branch else NoBranch()
         self.sections = self.local.sections + self.dynamic.sections
         self.local_sections = len(self.local.sections)
-        self.parameterize = nn.Conv2d(channels, sum(self.sections), 1)  # one convolution for both branches
+        self.parameterize = Convolution(channels, sum(self.sections), 1)  # one convolution for both branches
         self.norm = LayerNorm2d(channels)
         self.ffn_norm = LayerNorm2d(channels)
         self.ffn = FeedForward(channels)

@@ -9,10 +9,10 @@ Symbols: B batch, H and W the input's height and width, /4 a quarter of both.
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from custom_networks.network.layers import ConvBNReLU
+from custom_networks.operators.convolution import Convolution, convolve
 from custom_networks.operators.edges import EdgeModulation
 from custom_networks.operators.upsampled_convolution import convolve_upsampled
 
@@ -31,7 +31,7 @@ class Refiner(nn.Module):
         self.body = nn.Sequential(
             ConvBNReLU(channels, inner, 1),
             ConvBNReLU(inner, inner, 3),
-            nn.Conv2d(inner, channels, 1, bias=False),
+            Convolution(inner, channels, 1, bias=False),
             nn.BatchNorm2d(channels),
         )
         self.relu = nn.ReLU(inplace=True)
@@ -93,7 +93,7 @@ class StructureGuidanceExtractor(nn.Module):
         """
         convolution = self.fuse[0]
         for_deep, for_shallow = convolution.weight.chunk(2, dim=1)  # type: ignore[operator]
-        fused = F.conv2d(shallow, for_shallow, convolution.bias, padding=1)  # type: ignore[arg-type]
+        fused = convolve(shallow, for_shallow, convolution.bias)  # type: ignore[arg-type]
         fused = fused + convolve_upsampled(deep, for_deep, (shallow.shape[2], shallow.shape[3]))
         return self.fuse[2](self.fuse[1](fused))
 

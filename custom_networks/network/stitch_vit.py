@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from custom_networks.errors import nearest
 from custom_networks.network.layers import resize_to
+from custom_networks.operators.convolution import Convolution
 from custom_networks.operators.float32 import precise_matmul
 
 STRIDES = (16, 8, 4, 2)
@@ -94,17 +95,17 @@ class StitchViT(nn.Module):
         self.strides = strides
         self.in_blocks = placement == "blocks"
         self.resize = RESIZE
-        self.query = nn.Conv2d(channels, channels, 1)
-        self.key = nn.Conv2d(channels, channels, 1)
-        self.value = nn.Conv2d(channels, channels, 1)
+        self.query = Convolution(channels, channels, 1)
+        self.key = Convolution(channels, channels, 1)
+        self.value = Convolution(channels, channels, 1)
         self.project = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.LeakyReLU(0.2, inplace=True)
+            Convolution(channels, channels, 3), nn.BatchNorm2d(channels), nn.LeakyReLU(0.2, inplace=True)
         )
         self.feed_forward = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=2, dilation=2),
+            Convolution(channels, channels, 3, dilation=2),
             nn.BatchNorm2d(channels),
             nn.LeakyReLU(0.2, inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1),
+            Convolution(channels, channels, 3),
             nn.BatchNorm2d(channels),
             nn.LeakyReLU(0.2, inplace=True),
         )
