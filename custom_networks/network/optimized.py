@@ -30,6 +30,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from custom_networks.network.res2net import Bottle2neck, Res2Net
 from custom_networks.operators import winograd
 from custom_networks.operators.convolution import Convolution
+from custom_networks.operators.float32 import autocasting
 from custom_networks.processor import packs
 
 Pair = tuple[nn.Module, str, nn.Module, str]
@@ -124,7 +125,7 @@ class PackedConv2d(nn.Module):
             return self.finish(out, shortcut)
         shape = list(x.shape)
         packed_for = [*shape, -1 if self.weight.is_inference() else self.weight._version]
-        by_winograd = self.same_size and winograd.pays(x, self.weight, self.dilation[0])
+        by_winograd = self.same_size and winograd.pays(x, self.weight, self.dilation[0]) and not autocasting(x)
         if packed_for != self.packed_for:
             pack = torch.ops.mkldnn._reorder_convolution_weight
             kernels = winograd.transform_kernels(self.weight) if by_winograd else pack(self.weight, *geometry, shape)
@@ -135,8 +136,10 @@ class PackedConv2d(nn.Module):
         convolve = torch.ops.mkldnn._convolution_pointwise
         if shortcut is None:
             return convolve(x, self.packed, self.bias, *geometry, self.fused, self.scalars, "none")
-        fused = None if self.activation is None else self.fused
-        return convolve.binary(x, shortcut, self.packed, self.bias, *geometry, "add", 1.0, fused, self.scalars, None)
+        if self.fused not in ("none", "relu"):  # oneDNN adds and activates with these alone
+            return self.finish(convolve(x, self.packed, self.bias, *geometry, "none", [], "none"), shortcut)
+        fused = "relu" if self.fused == "relu" else None
+        return convolve.binary(x, shortcut, self.packed, self.bias, *geometry, "add", 1.0, fused, [], None)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PackedConv2d:
         """Drop the packed weights when the module changes its type or device."""

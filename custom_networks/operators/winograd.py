@@ -1,9 +1,9 @@
 """3x3 convolution by Winograd's F(4x4, 3x3): the same sums with a quarter of the multiplications, on a CPU in float32.
 
 A tile is 4 x 4 pixels of the result; it reads a patch of 6 x 6. Patch and taps are each transformed into 36 numbers a
-channel. Products of these, summed over the channels, are transformed back into the tile: 36 multiplications for each pair
-of channels, where the plain convolution has 144. oneDNN has no such convolution on x86. cuDNN has, so a GPU gets the plain
-operator.
+channel. Products of these, summed over the channels, are transformed back into the tile: 36 multiplications for each
+pair of channels, where the plain convolution has 144. oneDNN has no such convolution on x86. cuDNN has, so a GPU gets
+the plain operator.
 
 Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016. They interpolate at 0, 1, -1, 2,
 -2 and infinity, and lose almost a digit. The points here are 0, the square roots of 1/2 and 2 with both signs, and

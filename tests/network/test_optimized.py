@@ -7,8 +7,16 @@ import oracles
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from custom_networks.network.optimized import InferenceCopy, PackedConv2d, batch_norm_pairs, merge_pointwise, pack
+from custom_networks.network.optimized import (
+    InferenceCopy,
+    PackedBottle2neck,
+    PackedConv2d,
+    batch_norm_pairs,
+    merge_pointwise,
+    pack,
+)
 from custom_networks.network.res2net import Bottle2neck
 from custom_networks.network.sgdnet import SGDNet
 from custom_networks.network.sge import Refiner
@@ -81,6 +89,43 @@ def test_bfloat16_packed_or_not(name, onednn):
     expected = plain(copy.deepcopy(conv).double(), nn.ReLU(), x.double())
     assert (layer(x).double() - expected).abs().max() <= 2**-7 * expected.abs().max()
     assert (layer.packed is not None) == packs(torch.bfloat16)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_a_shortcut_is_added_before_the_activation(name, activation, onednn):
+    conv, x = CONVOLUTIONS[name]().requires_grad_(False), torch.randn(2, 8, 9, 20).to(memory_format=torch.channels_last)
+    shortcut = torch.randn_like(conv(x))
+    expected = conv(x) + shortcut if activation is None else activation(conv(x) + shortcut)
+    torch.testing.assert_close(PackedConv2d(conv, activation)(x, shortcut), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_winograds_form_in_the_place_of_packed_weights(dilation):
+    conv = nn.Conv2d(128, 128, 3, padding=dilation, dilation=dilation).requires_grad_(False)
+    layer, x = PackedConv2d(conv, nn.LeakyReLU(0.2)), torch.randn(1, 128, 32, 32).to(memory_format=torch.channels_last)
+    shortcut = torch.randn_like(x)
+    for factor in (1, 2):
+        conv.weight.mul_(factor)
+        torch.testing.assert_close(layer(x), plain(conv, layer.activation, x), rtol=1e-5, atol=1e-5)
+        assert (layer.packed is not None and layer.packed.shape == (36, 128, 128)) == packs(torch.float32)
+    expected = layer.activation(conv(x) + shortcut)
+    torch.testing.assert_close(layer(x, shortcut), expected, rtol=1e-5, atol=1e-5)
+    layer.same_size = False
+    torch.testing.assert_close(layer(x[:, :, :24, :24]), plain(conv, layer.activation, x[:, :, :24, :24]))
+
+
+@pytest.mark.parametrize("block", [Bottle2neck(16, 16, 2, first=True), Bottle2neck(64, 16)], ids=["first", "next"])
+def test_a_packed_block_of_the_encoder_equals_the_block(block, onednn):
+    block = oracles.shake(copy.deepcopy(block).eval(), 0).requires_grad_(False)
+    x = torch.randn(2, block.conv1.in_channels, 12, 8).to(memory_format=torch.channels_last)
+    expected = block(x)
+    for conv_parent, conv, norm_parent, norm in batch_norm_pairs(block):
+        fused = fuse_conv_bn_eval(conv_parent._modules[conv], norm_parent._modules[norm])
+        conv_parent._modules[conv], norm_parent._modules[norm] = fused, nn.Identity()
+    packed = pack(nn.Sequential(block))
+    assert isinstance(packed[0], PackedBottle2neck)
+    torch.testing.assert_close(packed(x), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_types_and_gradients_that_onednn_has_not():

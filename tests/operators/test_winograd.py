@@ -112,6 +112,16 @@ def test_keeps_to_the_maps_of_a_part():
     assert error(convolve_by_winograd(part, weight, bias), literally(part, weight, bias, 1)) < 1e-5
 
 
+def test_trains_after_a_prediction_in_inference_mode():
+    """What is derived once serves both."""
+    winograd._transforms.cache_clear()
+    x, weight, bias = case(1, 3, 4, 8, 8)
+    with torch.inference_mode():
+        convolve_by_winograd(x, weight, bias)
+    gradient = torch.autograd.grad(convolve_by_winograd(x.requires_grad_(), weight, bias).sum(), x)
+    assert gradient[0].isfinite().all()
+
+
 def test_opcheck():
     x, weight, bias = case(1, 2, 3, 8, 4)
     leaves = (x.requires_grad_(), weight.requires_grad_(), bias.requires_grad_())
