@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 POINTS = (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))  # and infinity
@@ -121,8 +120,14 @@ def _bands(maps: Tensor, dilation: int) -> Iterator[_Band]:
 
 
 def _pad(x: Tensor, dilation: int) -> Tensor:
-    """(B, C, H, W) to channels-last maps with zeros around, (B, H + 2d, W + 2d, C)."""
-    return F.pad(x.permute(0, 2, 3, 1), [0, 0, *[dilation] * 4])
+    """(B, C, H, W) to channels-last maps with zeros around, (B, H + 2d, W + 2d, C); `F.pad` writes every zero first."""
+    maps = x.permute(0, 2, 3, 1)
+    padded = maps.new_empty(maps.shape[0], maps.shape[1] + 2 * dilation, maps.shape[2] + 2 * dilation, maps.shape[3])
+    for axis in (1, 2):
+        padded.narrow(axis, 0, dilation).zero_()
+        padded.narrow(axis, -dilation, dilation).zero_()
+    padded[:, dilation:-dilation, dilation:-dilation] = maps
+    return padded
 
 
 def convolve_transformed(x: Tensor, kernels: Tensor, bias: Tensor | None, dilation: int = 1) -> Tensor:
@@ -150,10 +155,11 @@ def convolve_transformed(x: Tensor, kernels: Tensor, bias: Tensor | None, dilati
 def _gradient_of_weight(grad: Tensor, x: Tensor, dilation: int) -> Tensor:
     """Return the derivative by the taps, (O, C, 3, 3), for a gradient (B, O, H, W) by the result."""
     padded, grad = _pad(x, dilation), grad.permute(0, 2, 3, 1)
-    kernels = x.new_zeros(PATCH * PATCH, grad.shape[3], x.shape[1])
-    for band in _bands(grad, dilation):
+    kernels = x.new_empty(PATCH * PATCH, grad.shape[3], x.shape[1])
+    for i, band in enumerate(_bands(grad, dilation)):
         numbers = _transforms().of_result.T @ band.tiles(grad).reshape(TILE * TILE, -1)
-        kernels.baddbmm_(numbers.view(PATCH * PATCH, -1, grad.shape[3]).mT, band.patches(padded))
+        numbers = numbers.view(PATCH * PATCH, -1, grad.shape[3])
+        kernels.baddbmm_(numbers.mT, band.patches(padded), beta=min(i, 1))  # 0: what was there is not read
     taps = _transforms().of_kernel.T @ kernels.flatten(1)
     return taps.view(TAPS, TAPS, -1, x.shape[1]).permute(2, 3, 0, 1)
 
