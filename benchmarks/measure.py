@@ -59,7 +59,7 @@ class Settings:
         sweep: whether the network room goes through sizes and batches.
         compile: whether the network room tries torch.compile.
         memory: whether peak memory is measured.
-        keep_memory: whether the process keeps what it frees, as `sgdnet` does; for the record alone.
+        keep_memory: whether a room's process keeps what it frees, as `sgdnet` does.
         deadline: `time.monotonic()` after which nothing more is started.
     """
 

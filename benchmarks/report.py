@@ -16,6 +16,9 @@ The tests marked `gpu`; the JSON has the end of their output.""",
     "operator": """
 Floor: map, logits and result, and their gradients, each moved once at the rate of a large copy. max difference: to the
 float32 unfold, over the result and (backward) both gradients. Call MiB: peak during the call beyond its inputs.""",
+    "convolution": """
+Channels-last, float32. Taken: the form that the network takes here. max error: of result and gradients to PyTorch's in
+float64, as a share of the largest value.""",
     "network": """
 Same weights (untrained, `benchmarks/networks.py`) and same noise for all of SGD-Net's lines. max difference: of the
 logits to the literal network's; max error: to the literal network's in float64, which the literal network has too;
@@ -110,6 +113,23 @@ TABLES: dict[str, list[tuple[str, str, list[Column]]]] = {
                 DIFFERENCE,
             ],
         ),
+    ],
+    "convolution": [
+        (
+            "rows",
+            "Forms",
+            [
+                Column("pass", "pass"),
+                Column("batch", "batch"),
+                Column("layer", "layer"),
+                Column("form", "name"),
+                Column("taken", "taken"),
+                *TIME,
+                Column("times PyTorch's speed", "times_plain_speed", digits(2)),
+                Column("call MiB", "call_mib", digits(1)),
+                Column("max error", "max_error", scientific),
+            ],
+        )
     ],
     "network": [
         (

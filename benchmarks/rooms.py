@@ -18,14 +18,17 @@ import torch
 
 from benchmarks import drawing, environment, report
 from benchmarks.measure import NO_TIME, Row, Settings
+from custom_networks.allocator import keep_freed_memory
 
-ROOMS = ("operator", "network", "complexity", "training", "input", "limit")
+ROOMS = ("operator", "convolution", "network", "complexity", "training", "input", "limit")
 
 
 def run_room(room: str, keywords: dict[str, Any], settings: Settings) -> Row:
     """Run one room in this process; a room that fails tells why under `error`."""
     print(f"== {room}", file=sys.stderr, flush=True)
     torch.set_num_threads(settings.threads)
+    if settings.keep_memory:
+        keep_freed_memory()  # of this process; the one that started it has its own allocator
     try:
         return importlib.import_module(f"benchmarks.{room}_cases").run(settings, **keywords)
     except Exception as error:

@@ -150,9 +150,12 @@ class StitchViT(nn.Module):
         if h != self.resize * like.shape[2] or w != self.resize * like.shape[3]:
             return resize_to(self(x), like)
         middle = self.resize // 2
-        if self.training:  # the gradient of a resize is slower
-            grid = self(x).reshape(b, c, h // self.resize, self.resize, w // self.resize, self.resize)
-            return grid[:, :, :, middle - 1 : middle + 1, :, middle - 1 : middle + 1].mean(dim=[3, 5])
+        if self.training:  # the gradient of a resize is not channels-last, that of these steps is
+            refined = self(x).permute(0, 2, 3, 1)
+            grid = refined.reshape(b, h // self.resize, self.resize, w // self.resize, self.resize, c)
+            four = grid[:, :, middle - 1 : middle + 1, :, middle - 1 : middle + 1]
+            means = 0.25 * (four[:, :, 0, :, 0] + four[:, :, 0, :, 1] + four[:, :, 1, :, 0] + four[:, :, 1, :, 1])
+            return means.permute(0, 3, 1, 2)
         x = x + self.project(self.attend(x))
         grid = x.reshape(b, c, h // self.resize, self.resize, w // self.resize, self.resize)
         blocks = grid.permute(0, 2, 4, 3, 5, 1).reshape(-1, self.resize, self.resize, c).permute(0, 3, 1, 2)

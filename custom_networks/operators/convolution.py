@@ -24,9 +24,10 @@ WIDE_CHANNELS = 512  # of 3x3 kernels; fewer, and nine copies of the map cost mo
 
 def product_pays(pixels: int, channels: int, channels_out: int, kernel_size: int, dilation: int) -> bool:
     """Whether one matrix product is the fastest on so many pixels (B * H * W)."""
+    most = max(channels, channels_out)
     if kernel_size == 1:
-        return pixels <= 4 * max(channels, channels_out)
-    return dilation == 1 and pixels <= channels_out and min(channels, channels_out) >= WIDE_CHANNELS
+        return pixels < 4 * most
+    return dilation == 1 and 4 * pixels <= most and min(channels, channels_out) >= WIDE_CHANNELS
 
 
 def convolve_as_product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

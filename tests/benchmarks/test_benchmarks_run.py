@@ -12,7 +12,7 @@ import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # benchmarks/ is not installed
 
-from benchmarks import gpu, measure, network_cases, networks, operator_cases, report
+from benchmarks import convolution_cases, gpu, measure, network_cases, networks, operator_cases, report, rooms
 from benchmarks.measure import Case, Settings, Unavailable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -57,6 +57,22 @@ def test_operator_command(tmp_path):
 
     text = (tmp_path / "operator.md").read_text()
     assert all(word in text for word in ("unfold", "streaming", "tiled", environment["processor"], environment["date"]))
+
+
+def test_forms_of_a_convolution():
+    """Each layer has the plain form and others, one of which is taken; all give the same."""
+    rows = convolution_cases.run(Settings(rounds=1, quick=True, memory=False))["rows"]
+    assert not convolution_cases.run(Settings(device="cuda"))["rows"]
+    groups = {}
+    for row in rows:
+        groups.setdefault((row["layer"], row["pass"]), []).append(row)
+        assert row["max_error"] < 1e-5
+    assert len(groups) == 2 * len(convolution_cases.QUICK)
+    for (layer, _), forms in groups.items():
+        assert sum(row["taken"] == "yes" for row in forms) == 1
+        assert forms[0]["name"] == "PyTorch"
+        assert forms[0]["times_plain_speed"] == 1
+        assert ("Winograd" in [row["name"] for row in forms]) == (convolution_cases.QUICK[layer].kernel == 3)
 
 
 @pytest.mark.slow
@@ -121,6 +137,15 @@ def test_for_a_gpu_a_network_is_made_once_and_copied():
     assert first is not second
     assert first.weight is not made[0].weight
     assert networks.made(make, "cpu") is made[1]
+
+
+def test_memory_is_kept_where_the_room_runs(monkeypatch):
+    """Not in the process that starts the rooms: an allocator's settings are not inherited."""
+    kept = []
+    monkeypatch.setattr(rooms, "keep_freed_memory", lambda: kept.append(True))
+    for keep in (False, True):
+        assert "error" in rooms.run_room("nowhere", {}, Settings(threads=torch.get_num_threads(), keep_memory=keep))
+    assert kept == [True]
 
 
 def test_after_the_budget_no_room_starts(tmp_path):

@@ -131,5 +131,5 @@ def test_a_product_pays_where_weights_are_larger_than_maps():
     assert not product_pays(64, 2304, 576, 3, 2)
     assert not product_pays(1024, 2304, 576, 3, 1)
     assert not product_pays(64, 208, 208, 3, 1)
-    assert product_pays(4096, 256, 1024, 1, 1)
-    assert not product_pays(4097, 256, 1024, 1, 1)
+    assert product_pays(4095, 256, 1024, 1, 1)
+    assert not product_pays(4096, 256, 1024, 1, 1)
