@@ -112,7 +112,8 @@ def test_winograds_form_in_the_place_of_packed_weights(dilation):
     expected = layer.activation(conv(x) + shortcut)
     torch.testing.assert_close(layer(x, shortcut), expected, rtol=1e-5, atol=4e-5)
     layer.same_size = False
-    torch.testing.assert_close(layer(x[:, :, :24, :24]), plain(conv, layer.activation, x[:, :, :24, :24]), rtol=1e-5, atol=4e-5)
+    part = x[:, :, :24, :24]
+    torch.testing.assert_close(layer(part), plain(conv, layer.activation, part), rtol=1e-5, atol=4e-5)
 
 
 @pytest.mark.parametrize("block", [Bottle2neck(16, 16, 2, first=True), Bottle2neck(64, 16)], ids=["first", "next"])
