@@ -11,7 +11,6 @@ import torch
 
 from benchmarks.measure import Settings
 from benchmarks.rooms import ROOMS, failed, run_rooms
-from custom_networks.allocator import keep_freed_memory
 
 OUTPUT = Path("benchmarks/results")
 
@@ -40,8 +39,6 @@ def settings_of(arguments: argparse.Namespace, **others: Any) -> Settings:
         sys.exit("Error: no CUDA GPU to be had here; use --device cpu")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    if arguments.keep_memory:
-        keep_freed_memory()
     return Settings(
         device=arguments.device,
         threads=torch.get_num_threads(),

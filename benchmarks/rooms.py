@@ -28,7 +28,7 @@ def run_room(room: str, keywords: dict[str, Any], settings: Settings) -> Row:
     print(f"== {room}", file=sys.stderr, flush=True)
     torch.set_num_threads(settings.threads)
     if settings.keep_memory:
-        keep_freed_memory()  # of this process; the one that started it has its own allocator
+        keep_freed_memory()
     try:
         return importlib.import_module(f"benchmarks.{room}_cases").run(settings, **keywords)
     except Exception as error:

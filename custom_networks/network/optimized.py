@@ -124,8 +124,8 @@ class PackedConv2d(nn.Module):
             out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
             return self.finish(out, shortcut)
         shape = list(x.shape)
-        packed_for = [*shape, -1 if self.weight.is_inference() else self.weight._version]
         by_winograd = self.same_size and winograd.pays(x, self.weight, self.dilation[0]) and not autocasting(x)
+        packed_for = [*shape, -1 if self.weight.is_inference() else self.weight._version, int(by_winograd)]
         if packed_for != self.packed_for:
             pack = torch.ops.mkldnn._reorder_convolution_weight
             kernels = winograd.transform_kernels(self.weight) if by_winograd else pack(self.weight, *geometry, shape)

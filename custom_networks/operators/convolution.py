@@ -53,7 +53,8 @@ def convolve_as_product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None, dilation: int = 1) -> Tensor:
     """Convolve with zero padding, "same" size, stride 1.
 
-    TorchScript, tracing and exporters always get `conv2d`.
+    TorchScript, tracing and exporters always get `conv2d`. Winograd's form is differentiable once, and spreads a value
+    that is infinite or no number over the tiles of 4 x 4 pixels that it reaches.
 
     Args:
         x: (B, C, H, W).

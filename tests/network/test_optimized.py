@@ -116,6 +116,18 @@ def test_winograds_form_in_the_place_of_packed_weights(dilation):
     torch.testing.assert_close(layer(part), plain(conv, layer.activation, part), rtol=1e-5, atol=4e-5)
 
 
+def test_packed_weights_are_never_taken_for_another_form():
+    """Same shape, other layout or autocast: Winograd's kernels are no packed weights."""
+    conv = nn.Conv2d(128, 128, 3, padding=1).requires_grad_(False)
+    layer, x = PackedConv2d(conv), torch.randn(1, 128, 32, 32)
+    last = x.to(memory_format=torch.channels_last)
+    for _ in range(2):
+        for image in (last, x):
+            torch.testing.assert_close(layer(image), conv(image), rtol=1e-5, atol=4e-5)
+        with torch.autocast("cpu", torch.bfloat16):
+            torch.testing.assert_close(layer(last).float(), conv(last).float(), rtol=0.05, atol=0.05)
+
+
 @pytest.mark.parametrize("block", [Bottle2neck(16, 16, 2, first=True), Bottle2neck(64, 16)], ids=["first", "next"])
 def test_a_packed_block_of_the_encoder_equals_the_block(block, onednn):
     block = oracles.shake(copy.deepcopy(block).eval(), 0).requires_grad_(False)

@@ -112,6 +112,19 @@ def test_keeps_to_the_maps_of_a_part():
     assert error(convolve_by_winograd(part, weight, bias), literally(part, weight, bias, 1)) < 1e-5
 
 
+def test_reads_nothing_that_it_has_not_written():
+    """Deterministic algorithms fill fresh memory with NaN."""
+    x, weight, bias = case(2, 3, 4, 16, 8)
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        y = convolve_by_winograd(x.requires_grad_(), weight.requires_grad_(), bias)
+        gradients = torch.autograd.grad(y.sum(), [x, weight])
+    finally:
+        torch.use_deterministic_algorithms(before)
+    assert all(tensor.isfinite().all() for tensor in (y, *gradients))
+
+
 def test_trains_after_a_prediction_in_inference_mode():
     """What is derived once serves both."""
     winograd._transforms.cache_clear()

@@ -227,6 +227,12 @@ def kept(at, store, image):
     )
 
 
+def submit_mine_as_the_newest(at, version):
+    dialog = at.page.get_by_role("dialog", name="Somebody else submitted this image")
+    dialog.get_by_role("button", name="Submit mine as the newest").click()
+    at.message(f"the other one stays as version {version}")
+
+
 def two_tabs(visit, server, image):
     """Two tabs of one browser, in which different boxes of an image were drawn, the second one later."""
     first = visit(image, at=server, tool="box")
@@ -258,9 +264,7 @@ def test_work_of_two_closed_tabs_is_offered_one_after_the_other(visit, without_w
     at.page.get_by_role("button", name="Open it").click()
     at.message("is here again")
     at.press("Control+Enter")
-    dialog = at.page.get_by_role("dialog", name="Somebody else submitted this image")
-    dialog.get_by_role("button", name="Submit mine as the newest").click()
-    at.message(f"the other one stays as version {version}")
+    submit_mine_as_the_newest(at, version)
     label = server.label(image, version + 1)
     assert (label[50, 15], label[15, 50]) == (0, 1)
     at.page.wait_for_timeout(600)
@@ -281,9 +285,7 @@ def test_labels_that_waited_in_two_closed_tabs_both_arrive(visit, without_weight
     label = server.label(image, version)
     assert (label[50, 15], label[15, 50]) == (0, 1)
     at.page.get_by_role("button", name="Choose", exact=True).click()
-    dialog = at.page.get_by_role("dialog", name="Somebody else submitted this image")
-    dialog.get_by_role("button", name="Submit mine as the newest").click()
-    at.message(f"the other one stays as version {version}")
+    submit_mine_as_the_newest(at, version)
     label = server.label(image, version + 1)
     assert (label[50, 15], label[15, 50]) == (1, 0)
     at.page.wait_for_timeout(600)
